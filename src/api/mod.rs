@@ -1,0 +1,1 @@
+//! The admin endpoint and the read-only metrics endpoint, on the control thread.

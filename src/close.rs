@@ -1,0 +1,170 @@
+//! Why a connection or a request ended early: whose fault it was, what the client gets, the word in
+//! logs and metrics, and whether another try is safe.
+//!
+//! Each question is one `match` without a catch-all arm, so that a new reason compiles only once all
+//! of them are answered. What a bad request head gets is `http::Malformed`'s to say, what a bad client
+//! certificate gets `trust::Refusal`'s.
+
+/// Who ended it, or whose fault it was.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Side {
+    /// The client of the listener.
+    Client,
+    /// The target behind it.
+    Target,
+    /// This node.
+    Node,
+}
+
+/// Why a connection or a request ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+pub enum Reason {
+    /// The client closed or reset its connection.
+    #[error("the client went away")]
+    ClientClosed,
+    /// The handshake was not finished in time.
+    #[error("the handshake took too long")]
+    HandshakeTimeout,
+    /// The client sent nothing, or not its whole head or body, for the idle timeout.
+    #[error("the client was silent for too long")]
+    ClientTimeout,
+    /// A keep-alive connection was idle for the idle timeout; nobody's fault.
+    #[error("the connection was idle")]
+    Idle,
+    /// The target group has no target, or none with an address.
+    #[error("the target group has no usable target")]
+    NoTarget,
+    /// Every tried target refused the connection.
+    #[error("the target refused the connection")]
+    ConnectRefused,
+    /// No tried target took the connection in time.
+    #[error("connecting to the target took too long")]
+    ConnectTimeout,
+    /// The target closed the connection before its answer was whole.
+    #[error("the target closed the connection")]
+    TargetClosed,
+    /// The target's answer is not HTTP, or over a limit.
+    #[error("the target's answer is malformed")]
+    TargetMalformed,
+    /// The target was silent for the idle timeout.
+    #[error("the target was silent for too long")]
+    TargetTimeout,
+    /// The node is ending and its grace period is over.
+    #[error("the node is ending")]
+    Draining,
+    /// The node is at one of its bounds.
+    #[error("the node is at a limit")]
+    Shed,
+    /// A bug of ours.
+    #[error("internal error")]
+    Internal,
+}
+
+impl Reason {
+    /// Every reason, in the order of [`Reason::index`].
+    pub const ALL: [Self; 13] = [
+        Self::ClientClosed,
+        Self::HandshakeTimeout,
+        Self::ClientTimeout,
+        Self::Idle,
+        Self::NoTarget,
+        Self::ConnectRefused,
+        Self::ConnectTimeout,
+        Self::TargetClosed,
+        Self::TargetMalformed,
+        Self::TargetTimeout,
+        Self::Draining,
+        Self::Shed,
+        Self::Internal,
+    ];
+
+    /// Position in [`Reason::ALL`], for arrays of counters.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Who caused it.
+    pub const fn side(self) -> Side {
+        match self {
+            Self::ClientClosed | Self::HandshakeTimeout | Self::ClientTimeout | Self::Idle => {
+                Side::Client
+            }
+            Self::ConnectRefused
+            | Self::ConnectTimeout
+            | Self::TargetClosed
+            | Self::TargetMalformed
+            | Self::TargetTimeout => Side::Target,
+            Self::NoTarget | Self::Draining | Self::Shed | Self::Internal => Side::Node,
+        }
+    }
+
+    /// The status that a client waiting for an answer gets; none where there is nobody to tell.
+    /// Source: ALB guide, troubleshooting, "HTTP error codes".
+    pub const fn status(self) -> Option<u16> {
+        match self {
+            Self::ClientClosed | Self::HandshakeTimeout | Self::Idle => None,
+            Self::ClientTimeout => Some(408),
+            Self::ConnectRefused | Self::TargetClosed | Self::TargetMalformed => Some(502),
+            Self::NoTarget | Self::Draining | Self::Shed => Some(503),
+            Self::ConnectTimeout | Self::TargetTimeout => Some(504),
+            Self::Internal => Some(500),
+        }
+    }
+
+    /// The word in logs and the `reason` label of metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::ClientClosed => "client_closed",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::ClientTimeout => "client_timeout",
+            Self::Idle => "idle",
+            Self::NoTarget => "no_target",
+            Self::ConnectRefused => "connect_refused",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::TargetClosed => "target_closed",
+            Self::TargetMalformed => "target_malformed",
+            Self::TargetTimeout => "target_timeout",
+            Self::Draining => "draining",
+            Self::Shed => "shed",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Whether the next target may be tried: the target cannot have begun to work on the request.
+    pub const fn try_next_target(self) -> bool {
+        match self {
+            Self::ConnectRefused | Self::ConnectTimeout => true,
+            Self::ClientClosed
+            | Self::HandshakeTimeout
+            | Self::ClientTimeout
+            | Self::Idle
+            | Self::NoTarget
+            | Self::TargetClosed
+            | Self::TargetMalformed
+            | Self::TargetTimeout
+            | Self::Draining
+            | Self::Shed
+            | Self::Internal => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indexes_follow_the_list() {
+        for (index, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(reason.index(), index, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn words_are_distinct_label_values() {
+        for (index, reason) in Reason::ALL.iter().enumerate() {
+            assert!(reason.word().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            assert!(Reason::ALL[..index].iter().all(|other| other.word() != reason.word()));
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Configuration: as written, compiled, published.
+pub mod faults;
+pub mod snapshot;
+
+pub use faults::{Fault, Faults};

@@ -1,0 +1,131 @@
+//! The live value: one immutable compiled configuration together with all trust.
+//!
+//! Shards read it through one `ArcSwap` and never lock. It is replaced whole, under a new generation.
+use crate::config::Fault;
+use crate::http::attributes::Attributes;
+use crate::http::identity::Forbidden;
+use crate::net;
+use crate::observe::sink::ConnectionLog;
+use crate::route::Action;
+use crate::target::Group;
+use crate::tls::{Certificate, Policy, ServerNames};
+use crate::trust::{Conditions, Store};
+use rustls::ServerConfig;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Names of listeners, trust stores, certificates, target groups.
+pub type Name = Arc<str>;
+
+/// One generation of everything.
+#[derive(Debug)]
+pub struct Live {
+    /// Goes up each time the value is replaced; 1 at start.
+    pub generation: u64,
+    /// By name.
+    pub listeners: BTreeMap<Name, Arc<Listener>>,
+    /// By name.
+    pub trust_stores: BTreeMap<Name, Arc<Store>>,
+    /// By name.
+    pub certificates: BTreeMap<Name, Arc<Certificate>>,
+    /// By name.
+    pub target_groups: BTreeMap<Name, Arc<Group>>,
+    /// Header names that no client may send on any listener.
+    pub forbidden: Forbidden,
+    /// Where connections are logged.
+    pub connection_log: Option<ConnectionLog>,
+    /// What is odd about it (policies held in part, v1 roots, ...).
+    pub warnings: Vec<Fault>,
+}
+
+/// A listener.
+#[derive(Debug)]
+pub struct Listener {
+    /// Its name.
+    pub name: Name,
+    /// Where it listens.
+    pub bind: SocketAddr,
+    /// Socket options.
+    pub socket: net::Options,
+    /// TLS, on HTTPS listeners.
+    pub tls: Option<Tls>,
+    /// Header rules.
+    pub attributes: Attributes,
+    /// Silence after which a connection ends, on both sides (1 to 4,000 s).
+    pub idle_timeout: Duration,
+    /// Age after which a client's connection serves one more request and ends (60 to 604,800 s).
+    pub client_keep_alive: Duration,
+    /// Time from accept to a finished handshake.
+    pub handshake_timeout: Duration,
+    /// Handshakes in flight on each shard; more are shed.
+    pub handshakes_in_flight_max: usize,
+    /// What is done with requests.
+    pub default_action: Action,
+}
+
+/// TLS on a listener.
+#[derive(Debug)]
+pub struct Tls {
+    /// The security policy.
+    pub policy: Policy,
+    /// In order; the first is the default.
+    pub certificates: Vec<Name>,
+    /// For names without a policy of their own, and clients that name none.
+    pub own: Access,
+    /// By server name.
+    pub by_name: ServerNames<Arc<Access>>,
+}
+
+/// How clients of one (listener, server name) get in.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// What is asked of them.
+    pub authentication: Authentication,
+    /// The rustls side of it.
+    pub server_config: Arc<ServerConfig>,
+}
+
+/// Mutual authentication.
+#[derive(Clone, Debug)]
+pub enum Authentication {
+    /// No certificate is asked for.
+    Off,
+    /// Whatever is presented is passed on.
+    Passthrough,
+    /// Judged against a trust store.
+    Verify(Verify),
+}
+
+/// `mode: verify`.
+#[derive(Clone, Debug)]
+pub struct Verify {
+    /// Current trust.
+    pub store: Arc<Store>,
+    /// What is asked beyond the store's rules.
+    pub conditions: Conditions,
+    /// What a refused client sees.
+    pub refusal: RefusalForm,
+}
+
+/// What a refused client sees.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum RefusalForm {
+    /// The TLS alert that says why.
+    #[default]
+    Alert,
+    /// A TCP reset.
+    Reset,
+    /// A finished handshake and 403 with the reason code.
+    Http,
+}
+
+impl Tls {
+    /// The access of clients that name `server_name` (as peeked), or none.
+    pub fn access(&self, server_name: Option<&str>) -> &Access {
+        server_name
+            .and_then(|name| self.by_name.get(name))
+            .map_or(&self.own, |access| access.as_ref())
+    }
+}

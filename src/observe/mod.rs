@@ -1,0 +1,6 @@
+//! Observing: counters that shards write in their own memory, their way to Prometheus, the connection
+//! log.
+pub mod connection_log;
+pub mod count;
+pub mod metrics;
+pub mod sink;

@@ -1,0 +1,1 @@
+//! A shard: accepting, admission, a connection's stages, drain. Drives all the others.

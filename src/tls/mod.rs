@@ -1,0 +1,11 @@
+//! TLS at the edge: which policy and certificate a client gets, the handshake, the byte stream after.
+pub mod certificate;
+pub mod names;
+pub mod peek;
+pub mod policy;
+pub mod server;
+pub mod verifier;
+
+pub use certificate::{Certificate, Resolver};
+pub use names::ServerNames;
+pub use policy::Policy;

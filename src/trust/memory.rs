@@ -1,0 +1,1 @@
+//! Positive signature checks, remembered for each shard (thread), bounded.
