@@ -5,7 +5,11 @@
 //! and goes on, so that one answer has them all. Runs on the control thread only.
 pub mod defaults;
 pub mod faults;
+mod later;
+mod nearest;
 pub mod place;
+pub mod read;
+pub mod schema;
 pub mod snapshot;
 pub mod tree;
 pub mod written;

@@ -23,6 +23,13 @@ impl Place {
         place
     }
 
+    /// The place of an element below this one.
+    pub fn index(&self, index: usize) -> Self {
+        let mut place = self.clone();
+        place.0.push(Segment::Index(index));
+        place
+    }
+
     /// The same with every position left out, such as `listeners[].bind`: the form in which tables
     /// name keys.
     pub fn pattern(&self) -> String {
@@ -87,9 +94,7 @@ mod tests {
     use super::*;
 
     fn place() -> Place {
-        let mut place = Place::default().key("listeners");
-        place.0.push(Segment::Index(2));
-        place.key("attributes").key("routing.http2.enabled")
+        Place::default().key("listeners").index(2).key("attributes").key("routing.http2.enabled")
     }
 
     #[test]

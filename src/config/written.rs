@@ -199,7 +199,7 @@ pub struct Listener {
     pub attributes: Attributes,
     /// This build has no rules yet: an empty list.
     #[serde(default)]
-    #[schemars(with = "Vec<()>", length(max = 0))]
+    #[schemars(schema_with = "empty_list")]
     pub rules: List<de::IgnoredAny>,
     /// What is done with requests: one action.
     #[schemars(length(min = 1, max = 1))]
@@ -403,6 +403,10 @@ words! {
         /// JSON.
         Json = "application/json",
     }
+}
+
+fn empty_list(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "array", "maxItems": 0})
 }
 
 /// ALB's attribute keys and their values.
