@@ -16,6 +16,7 @@ pub mod schema;
 #[cfg(test)]
 mod scratch;
 pub mod snapshot;
+pub mod sources;
 pub mod tree;
 pub mod written;
 
@@ -23,3 +24,4 @@ pub use faults::{Fault, Faults};
 pub use files::Inputs;
 pub use load::{Endpoint, Loaded, Node, check, load};
 pub use schema::schema;
+pub use sources::Watch;
