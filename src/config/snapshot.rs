@@ -121,6 +121,16 @@ pub enum RefusalForm {
     Http,
 }
 
+impl Authentication {
+    /// What a refused client sees.
+    pub fn refusal_form(&self) -> RefusalForm {
+        match self {
+            Self::Verify(verify) => verify.refusal,
+            Self::Off | Self::Passthrough => RefusalForm::Alert,
+        }
+    }
+}
+
 impl Tls {
     /// The access of clients that name `server_name` (as peeked), or none.
     pub fn access(&self, server_name: Option<&str>) -> &Access {

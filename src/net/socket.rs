@@ -44,12 +44,23 @@ impl Sock {
         let _ = (after, why);
         todo!()
     }
+    /// Like [`Sock::arm`], but the deadline ends reading alone ([`Sock::stop_reading`]).
+    pub fn arm_reading(&self, after: Duration, why: Reason) {
+        let _ = (after, why);
+        todo!()
+    }
     /// Takes the deadline away.
     pub fn disarm(&self) {
         todo!()
     }
     /// Says that no more bytes will be sent (FIN).
     pub fn shutdown_write(&self) {
+        todo!()
+    }
+    /// Ends reading alone, so that an answer can still be sent: a pending receive completes with
+    /// `Ok(0)`. The first reason stays.
+    pub fn stop_reading(&self, why: Reason) {
+        let _ = why;
         todo!()
     }
     /// Makes the coming close send RST instead of FIN (`SO_LINGER` 0).

@@ -4,6 +4,7 @@ pub mod names;
 pub mod peek;
 pub mod policy;
 pub mod server;
+pub mod stream;
 pub mod verifier;
 
 pub use certificate::{Certificate, Resolver};
