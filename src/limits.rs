@@ -76,6 +76,8 @@ pub const RESOLVE_WAIT: Duration = Duration::from_secs(5);
 pub const RESOLVES_IN_FLIGHT_MAX: usize = 32;
 /// How long the last answer for a name is kept once no group has it.
 pub const RESOLVED_NAME_KEPT: Duration = Duration::from_secs(600);
+/// How long a shard remembers whose turn it is in a group that gets no requests.
+pub const CURSOR_KEPT: Duration = Duration::from_secs(600);
 /// Idle connections kept by each shard, over all targets.
 pub const IDLE_CONNECTIONS_PER_SHARD_MAX: usize = 4_096;
 
