@@ -37,9 +37,9 @@ impl fmt::Display for Expect {
         match self {
             Self::Answer { with, without: None } => write!(f, "shows {with}"),
             Self::Answer { with, without: Some(without) } => {
-                write!(f, "shows {with}, but no {without}")
+                write!(f, "shows {with}, and no {without}")
             }
-            Self::Refused { alert } => write!(f, "refused: {alert}"),
+            Self::Refused { alert } => write!(f, "refused, {alert}"),
         }
     }
 }
@@ -67,13 +67,13 @@ impl Demo {
         for Section { heading, commands } in self.sections() {
             let _ = write!(text, "\n{heading}\n");
             for Shown { title, command, expect } in commands {
-                let _ = write!(text, "\n# {title}\n# {expect}\n  {command}\n");
+                let _ = write!(text, "\n# {title}: {expect}\n  {command}\n");
             }
         }
         let _ = write!(
             text,
-            "\nWhy each client got in or not stands in the connection log, in ALB's words:\n\n  \
-             cat {}\n\nThe configuration, which is read again when you change it:\n\n  cat {}\n",
+            "\nThe connection log says in ALB's words why a client was refused:\n  tail {}\n\
+             The configuration is read again when it changes:\n  cat {}\n",
             quoted(&self.path(CONNECTION_LOG)),
             quoted(&self.configuration())
         );
@@ -120,14 +120,14 @@ impl Demo {
         };
         vec![
             Shown {
-                title: "A good certificate gets in, and the target is told whose it is.",
+                title: "a good certificate, and the target is told whose it is",
                 command: self.https(port, Some("good.pem"), ""),
-                expect: answer("x-amzn-mtls-clientcert-subject: "),
+                expect: answer("x-amzn-mtls-clientcert-subject:"),
             },
-            refused("No certificate.", None, "certificate required"),
-            refused("An expired certificate.", Some("expired.pem"), "certificate expired"),
-            refused("A revoked certificate.", Some("revoked.pem"), "certificate revoked"),
-            refused("A certificate of somebody else's CA.", Some("untrusted.pem"), "unknown ca"),
+            refused("no certificate", None, "certificate required"),
+            refused("an expired certificate", Some("expired.pem"), "certificate expired"),
+            refused("a revoked certificate", Some("revoked.pem"), "certificate revoked"),
+            refused("a certificate of somebody else's CA", Some("untrusted.pem"), "unknown ca"),
         ]
     }
 
@@ -135,12 +135,12 @@ impl Demo {
         let port = self.ports.passthrough;
         vec![
             Shown {
-                title: "Any certificate is passed on, even one of somebody else's CA.",
+                title: "even a certificate of somebody else's CA is passed on",
                 command: self.https(port, Some("untrusted.pem"), ""),
-                expect: answer("x-amzn-mtls-clientcert: "),
+                expect: answer("x-amzn-mtls-clientcert:"),
             },
             Shown {
-                title: "No certificate is fine too.",
+                title: "no certificate is fine too",
                 command: self.https(port, None, ""),
                 expect: Expect::Answer {
                     with: "GET / HTTP/1.1",
@@ -153,7 +153,7 @@ impl Demo {
     fn off(&self) -> Vec<Shown> {
         let forged = "-H 'X-Amzn-Mtls-Clientcert-Subject: CN=admin' ";
         vec![Shown {
-            title: "A forged identity header does not reach the target.",
+            title: "a forged identity header is removed",
             command: self.https(self.ports.off, None, forged),
             expect: Expect::Answer {
                 with: "GET / HTTP/1.1",
@@ -166,14 +166,14 @@ impl Demo {
         let port = self.ports.metrics;
         vec![
             Shown {
-                title: "Handshakes by listener and outcome, for Prometheus.",
+                title: "handshakes by listener and outcome, for Prometheus",
                 command: format!(
                     "curl -sS http://127.0.0.1:{port}/metrics | grep handshakes_total"
                 ),
                 expect: answer("listener=\"verify\""),
             },
             Shown {
-                title: "Listeners, trust stores, shards and the I/O engine.",
+                title: "listeners, trust stores, shards and the I/O engine",
                 command: format!("curl -sS http://127.0.0.1:{port}/status"),
                 expect: answer("\"generation\""),
             },
