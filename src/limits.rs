@@ -70,6 +70,16 @@ pub const IDLE_CONNECTIONS_PER_TARGET_MAX: usize = 256;
 pub const TARGET_IDLE: Duration = Duration::from_secs(60);
 /// How often target names are resolved.
 pub const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+/// How long a round of lookups may take, and with it a start or reload.
+pub const RESOLVE_WAIT: Duration = Duration::from_secs(5);
+/// Lookups of target names under way at a time; each holds a thread.
+pub const RESOLVES_IN_FLIGHT_MAX: usize = 32;
+/// How long the last answer for a name is kept once no group has it.
+pub const RESOLVED_NAME_KEPT: Duration = Duration::from_secs(600);
+/// How long a shard remembers whose turn it is in a group that gets no requests.
+pub const CURSOR_KEPT: Duration = Duration::from_secs(600);
+/// Idle connections kept by each shard, over all targets.
+pub const IDLE_CONNECTIONS_PER_SHARD_MAX: usize = 4_096;
 
 // Node.
 
@@ -87,3 +97,6 @@ pub const CONFIGURATION_BYTES_MAX: usize = 16 * 1024 * 1024;
 const _: () = assert!(BUFFER_BYTES >= TLS_RECORD_BYTES_MAX + 2_048 + 5);
 const _: () = assert!(IDENTITY_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
+const _: () = assert!(RESOLVE_WAIT.as_secs() < RESOLVE_EVERY.as_secs());
+const _: () = assert!(RESOLVED_NAME_KEPT.as_secs() > 2 * RESOLVE_EVERY.as_secs());
+const _: () = assert!(IDLE_CONNECTIONS_PER_TARGET_MAX <= IDLE_CONNECTIONS_PER_SHARD_MAX);
