@@ -99,7 +99,6 @@ impl Publisher {
     }
 
     /// Binds the listeners of `next` that have no fitting sockets yet.
-    #[expect(clippy::type_complexity, reason = "read once, in the function above")]
     fn bind(
         &self,
         next: &Live,

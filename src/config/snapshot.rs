@@ -40,6 +40,22 @@ pub struct Live {
     pub warnings: Vec<Fault>,
 }
 
+impl Live {
+    /// What a node has before its first configuration.
+    pub fn empty() -> Self {
+        Self {
+            generation: 0,
+            listeners: BTreeMap::new(),
+            trust_stores: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+            target_groups: BTreeMap::new(),
+            forbidden: Forbidden::default(),
+            connection_log: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// A listener.
 #[derive(Debug)]
 pub struct Listener {

@@ -80,12 +80,9 @@ enum Uploaded {
 pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, head: Buf) -> Next {
     let shard = &session.connection.shard;
     let counters = shard.target_group(&task.group.name);
-    let mut upstream = match shard.upstreams.checkout(task.group).await {
+    let mut upstream = match shard.upstreams.checkout(task.group, &counters).await {
         Ok(upstream) => upstream,
-        Err(reason) => {
-            counters.errors[reason.index()].add(1);
-            return session.refuse(task.rules, Some(&task.asked), reason).await;
-        }
+        Err(reason) => return session.refuse(task.rules, Some(&task.asked), reason).await,
     };
     counters.requests.add(1);
     let mut head = head;
@@ -94,10 +91,9 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, head: Buf) ->
         match answered {
             Err(failed) if failed.silent && upstream.reused && task.asked.may_repeat() => {
                 counters.retries.add(1);
-                upstream = match shard.upstreams.fresh(upstream.target).await {
+                upstream = match shard.upstreams.fresh(upstream.target, &counters).await {
                     Ok(upstream) => upstream,
                     Err(reason) => {
-                        counters.errors[reason.index()].add(1);
                         return session.refuse(task.rules, Some(&task.asked), reason).await;
                     }
                 };

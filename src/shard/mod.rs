@@ -116,7 +116,7 @@ pub async fn run(seat: Seat) {
         counters: board.shard(index),
         board,
         connections_max,
-        upstreams: Upstreams::default(),
+        upstreams: Upstreams::new(index),
         fronts: RefCell::default(),
         target_groups: RefCell::default(),
         open: RefCell::default(),
