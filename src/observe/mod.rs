@@ -7,3 +7,4 @@ pub mod names;
 mod page;
 mod proc;
 pub mod sink;
+pub mod time;
