@@ -93,6 +93,8 @@ pub const API_HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const API_HEAD: Duration = Duration::from_secs(10);
 /// Age at which a connection to these endpoints is told to end, and time until it is then cut off.
 pub const API_CONNECTION: Duration = Duration::from_secs(60);
+/// Time that the command line waits for an answer of the admin endpoint.
+pub const API_ANSWER: Duration = Duration::from_secs(150);
 /// Bytes of an answer that the command line reads from the admin endpoint.
 pub const API_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Shards of one node.
@@ -100,6 +102,7 @@ pub const SHARDS_MAX: usize = 1_024;
 /// Size of the configuration file.
 pub const CONFIGURATION_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+const _: () = assert!(API_ANSWER.as_secs() > 2 * API_CONNECTION.as_secs());
 const _: () = assert!(LOG_WRITE_BYTES < LOG_BACKLOG_BYTES_MAX);
 const _: () = assert!(BUFFER_BYTES >= TLS_RECORD_BYTES_MAX + 2_048 + 5);
 const _: () = assert!(IDENTITY_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
