@@ -76,9 +76,12 @@ pub async fn status(socket: &Path) -> Result<String, Failure> {
 }
 
 async fn ask(socket: &Path, method: Method, target: &str) -> Result<Value, Failure> {
-    let stream = UnixStream::connect(socket).await.map_err(|error| match error.kind() {
-        io::ErrorKind::PermissionDenied => Failure::Denied(socket.to_owned()),
-        _ => Failure::NoNode { path: socket.to_owned(), error },
+    let stream = UnixStream::connect(socket).await.map_err(|error| {
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            Failure::Denied(socket.to_owned())
+        } else {
+            Failure::NoNode { path: socket.to_owned(), error }
+        }
     })?;
     let exchanged = match timeout(limits::API_ANSWER, exchange(stream, method, target)).await {
         Ok(exchanged) => exchanged,
