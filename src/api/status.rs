@@ -2,7 +2,7 @@
 //!
 //! Pure. Keys are only ever added.
 use crate::config::Fault;
-use crate::config::snapshot::{Access, Authentication, Listener, Live, RefusalForm, Tls};
+use crate::config::snapshot::{Access, Authentication, Listener, Live, Name, RefusalForm, Tls};
 use crate::net::Engine;
 use crate::observe::metrics::Reload;
 use crate::observe::time::Seconds;
@@ -30,7 +30,7 @@ pub struct NodeStatus {
     /// In order.
     pub shards: Vec<ShardStatus>,
     /// Where listeners really listen, by name: the port is filled in where the configuration says 0.
-    pub addresses: BTreeMap<String, SocketAddr>,
+    pub addresses: BTreeMap<Name, SocketAddr>,
     /// Whether the node is ending.
     pub draining: bool,
     /// Since its start.
@@ -108,7 +108,7 @@ fn listener(listener: &Listener, node: &NodeStatus) -> Value {
     json!({
         "name": *listener.name,
         "bind": listener.bind,
-        "address": node.addresses.get(&*listener.name),
+        "address": node.addresses.get(&listener.name),
         "protocol": if listener.tls.is_some() { "HTTPS" } else { "HTTP" },
         "tls": listener.tls.as_ref().map(tls),
         "default_action": match &listener.default_action {

@@ -2,8 +2,9 @@
 //!
 //! Shards register here once for each listener and target group and then count in their own memory
 //! ([`super::count`]); the control thread adds up when somebody asks. Nothing happens between scrapes.
-//! A listener or target group that the live value no longer has leaves the board, and with it the page,
-//! at the next [`Board::show`]; one that comes back under its name starts at zero.
+//! A listener or target group that the live value no longer has leaves the page at the next
+//! [`Board::show`]. The board keeps it for as long as a shard does, so that one that comes back under
+//! its name before every shard has let go of it counts on; later it starts at zero.
 use super::count::{self, HANDSHAKE_SECONDS, Handshake};
 use super::names::{self, Metric};
 use super::page::{Distribution, Page};
@@ -48,8 +49,24 @@ struct State {
     connection_log: Option<Sink>,
 }
 
-/// By name, one for each shard.
-type Counters<T> = BTreeMap<Name, Vec<Arc<T>>>;
+/// Objects by name.
+type Counters<T> = BTreeMap<Name, Object<T>>;
+
+/// A listener or target group.
+#[derive(Debug)]
+struct Object<T> {
+    /// One for each shard.
+    shards: Vec<Arc<T>>,
+    /// Whether the live value has it, as far as the board knows.
+    live: bool,
+}
+
+/// By hand, because deriving would ask for counters that can be cloned.
+impl<T> Clone for Object<T> {
+    fn clone(&self) -> Self {
+        Self { shards: self.shards.clone(), live: self.live }
+    }
+}
 
 /// How an attempt to replace configuration or trust ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -126,8 +143,8 @@ impl Board {
             Some((name.clone(), earliest?.as_secs() as f64))
         });
         let mut state = self.state();
-        keep(&mut state.listeners, live.listeners.keys(), self.shards.len());
-        keep(&mut state.target_groups, live.target_groups.keys(), self.shards.len());
+        keep(&mut state.listeners, &live.listeners, self.shards.len());
+        keep(&mut state.target_groups, &live.target_groups, self.shards.len());
         state.generation = live.generation;
         state.certificate_expiry = live
             .certificates
@@ -206,22 +223,32 @@ fn of_shard<T: Default>(
     shards: usize,
 ) -> Arc<T> {
     debug_assert!(shard < shards, "shard {shard} of {shards}");
-    if !counters.contains_key(name) {
-        counters.insert(name.into(), (0..shards).map(|_| Arc::default()).collect());
-    }
-    counters.get(name).and_then(|of_name| of_name.get(shard)).cloned().unwrap_or_default()
+    register(counters, name, shards);
+    counters.get(name).and_then(|object| object.shards.get(shard)).cloned().unwrap_or_default()
 }
 
-/// The counters become those of `names`: others go, new ones start at zero.
-fn keep<'a, T: Default>(
-    counters: &mut Counters<T>,
-    names: impl Iterator<Item = &'a Name>,
-    shards: usize,
-) {
-    let mut before = std::mem::take(counters);
-    let fresh = || (0..shards).map(|_| Arc::default()).collect();
-    let kept = names.map(|name| (name.clone(), before.remove(name).unwrap_or_else(fresh)));
-    counters.extend(kept);
+fn register<T: Default>(counters: &mut Counters<T>, name: &str, shards: usize) {
+    if !counters.contains_key(name) {
+        let shards = (0..shards).map(|_| Arc::default()).collect();
+        counters.insert(name.into(), Object { shards, live: true });
+    }
+}
+
+/// The counters become those of `live`, and those of other names that a shard still holds.
+fn keep<T: Default, L>(counters: &mut Counters<T>, live: &BTreeMap<Name, L>, shards: usize) {
+    for name in live.keys() {
+        register(counters, name, shards);
+    }
+    counters.retain(|name, object| {
+        object.live = live.contains_key(name);
+        object.live || object.shards.iter().any(|shard| Arc::strong_count(shard) > 1)
+    });
+}
+
+/// What the page shows: names, and the counters of each shard.
+fn shown<T>(counters: &Counters<T>) -> impl Iterator<Item = (&str, &[Arc<T>])> {
+    let live = counters.iter().filter(|(_, object)| object.live);
+    live.map(|(name, object)| (&**name, &*object.shards))
 }
 
 fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
@@ -230,15 +257,15 @@ fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
     page.counter(&names::SENT_BYTES, totals(listeners, |of| &of.sent_bytes));
     page.gauge(
         &names::CONNECTIONS_OPEN,
-        listeners.iter().map(|(name, shards)| {
-            ([&**name], shards.iter().map(|of| of.open.get()).sum::<i64>() as f64)
+        shown(listeners).map(|(name, shards)| {
+            ([name], shards.iter().map(|of| of.open.get()).sum::<i64>() as f64)
         }),
     );
     let outcomes: Vec<_> = Handshake::all().map(Handshake::word).collect();
     page.counter(&names::HANDSHAKES, totals_by(listeners, &outcomes, |of| &of.handshakes));
     page.histogram(
         &names::HANDSHAKE_SECONDS,
-        listeners.iter().map(|(name, shards)| ([&**name], distribution(shards))),
+        shown(listeners).map(|(name, shards)| ([name], distribution(shards))),
     );
     let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
     page.counter(&names::RESPONSES, totals_by(listeners, &classes, |of| &of.responses));
@@ -271,9 +298,8 @@ fn totals<T>(
     counters: &Counters<T>,
     of: impl Fn(&T) -> &count::Count,
 ) -> impl Iterator<Item = ([&str; 1], u64)> {
-    counters
-        .iter()
-        .map(move |(name, shards)| ([&**name], shards.iter().map(|shard| of(shard).get()).sum()))
+    shown(counters)
+        .map(move |(name, shards)| ([name], shards.iter().map(|shard| of(shard).get()).sum()))
 }
 
 /// One series for each object and word, whether anything was counted or not. `words[i]` belongs to
@@ -283,10 +309,10 @@ fn totals_by<'a, T>(
     words: &'a [&'static str],
     of: impl Fn(&T) -> &[count::Count] + Copy,
 ) -> impl Iterator<Item = ([&'a str; 2], u64)> {
-    counters.iter().flat_map(move |(name, shards)| {
+    shown(counters).flat_map(move |(name, shards)| {
         words.iter().enumerate().map(move |(index, word)| {
             let shards = shards.iter().filter_map(|shard| of(shard).get(index));
-            ([&**name, *word], shards.map(count::Count::get).sum())
+            ([name, *word], shards.map(count::Count::get).sum())
         })
     })
 }
