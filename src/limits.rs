@@ -89,11 +89,31 @@ pub const DEADLINE_TICK: Duration = Duration::from_millis(100);
 pub const RESERVED_FILES: u64 = 128;
 /// Lines of a log that wait for the disk; more are dropped and counted.
 pub const LOG_BACKLOG_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Waiting log lines are written together up to about this size.
+pub const LOG_WRITE_BYTES: usize = 256 * 1024;
+/// How often lost log lines are reported.
+pub const LOG_REPORT_EVERY: Duration = Duration::from_secs(60);
+/// How long the end of the process waits for a log's disk.
+pub const LOG_FLUSH: Duration = Duration::from_secs(5);
+/// Connections served at once by the admin endpoint, and by the metrics endpoint.
+pub const API_CONNECTIONS_MAX: usize = 64;
+/// Bytes of a request's head on these endpoints.
+pub const API_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Time for a request's head on these endpoints.
+pub const API_HEAD: Duration = Duration::from_secs(10);
+/// Age at which a connection to these endpoints is told to end, and time until it is then cut off.
+pub const API_CONNECTION: Duration = Duration::from_secs(60);
+/// Time that the command line waits for an answer of the admin endpoint.
+pub const API_ANSWER: Duration = Duration::from_secs(150);
+/// Bytes of an answer that the command line reads from the admin endpoint.
+pub const API_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Shards of one node.
 pub const SHARDS_MAX: usize = 1_024;
 /// Size of the configuration file.
 pub const CONFIGURATION_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+const _: () = assert!(API_ANSWER.as_secs() > 2 * API_CONNECTION.as_secs());
+const _: () = assert!(LOG_WRITE_BYTES < LOG_BACKLOG_BYTES_MAX);
 const _: () = assert!(BUFFER_BYTES >= TLS_RECORD_BYTES_MAX + 2_048 + 5);
 const _: () = assert!(IDENTITY_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
