@@ -85,6 +85,13 @@ pub const IDLE_CONNECTIONS_PER_SHARD_MAX: usize = 4_096;
 
 /// Deadlines are judged this often, and are late by at most this much.
 pub const DEADLINE_TICK: Duration = Duration::from_millis(100);
+/// Operations of a shard that wait for the kernel to see them: a full queue is handed over at once, so
+/// that the answers of a burst do not all wait for its last computation.
+pub const RING_ENTRIES: u32 = 64;
+/// Completions that a ring holds before the kernel keeps the rest in memory of its own.
+pub const RING_COMPLETIONS: u32 = 4_096;
+/// How long a connection whose client is silent stays out of sight (`TCP_DEFER_ACCEPT`).
+pub const DEFER_ACCEPT: Duration = Duration::from_secs(10);
 /// File descriptors kept free for configuration files, logs and the admin socket.
 pub const RESERVED_FILES: u64 = 128;
 /// Lines of a log that wait for the disk; more are dropped and counted.
