@@ -114,10 +114,10 @@ impl Publisher {
             let ours = self.sockets.values().any(|bound| bound.address == listener.bind);
             match self.bind_one(&asked, &cpus, ours) {
                 Ok(bound) => opened.push((Arc::clone(name), asked, bound)),
-                Err(error) => faults.note(
-                    format!("listeners.{name}.bind"),
-                    format!("cannot listen on {}: {error}", listener.bind),
-                ),
+                Err(error) => {
+                    let message = format!("{name} cannot listen on {}: {error}", listener.bind);
+                    faults.within("listeners", |faults| faults.note_here(message));
+                }
             }
         }
         if faults.is_empty() { Ok(opened) } else { Err(faults) }
