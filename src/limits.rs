@@ -20,6 +20,10 @@ pub const CLIENT_HELLO_BYTES_MAX: usize = 64 * 1024;
 pub const HANDSHAKE_BYTES_MAX: usize = 128 * 1024;
 /// Plaintext of one TLS record (RFC 8446, section 5.1).
 pub const TLS_RECORD_BYTES_MAX: usize = 16 * 1024;
+/// Shortest RSA key of a server certificate.
+pub const SERVER_RSA_KEY_BITS_MIN: usize = 2_048;
+/// Longest RSA key of a server certificate (ALB's; a signature costs eight times that of half the bits).
+pub const SERVER_RSA_KEY_BITS_MAX: usize = 4_096;
 
 // Trust.
 
