@@ -64,9 +64,15 @@ fn main() -> ExitCode {
         Command::Serve(file) => serve(&file.config),
         Command::Check(file) => check(&file.config),
         Command::Schema => print(&format!("{:#}", schema::schema())),
-        Command::Reload(socket) => ask(&socket, |socket| async move { client::reload(&socket).await }),
-        Command::Drain(socket) => ask(&socket, |socket| async move { client::drain(&socket).await }),
-        Command::Status(socket) => ask(&socket, |socket| async move { client::status(&socket).await }),
+        Command::Reload(socket) => {
+            ask(&socket, |socket| async move { client::reload(&socket).await })
+        }
+        Command::Drain(socket) => {
+            ask(&socket, |socket| async move { client::drain(&socket).await })
+        }
+        Command::Status(socket) => {
+            ask(&socket, |socket| async move { client::status(&socket).await })
+        }
         Command::Demo => demo(),
     };
     match done {

@@ -92,8 +92,8 @@ impl Connection {
         socket.arm(rules.listener.handshake_timeout, Reason::HandshakeTimeout);
         let (hello, server_name) = match read_hello(&socket).await {
             Ok(hello) => hello,
-            Err(error) => {
-                let failure = Failure::early(error);
+            Err(failed) => {
+                let failure = Failure { handshake: failed, verdict: None };
                 self.end_handshake(rules, &socket, None, failure, in_flight).await;
                 return None;
             }
@@ -214,12 +214,6 @@ struct Failure {
 }
 
 impl Failure {
-    /// Before rustls was asked.
-    fn early(error: HandshakeError) -> Self {
-        let handshake = Failed { error, agreed: Agreed::default(), alert: Buf::default() };
-        Self { handshake, verdict: None }
-    }
-
     fn attempt<'a>(&self, server_name: Option<&'a str>) -> Attempt<'a> {
         let refused = self.verdict.as_ref().and_then(|verdict| verdict.result.as_ref().err());
         let (outcome, reason) = match (&self.handshake.error, refused) {
@@ -228,6 +222,7 @@ impl Failure {
                 (Handshake::Refused(Refusal::Missing), "no_certificate")
             }
             (HandshakeError::Tls(_), None) => (Handshake::Failed, "tls"),
+            (HandshakeError::NotHello, None) => (Handshake::Failed, "no_client_hello"),
             (HandshakeError::TooManyBytes, None) => (Handshake::Failed, "too_many_bytes"),
             (HandshakeError::Closed | HandshakeError::Io(_), None) => {
                 (Handshake::Failed, Reason::ClientClosed.word())
@@ -313,23 +308,29 @@ fn names(agreed: Agreed) -> Option<(&'static str, &'static str)> {
     Some((version_name(agreed.version?), suite_name(agreed.suite?)))
 }
 
-/// Reads until the ClientHello is whole, and the name in it. What is no ClientHello is rustls' to
-/// refuse; one that is not whole within its bound is never judged by part of it.
-async fn read_hello(socket: &Sock) -> Result<(Buf, Option<String>), HandshakeError> {
+/// Reads until the ClientHello is whole, and the name in it.
+///
+/// Only a ClientHello that the peek has understood goes to rustls: rustls skips a warning alert before
+/// one, and takes one in records so small that it is over our bound, and would then serve under the
+/// listener's own policy a client that names another.
+async fn read_hello(socket: &Sock) -> Result<(Buf, Option<String>), Failed> {
     let mut received = Buf::take();
     loop {
         let (result, back) = socket.recv(received).await;
         received = back;
-        if result? == 0 {
-            return Err(HandshakeError::Closed);
+        match result {
+            Ok(0) => return Err(Failed::early(HandshakeError::Closed)),
+            Ok(_) => {}
+            Err(error) => return Err(Failed::early(error.into())),
         }
         match peek::server_name(&received) {
             Peeked::Hello(name) => return Ok((received, name)),
-            Peeked::NotHello => return Ok((received, None)),
-            Peeked::NeedMore if received.len() > limits::CLIENT_HELLO_BYTES_MAX => {
-                return Err(HandshakeError::TooManyBytes);
-            }
             Peeked::NeedMore => received.reserve(limits::TLS_RECORD_BYTES_MAX / 4),
+            Peeked::NotHello => {
+                let mut failed = Failed::early(HandshakeError::NotHello);
+                failed.alert.extend_from_slice(&peek::alert(&received));
+                return Err(failed);
+            }
         }
     }
 }

@@ -48,6 +48,9 @@ pub enum HandshakeError {
     /// rustls refused it; the alert is ready to be sent.
     #[error(transparent)]
     Tls(#[from] rustls::Error),
+    /// The first bytes are no ClientHello, or one over its bound.
+    #[error("not a ClientHello")]
+    NotHello,
     /// The client closed the connection, or a deadline did.
     #[error("the connection ended")]
     Closed,
@@ -68,6 +71,13 @@ pub struct Failed {
     pub agreed: Agreed,
     /// The alert that rustls wants to send, still unsent.
     pub alert: Buf,
+}
+
+impl Failed {
+    /// Before anything was agreed on.
+    pub fn early(error: HandshakeError) -> Self {
+        Self { error, agreed: Agreed::default(), alert: Buf::default() }
+    }
 }
 
 /// rustls and the bytes around it.
@@ -106,11 +116,7 @@ impl Stream {
         let tls = match UnbufferedServerConnection::new(config) {
             Ok(tls) => tls,
             Err(error) => {
-                return Err(Box::new(Failed {
-                    error: error.into(),
-                    agreed: Agreed::default(),
-                    alert: Buf::default(),
-                }));
+                return Err(Box::new(Failed::early(error.into())));
             }
         };
         let mut state = State {
