@@ -193,3 +193,181 @@ fn target_group(group: &Group) -> Value {
 fn time(time: UnixTime) -> String {
     Seconds(Duration::from_secs(time.as_secs())).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::attributes::{Attributes, ServerName};
+    use crate::http::identity::{Forbidden, Names};
+    use crate::net::{Options, Steering};
+    use crate::route::FixedResponse;
+    use crate::target::Target;
+    use crate::tls::{Policy, ServerNames};
+    use arc_swap::ArcSwap;
+    use rustls::ServerConfig;
+    use rustls::server::ResolvesServerCertUsingSni;
+    use std::sync::Arc;
+
+    fn names() -> Names {
+        let name = || "X-Name".to_owned();
+        Names {
+            serial_number: name(),
+            issuer: name(),
+            subject: name(),
+            validity: name(),
+            leaf: name(),
+            chain: name(),
+            tls_version: name(),
+            tls_cipher_suite: name(),
+        }
+    }
+
+    fn listener(name: &str, tls: Option<Tls>, default_action: Action) -> (Name, Arc<Listener>) {
+        let listener = Listener {
+            name: name.into(),
+            bind: "127.0.0.1:0".parse().unwrap(),
+            socket: Options { backlog: 16, defer_accept: true, steering: Steering::Hash },
+            tls,
+            attributes: Attributes {
+                names: names(),
+                preserve_host: false,
+                xff_client_port: false,
+                tls_version_and_cipher_suite: false,
+                server: ServerName::Portcullis,
+            },
+            idle_timeout: Duration::from_secs(60),
+            client_keep_alive: Duration::from_secs(3_600),
+            handshake_timeout: Duration::from_secs(10),
+            handshakes_in_flight_max: 64,
+            default_action,
+        };
+        (name.into(), Arc::new(listener))
+    }
+
+    fn passthrough() -> Tls {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let server_config = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+        Tls {
+            policy: Policy {
+                name: "ELBSecurityPolicy-2016-08",
+                versions: vec![&rustls::version::TLS12],
+                provider,
+                left_out: vec!["TLSv1.1"],
+                groups_left_out: Vec::new(),
+            },
+            certificates: vec!["api".into()],
+            own: Access {
+                authentication: Authentication::Passthrough,
+                server_config: Arc::new(server_config),
+            },
+            by_name: ServerNames::default(),
+        }
+    }
+
+    #[test]
+    fn status_shows_the_live_value_and_the_node() {
+        let group = Arc::new(Group {
+            name: "orders".into(),
+            targets: vec![Target { place: Place::Name("orders.internal".to_owned()), port: 8080 }],
+            addresses: ArcSwap::from_pointee(vec!["10.0.0.5:8080".parse().unwrap()]),
+        });
+        let gone = FixedResponse {
+            status: 404,
+            content_type: "text/plain".to_owned(),
+            body: String::new(),
+        };
+        let live = Live {
+            generation: 3,
+            listeners: [
+                listener("http", None, Action::FixedResponse(gone)),
+                listener("https", Some(passthrough()), Action::Forward(group.clone())),
+            ]
+            .into(),
+            trust_stores: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+            target_groups: [(group.name.clone(), group)].into(),
+            forbidden: Forbidden::default(),
+            connection_log: None,
+            warnings: vec![Fault {
+                path: "listeners[1].ssl_policy".to_owned(),
+                line: None,
+                message: "without TLSv1.1".to_owned(),
+            }],
+        };
+        let fault = Fault { path: String::new(), line: Some(2), message: "not YAML".to_owned() };
+        let node = NodeStatus {
+            name: "edge-1".to_owned(),
+            version: "0.1.0",
+            engine: Engine::Epoll,
+            io_uring_refused: Some("Operation not permitted".to_owned()),
+            shards: vec![ShardStatus {
+                index: 0,
+                cpu: 2,
+                acknowledged_generation: 3,
+                open_connections: 5,
+            }],
+            addresses: [("https".into(), "127.0.0.1:4433".parse().unwrap())].into(),
+            draining: false,
+            uptime: Duration::from_millis(61_999),
+            last_reload: Some(LastReload {
+                time: Duration::from_secs(1_795_169_472),
+                outcome: Reload::Faulty,
+                faults: vec![fault],
+            }),
+        };
+        let expected = json!({
+            "name": "edge-1",
+            "version": "0.1.0",
+            "generation": 3,
+            "draining": false,
+            "uptime_seconds": 61,
+            "engine": "epoll",
+            "io_uring_refused": "Operation not permitted",
+            "shards":
+                [{"index": 0, "cpu": 2, "acknowledged_generation": 3, "open_connections": 5}],
+            "last_reload": {
+                "time": "2026-11-20T10:11:12Z",
+                "outcome": "faulty",
+                "faults": [{"path": "", "line": 2, "message": "not YAML"}],
+            },
+            "warnings": [{"path": "listeners[1].ssl_policy", "message": "without TLSv1.1"}],
+            "listeners": [
+                {
+                    "name": "http",
+                    "bind": "127.0.0.1:0",
+                    "address": null,
+                    "protocol": "HTTP",
+                    "tls": null,
+                    "default_action": {"type": "fixed-response", "status_code": 404},
+                },
+                {
+                    "name": "https",
+                    "bind": "127.0.0.1:0",
+                    "address": "127.0.0.1:4433",
+                    "protocol": "HTTPS",
+                    "tls": {
+                        "ssl_policy": "ELBSecurityPolicy-2016-08",
+                        "left_out": ["TLSv1.1"],
+                        "groups_left_out": [],
+                        "certificates": ["api"],
+                        "mutual_authentication": {"mode": "passthrough"},
+                        "server_name_policies": [],
+                    },
+                    "default_action": {"type": "forward", "target_group": "orders"},
+                },
+            ],
+            "certificates": [],
+            "trust_stores": [],
+            "target_groups": [{
+                "name": "orders",
+                "targets": [{"id": "orders.internal", "port": 8080}],
+                "addresses": ["10.0.0.5:8080"],
+            }],
+        });
+        assert_eq!(build(&live, &node), expected);
+    }
+}
