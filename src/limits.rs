@@ -31,12 +31,22 @@ pub const SERVER_RSA_KEY_BITS_MAX: usize = 4_096;
 pub const INTERMEDIATES_MAX: usize = 4;
 /// Size of one certificate of a trust store (ALB: 16 KB).
 pub const CA_CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+/// CA certificates of one trust store (ALB: 25, adjustable).
+pub const CA_CERTIFICATES_MAX: usize = 4_096;
+/// CA certificates of one trust store that share a subject; each may cost a verdict a signature check.
+pub const CAS_OF_ONE_NAME_MAX: usize = 16;
 /// Size of a CA bundle file.
 pub const BUNDLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Size of a revocation file.
 pub const REVOCATION_FILE_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Identity headers made from one client certificate chain.
 pub const IDENTITY_BYTES_MAX: usize = 48 * 1024;
+/// Certificates that a client may send: the deepest path, its root, and a few that belong to no path.
+pub const CHAIN_CERTIFICATES_MAX: usize = INTERMEDIATES_MAX + 6;
+/// Bytes of the certificates that a client sends (ALB: TLS message size 64 K).
+pub const CHAIN_BYTES_MAX: usize = 64 * 1024;
+/// Signatures that one verdict checks while it looks for paths; those of a found path are looked up.
+pub const SIGNATURE_CHECKS_MAX: usize = 100;
 /// Positive signature checks remembered by each shard.
 pub const REMEMBERED_SIGNATURES_MAX: usize = 16_384;
 
