@@ -12,14 +12,16 @@ use crate::clock;
 use crate::config::Faults;
 use crate::config::load::{self, Loaded};
 use crate::config::publish::{Line, Publisher};
-use crate::config::snapshot::Live;
+use crate::config::snapshot::{Live, Name};
 use crate::config::sources::Watch;
 use crate::net::{self, Chosen};
 use crate::observe::metrics::{Board, Reload};
 use crate::shard::{self, Order, Seat};
 use crate::target::Resolver;
 use arc_swap::ArcSwap;
+use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -114,7 +116,6 @@ async fn run(
     if let Err(error) = cpus::yield_to_shards(allowed) {
         tracing::warn!("the control thread keeps its priority: {error}");
     }
-    tokio::spawn(Arc::clone(&node).fold());
     tokio::spawn(Arc::clone(&node).resolve());
     tokio::spawn(Arc::clone(&node).watch());
     tokio::spawn(admin.serve(node.clone()));
@@ -127,7 +128,7 @@ async fn run(
             signal = signals.next() => match signal {
                 Signal::End => node.drain(),
                 Signal::Reload => drop(tokio::spawn(Arc::clone(&node).reload_and_log())),
-                Signal::ReopenLogs => node.reopen_logs(),
+                Signal::Reopen => node.reopen_logs(),
             },
             () = node.drain_asked.notified() => break,
             Some(shard) = ended.recv() => return Err(StartError::ShardEnded(shard)),
@@ -164,7 +165,7 @@ struct Changing {
 /// What `/status` shows of the last change.
 #[derive(Default)]
 struct View {
-    addresses: std::collections::BTreeMap<String, std::net::SocketAddr>,
+    addresses: BTreeMap<Name, SocketAddr>,
     last_reload: Option<LastReload>,
 }
 
@@ -217,14 +218,13 @@ impl Node {
             resolver,
             lines,
             view: ArcSwap::from_pointee(View {
-                addresses: addresses(&publisher),
+                addresses: publisher.addresses(),
                 last_reload: None,
             }),
             changing: Mutex::new(Changing { publisher, loaded: Arc::new(loaded) }),
             draining: AtomicBool::new(false),
             drain_asked: Notify::new(),
         };
-        node.board.show(&node.live.load());
         node.announce();
         Ok((Arc::new(node), all_ended))
     }
@@ -250,7 +250,6 @@ impl Node {
             Ok(loaded) => self.publish(&mut changing, loaded).await,
             Err(faults) => Err(ReloadError::Faults(faults)),
         };
-        self.board.show(&self.live.load());
         self.note(&changing.publisher, &result);
         result
     }
@@ -283,7 +282,7 @@ impl Node {
         };
         self.board.reloaded(outcome);
         self.view.store(Arc::new(View {
-            addresses: addresses(publisher),
+            addresses: publisher.addresses(),
             last_reload: Some(LastReload { time: clock::since_epoch(), outcome, faults }),
         }));
     }
@@ -317,13 +316,6 @@ impl Node {
             watch.changed().await;
             Arc::clone(&self).reload_and_log().await;
             watch.follow(self.changing.lock().await.loaded.inputs.clone());
-        }
-    }
-
-    async fn fold(self: Arc<Self>) {
-        loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            self.board.show(&self.live.load());
         }
     }
 
@@ -413,6 +405,7 @@ impl Control for Node {
     }
 
     fn metrics(&self) -> String {
+        self.board.show(&self.live.load());
         self.board.render()
     }
 }
@@ -455,8 +448,4 @@ async fn start_shard(
 
 fn groups(live: &Live) -> Vec<Arc<crate::target::Group>> {
     live.target_groups.values().cloned().collect()
-}
-
-fn addresses(publisher: &Publisher) -> std::collections::BTreeMap<String, std::net::SocketAddr> {
-    publisher.addresses().into_iter().map(|(name, address)| (name.to_string(), address)).collect()
 }
