@@ -132,6 +132,24 @@ pub const API_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const SHARDS_MAX: usize = 1_024;
 /// Size of the configuration file.
 pub const CONFIGURATION_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Lists and mappings inside each other in the configuration file (its deepest key is at 6).
+pub const CONFIGURATION_DEPTH_MAX: usize = 32;
+/// Faults listed in one answer.
+pub const FAULTS_MAX: usize = 1_000;
+/// Size of a server certificate's chain file, and of its key file.
+pub const CERTIFICATE_FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Subjects of CAs sent to clients, together (ALB: 10,000 for each trust store).
+pub const ADVERTISED_SUBJECTS_BYTES_MAX: usize = 10_000;
+/// A Unix socket's path, without the NUL that ends it (unix(7): `sun_path` is 108 bytes).
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// A file whose writer is silent for this long counts as written, though it is still open.
+pub const WRITER_SILENCE: Duration = Duration::from_secs(30);
+/// Files that changed are read again after this long, and must not have changed in between.
+pub const SETTLE: Duration = Duration::from_millis(200);
+/// How often files are looked at without being told.
+pub const POLL_FILES_EVERY: Duration = Duration::from_secs(10);
+/// File events that wait for the control thread; more are dropped (the bell has rung already).
+pub const FILE_EVENTS_MAX: usize = 1_024;
 
 const _: () = assert!(API_ANSWER.as_secs() > 2 * API_CONNECTION.as_secs());
 const _: () = assert!(LOG_WRITE_BYTES < LOG_BACKLOG_BYTES_MAX);
