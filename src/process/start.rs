@@ -51,8 +51,8 @@ pub enum StartError {
 }
 
 /// Names what was tried beside the kernel's answer.
-fn trying(what: impl Into<String>) -> impl FnOnce(io::Error) -> StartError {
-    move |error| StartError::System { what: what.into(), error }
+fn trying<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> StartError {
+    move |error| StartError::System { what: what.into(), error: error.into() }
 }
 
 /// Serves the configuration at `path` until a signal or the admin socket ends the node. Calls `ready`
