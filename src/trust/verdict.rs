@@ -340,4 +340,5 @@ fn refusal_of(error: &webpki::Error) -> Refusal {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test may fail by panicking")]
 mod tests;
