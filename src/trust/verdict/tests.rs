@@ -402,6 +402,33 @@ fn a_wrong_signature_under_a_known_name_is_invalid() {
 }
 
 #[test]
+fn a_key_identifier_tells_a_foreign_ca_of_the_same_name_from_a_bad_signature() {
+    let subject_key = |id: &[u8]| extension(14, false, &der(4, &[id]));
+    let authority_key = |id: &[u8]| extension(35, false, &der(0x30, &[&der(0x80, &[id])]));
+    let root = Draft::ca("root").with(subject_key(b"ours")).root();
+    let impostor = Draft::ca("root").with(subject_key(b"theirs")).root();
+    let store = store(&[&root], &[]);
+    let client = Draft::client("client").with(authority_key(b"ours")).by(&root);
+    assert_eq!(judge(&store, &[&client]), Ok(()));
+    let foreign = Draft::client("client").with(authority_key(b"theirs")).by(&impostor);
+    assert_eq!(judge(&store, &[&foreign]), Err(Refusal::Untrusted));
+    assert_eq!(judge(&store, &[&foreign, &impostor]), Err(Refusal::Untrusted));
+    let forged = Draft::client("client").with(authority_key(b"ours")).by(&impostor);
+    assert_eq!(judge(&store, &[&forged]), Err(Refusal::Invalid));
+}
+
+#[test]
+fn a_cross_certificate_leads_past_an_expired_root() {
+    let new = Draft::ca("new").root();
+    let old = Draft::ca("old").valid(NOW - 9, NOW - 1).root();
+    let crossed = Draft::ca("old").key(old.key.copy()).by(&new);
+    let client = Draft::client("client").by(&old);
+    assert_eq!(judge(&store(&[&old, &new], &[]), &[&client]), Err(Refusal::Expired));
+    assert_eq!(judge(&store(&[&old, &new], &[]), &[&client, &crossed]), Ok(()));
+    assert_eq!(judge(&store(&[&old, &new, &crossed], &[]), &[&client]), Ok(()));
+}
+
+#[test]
 fn a_version_1_root_anchors() {
     let root = Draft { version: 1, ..Draft::client("root") }.root();
     let client = Draft::client("client").by(&root);
