@@ -11,6 +11,7 @@ mod later;
 pub mod load;
 mod nearest;
 pub mod place;
+pub mod publish;
 pub mod read;
 pub mod schema;
 #[cfg(test)]
