@@ -36,20 +36,13 @@ pub struct Node {
     pub drain_timeout: Duration,
 }
 
-/// Where the admin endpoint listens.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Endpoint {
-    /// On a Unix socket at this path.
-    Unix(PathBuf),
-}
-
 /// A configuration that can be published.
 #[derive(Debug)]
 pub struct Loaded {
     /// The node itself.
     pub node: Node,
-    /// The endpoint that changes state.
-    pub admin: Endpoint,
+    /// The Unix socket of the endpoint that changes state.
+    pub admin: PathBuf,
     /// The read-only endpoint, if there is one.
     pub metrics: Option<SocketAddr>,
     /// What shards work by. Its generation is 0 until it is published.
@@ -58,6 +51,18 @@ pub struct Loaded {
     pub inputs: Inputs,
     kept: Kept,
     log: Option<(PathBuf, Sink)>,
+}
+
+impl Loaded {
+    /// What is odd, in the order of the file; of no use once [`Loaded::take_live`] was called.
+    pub fn warnings(&self) -> &[Fault] {
+        &self.live.warnings
+    }
+
+    /// Takes the live value out, to be published. What the next load takes over stays here.
+    pub fn take_live(&mut self) -> Live {
+        std::mem::replace(&mut self.live, Live::empty())
+    }
 }
 
 /// Loads the file at `path`. What did not change since `previous` is taken over from there: trust
@@ -83,6 +88,21 @@ pub fn check(path: &Path) -> Result<Vec<Fault>, Faults> {
     Ok(prepare(path, None).1?.loaded.live.warnings)
 }
 
+/// The admin socket of the node that the file at `path` configures. Other faults in the file do not
+/// matter: whoever wants to drain a node has to reach it.
+///
+/// # Errors
+/// When the file cannot be read, or what it says of the socket is wrong.
+pub fn admin_socket(path: &Path) -> Result<PathBuf, Faults> {
+    let (absolute, mut files) = start(path);
+    let mut faults = Faults::default();
+    let written = configuration(&absolute, &mut files, &mut faults);
+    let Some((written, _)) = written else { return Err(faults) };
+    faults.list.retain(|fault| fault.path == "admin" || fault.path.starts_with("admin."));
+    let admin = faults.within("admin", |faults| compile::admin(&written.admin, &files, faults));
+    admin.filter(|_| faults.is_empty()).ok_or(faults)
+}
+
 /// Everything but the log, which is opened last: all else that a load does cannot be seen from outside.
 struct Prepared {
     loaded: Loaded,
@@ -99,9 +119,7 @@ struct LogWanted {
 }
 
 fn prepare(path: &Path, previous: Option<&Loaded>) -> (Inputs, Result<Prepared, Faults>) {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let base = absolute.parent().map(Path::to_owned).unwrap_or_default();
-    let mut files = Files::new(base);
+    let (absolute, mut files) = start(path);
     let mut faults = Faults::default();
     let prepared =
         configuration(&absolute, &mut files, &mut faults).and_then(|(written, declared)| {
@@ -114,6 +132,13 @@ fn prepare(path: &Path, previous: Option<&Loaded>) -> (Inputs, Result<Prepared, 
     loaded.inputs = inputs.clone();
     loaded.live.warnings = std::mem::take(&mut faults.warnings);
     (inputs, Ok(Prepared { loaded, log, faults }))
+}
+
+/// Paths in a file are relative to it; a link to it is not followed for that.
+fn start(path: &Path) -> (PathBuf, Files) {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let base = absolute.parent().map(Path::to_owned).unwrap_or_default();
+    (absolute, Files::new(base))
 }
 
 fn configuration(
