@@ -97,3 +97,5 @@ pub const CONFIGURATION_BYTES_MAX: usize = 16 * 1024 * 1024;
 const _: () = assert!(BUFFER_BYTES >= TLS_RECORD_BYTES_MAX + 2_048 + 5);
 const _: () = assert!(IDENTITY_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
+const _: () = assert!(CHAIN_BYTES_MAX < HANDSHAKE_BYTES_MAX);
+const _: () = assert!(INTERMEDIATES_MAX + 2 <= CHAIN_CERTIFICATES_MAX);
