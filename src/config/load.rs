@@ -36,13 +36,20 @@ pub struct Node {
     pub drain_timeout: Duration,
 }
 
+/// Where the admin endpoint listens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Endpoint {
+    /// On a Unix socket at this path.
+    Unix(PathBuf),
+}
+
 /// A configuration that can be published.
 #[derive(Debug)]
 pub struct Loaded {
     /// The node itself.
     pub node: Node,
-    /// The Unix socket of the endpoint that changes state.
-    pub admin: PathBuf,
+    /// The endpoint that changes state.
+    pub admin: Endpoint,
     /// The read-only endpoint, if there is one.
     pub metrics: Option<SocketAddr>,
     /// What shards work by. Its generation is 0 until it is published.
@@ -54,14 +61,9 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// What is odd, in the order of the file; of no use once [`Loaded::take_live`] was called.
+    /// What is odd, in the order of the file.
     pub fn warnings(&self) -> &[Fault] {
         &self.live.warnings
-    }
-
-    /// Takes the live value out, to be published. What the next load takes over stays here.
-    pub fn take_live(&mut self) -> Live {
-        std::mem::replace(&mut self.live, Live::empty())
     }
 }
 
@@ -100,7 +102,10 @@ pub fn admin_socket(path: &Path) -> Result<PathBuf, Faults> {
     let Some((written, _)) = written else { return Err(faults) };
     faults.list.retain(|fault| fault.path == "admin" || fault.path.starts_with("admin."));
     let admin = faults.within("admin", |faults| compile::admin(&written.admin, &files, faults));
-    admin.filter(|_| faults.is_empty()).ok_or(faults)
+    match admin {
+        Some(Endpoint::Unix(path)) if faults.is_empty() => Ok(path),
+        Some(Endpoint::Unix(_)) | None => Err(faults),
+    }
 }
 
 /// Everything but the log, which is opened last: all else that a load does cannot be seen from outside.

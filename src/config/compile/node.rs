@@ -3,11 +3,10 @@ use super::{in_range, name_of_ours};
 use crate::config::Faults;
 use crate::config::faults::OrNote;
 use crate::config::files::Files;
-use crate::config::load::Node;
+use crate::config::load::{Endpoint, Node};
 use crate::config::written::{self, AutoOr};
 use crate::{limits, net};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// The section `node`.
@@ -65,7 +64,7 @@ pub(in crate::config) fn admin(
     written: &written::Admin,
     files: &Files,
     faults: &mut Faults,
-) -> Option<PathBuf> {
+) -> Option<Endpoint> {
     let Some(path) = written.bind.strip_prefix("unix:").filter(|path| !path.is_empty()) else {
         faults.note("bind", "expected unix:PATH; this build does not have another kind yet");
         return None;
@@ -77,7 +76,7 @@ pub(in crate::config) fn admin(
         faults.note("bind", format_args!("{path}: a socket's path has at most {bytes_max} bytes"));
         return None;
     }
-    Some(path)
+    Some(Endpoint::Unix(path))
 }
 
 /// The section `metrics`.
@@ -115,7 +114,7 @@ mod tests {
         let bind =
             |bind: String, faults: &mut Faults| admin(&written::Admin { bind }, &files, faults);
         let unix = bind("unix:a.sock".to_owned(), &mut faults);
-        assert_eq!(unix, Some("/run/a.sock".into()));
+        assert_eq!(unix, Some(Endpoint::Unix("/run/a.sock".into())));
         assert!(faults.is_empty());
         for wrong in ["unix:".to_owned(), "127.0.0.1:1".to_owned(), format!("unix:{:0108}", 0)] {
             assert_eq!(bind(wrong, &mut faults), None);
