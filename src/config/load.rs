@@ -60,13 +60,6 @@ pub struct Loaded {
     log: Option<(PathBuf, Sink)>,
 }
 
-impl Loaded {
-    /// What is odd, in the order of the file.
-    pub fn warnings(&self) -> &[Fault] {
-        &self.live.warnings
-    }
-}
-
 /// Loads the file at `path`. What did not change since `previous` is taken over from there: trust
 /// stores, certificates, target groups with their addresses, TLS configurations, the open log.
 ///
@@ -90,22 +83,20 @@ pub fn check(path: &Path) -> Result<Vec<Fault>, Faults> {
     Ok(prepare(path, None).1?.loaded.live.warnings)
 }
 
-/// The admin socket of the node that the file at `path` configures. Other faults in the file do not
-/// matter: whoever wants to drain a node has to reach it.
+/// The admin endpoint that the file at `path` names, whatever else is wrong with it: whoever asks a node
+/// to reload a bad file wants the node's answer.
 ///
 /// # Errors
-/// When the file cannot be read, or what it says of the socket is wrong.
-pub fn admin_socket(path: &Path) -> Result<PathBuf, Faults> {
-    let (absolute, mut files) = start(path);
+/// When the file cannot be read at all, or its `admin` has faults.
+pub fn admin(path: &Path) -> Result<Endpoint, Faults> {
+    let (absolute, mut files) = files_of(path);
     let mut faults = Faults::default();
-    let written = configuration(&absolute, &mut files, &mut faults);
-    let Some((written, _)) = written else { return Err(faults) };
+    let Some((written, _)) = configuration(&absolute, &mut files, &mut faults) else {
+        return Err(faults);
+    };
     faults.list.retain(|fault| fault.path == "admin" || fault.path.starts_with("admin."));
     let admin = faults.within("admin", |faults| compile::admin(&written.admin, &files, faults));
-    match admin {
-        Some(Endpoint::Unix(path)) if faults.is_empty() => Ok(path),
-        Some(Endpoint::Unix(_)) | None => Err(faults),
-    }
+    admin.filter(|_| faults.is_empty()).ok_or(faults)
 }
 
 /// Everything but the log, which is opened last: all else that a load does cannot be seen from outside.
@@ -124,7 +115,7 @@ struct LogWanted {
 }
 
 fn prepare(path: &Path, previous: Option<&Loaded>) -> (Inputs, Result<Prepared, Faults>) {
-    let (absolute, mut files) = start(path);
+    let (absolute, mut files) = files_of(path);
     let mut faults = Faults::default();
     let prepared =
         configuration(&absolute, &mut files, &mut faults).and_then(|(written, declared)| {
@@ -139,8 +130,8 @@ fn prepare(path: &Path, previous: Option<&Loaded>) -> (Inputs, Result<Prepared, 
     (inputs, Ok(Prepared { loaded, log, faults }))
 }
 
-/// Paths in a file are relative to it; a link to it is not followed for that.
-fn start(path: &Path) -> (PathBuf, Files) {
+/// The file's absolute path, and the files beside it.
+fn files_of(path: &Path) -> (PathBuf, Files) {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let base = absolute.parent().map(Path::to_owned).unwrap_or_default();
     (absolute, Files::new(base))
