@@ -397,13 +397,15 @@ fn a_policy_that_is_held_in_part_is_a_warning_or_when_strict_a_fault() {
         .replace("protocol: HTTPS", "protocol: HTTPS\n    ssl_policy: ELBSecurityPolicy-2016-08");
     site.configure(&text);
     let loaded = site.load(None).unwrap();
-    let [warning] = loaded.live.warnings.as_slice() else { panic!("{:?}", loaded.live.warnings.as_slice()) };
+    let [warning] = loaded.live.warnings.as_slice() else {
+        panic!("{:?}", loaded.live.warnings.as_slice())
+    };
     assert_eq!((warning.path.as_str(), warning.line), ("listeners[0].ssl_policy", Some(25)));
     assert!(warning.message.contains("TLSv1.1") && warning.message.contains("AES128-SHA"));
     let strict = text.replace("protocol: HTTPS", "protocol: HTTPS\n    strict_ssl_policy: true");
     let faults = site.faults_of(&strict);
     assert!(
-        faults[0].contains("AES128-SHA, AES256-SHA, and strict_ssl_policy is set"),
+        faults[0].contains("AES256-SHA256, AES256-SHA, and strict_ssl_policy is set"),
         "{faults:?}"
     );
 }
