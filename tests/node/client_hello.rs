@@ -47,13 +47,16 @@ fn in_records_of_one_byte(hello: &[u8]) -> Vec<u8> {
     message.iter().flat_map(|&byte| [header[0], header[1], header[2], 0, 1, byte]).collect()
 }
 
+/// What to do with a hello before it is cut, and the size of the pieces.
+type Cut = (&'static str, fn(&[u8]) -> Vec<u8>, usize);
+
 #[test]
 fn the_name_is_seen_however_the_hello_is_cut() {
     let target = Target::answering(target::ok("hello"));
     let node = node(&target, 10_000);
     let address = node.address("https");
     for version in [&TLS12, &TLS13] {
-        let cuts: [(&str, fn(&[u8]) -> Vec<u8>, usize); 5] = [
+        let cuts: [Cut; 5] = [
             ("one byte at a time", <[u8]>::to_vec, 1),
             ("in small pieces", <[u8]>::to_vec, 7),
             ("in records of one byte", in_records_of_one_byte, usize::MAX),

@@ -12,6 +12,12 @@ use std::time::{Duration, Instant};
 /// Athena's expression for the connection log (`alb-contract`, section 2.2), anchored.
 const ATHENA: &str = r#"^([^ ]*) ([^ ]*) ([0-9]*) ([0-9]*) ([A-Za-z0-9.-]*) ([^ ]*) ([-.0-9]*) "([^"]*)" ([^ ]*) ([^ ]*) ([^ ]*) ?([^ ]*)?( .*)?$"#;
 
+/// What our fields look like within that: the time, and everything from the handshake's latency on.
+const OURS: &str = concat!(
+    r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z .* ",
+    r#"(-|\d+\.\d{3}) "[^"]*" \S+ \S+ \S+ TID_[0-9a-f]{32} \S+ app/edge/[0-9a-f]{16} 127\.0\.0\.1$"#
+);
+
 fn configuration(target: &Target) -> String {
     [
         piece::certificates(),
@@ -58,7 +64,7 @@ fn the_connection_log_is_as_athena_reads_it() {
     let target = Target::named("hello");
     let node = node(&target, "alb");
     let ports = four_connections(&node);
-    let athena = Regex::new(ATHENA).unwrap();
+    let (athena, ours) = (Regex::new(ATHENA).unwrap(), Regex::new(OURS).unwrap());
     let lines = node.log();
     let good = "CN=device-17,O=Example,ST=Oslo,C=NO";
     let (https, plain) = (node.address("https").port(), node.address("plain").port());
@@ -73,26 +79,21 @@ fn the_connection_log_is_as_athena_reads_it() {
         lines.iter().zip(ports).zip(expected)
     {
         let fields = athena.captures(line).unwrap_or_else(|| panic!("Athena cannot read {line}"));
-        let time = Regex::new(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$").unwrap();
-        assert!(time.is_match(&fields[1]), "{line}");
+        assert!(ours.is_match(line), "{line}");
         assert_eq!(&fields[2], "127.0.0.1");
         assert_eq!(fields[3], port.to_string());
         assert_eq!(fields[4], listener.to_string());
         assert_eq!(&fields[5], protocol, "{line}");
         assert_eq!(&fields[6] == "-", protocol == "-", "{line}");
-        let latency = Regex::new(r"^\d+\.\d{3}$").unwrap().is_match(&fields[7]);
-        assert_eq!(latency, status == "Success", "{line}");
+        assert_eq!(&fields[7] != "-", status == "Success", "{line}");
         assert_eq!(&fields[8], subject, "{line}");
         let validity = fields[9].starts_with("NotBefore=") && fields[9].contains(";NotAfter=");
         assert_eq!(validity, subject != "-", "{line}");
         assert!(serial.is_empty() || &fields[10] == serial, "{line}");
         assert_eq!(&fields[11], status, "{line}");
-        assert!(Regex::new("^TID_[0-9a-f]{32}$").unwrap().is_match(&fields[12]), "{line}");
         let rest: Vec<&str> = fields[13].split_whitespace().collect();
         assert_eq!(rest.len(), 3, "15 fields: {line}");
         assert_eq!(rest[0] == "-", protocol == "-", "{line}");
-        assert!(Regex::new("^app/edge/[0-9a-f]{16}$").unwrap().is_match(rest[1]), "{line}");
-        assert_eq!(rest[2], "127.0.0.1", "{line}");
     }
     // The default policy is a post-quantum one, and rustls clients offer the hybrid group.
     assert!(lines[0].contains(" X25519MLKEM768 "), "{}", lines[0]);

@@ -160,7 +160,7 @@ fn check_tells_each_fault_with_its_path_and_line() {
         let ended = check(&directory, &wrong);
         let said = ended.said();
         assert_eq!(ended.code, Some(1), "{to}: {said}");
-        let told = said.lines().find(|line| line.contains(&format!("{path}")));
+        let told = said.lines().find(|line| line.contains(path));
         let told = told.unwrap_or_else(|| panic!("{to}: no {path} in\n{said}"));
         assert!(told.contains(word), "{to}: no {word} in\n{told}");
         assert!(told.starts_with("line "), "{to}: no line in\n{told}");
