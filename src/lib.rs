@@ -35,4 +35,5 @@ pub mod observe;
 
 pub mod api;
 pub mod config;
+pub mod demo;
 pub mod process;

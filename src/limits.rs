@@ -20,6 +20,10 @@ pub const CLIENT_HELLO_BYTES_MAX: usize = 64 * 1024;
 pub const HANDSHAKE_BYTES_MAX: usize = 128 * 1024;
 /// Plaintext of one TLS record (RFC 8446, section 5.1).
 pub const TLS_RECORD_BYTES_MAX: usize = 16 * 1024;
+/// Shortest RSA key of a server certificate.
+pub const SERVER_RSA_KEY_BITS_MIN: usize = 2_048;
+/// Longest RSA key of a server certificate (ALB's; a signature costs eight times that of half the bits).
+pub const SERVER_RSA_KEY_BITS_MAX: usize = 4_096;
 
 // Trust.
 
@@ -27,12 +31,22 @@ pub const TLS_RECORD_BYTES_MAX: usize = 16 * 1024;
 pub const INTERMEDIATES_MAX: usize = 4;
 /// Size of one certificate of a trust store (ALB: 16 KB).
 pub const CA_CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+/// CA certificates of one trust store (ALB: 25, adjustable).
+pub const CA_CERTIFICATES_MAX: usize = 4_096;
+/// CA certificates of one trust store that share a subject; each may cost a verdict a signature check.
+pub const CAS_OF_ONE_NAME_MAX: usize = 16;
 /// Size of a CA bundle file.
 pub const BUNDLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Size of a revocation file.
 pub const REVOCATION_FILE_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Identity headers made from one client certificate chain.
 pub const IDENTITY_BYTES_MAX: usize = 48 * 1024;
+/// Certificates that a client may send: the deepest path, its root, and a few that belong to no path.
+pub const CHAIN_CERTIFICATES_MAX: usize = INTERMEDIATES_MAX + 6;
+/// Bytes of the certificates that a client sends (ALB: TLS message size 64 K).
+pub const CHAIN_BYTES_MAX: usize = 64 * 1024;
+/// Signatures that one verdict checks while it looks for paths; those of a found path are looked up.
+pub const SIGNATURE_CHECKS_MAX: usize = 100;
 /// Positive signature checks remembered by each shard.
 pub const REMEMBERED_SIGNATURES_MAX: usize = 16_384;
 
@@ -70,20 +84,78 @@ pub const IDLE_CONNECTIONS_PER_TARGET_MAX: usize = 256;
 pub const TARGET_IDLE: Duration = Duration::from_secs(60);
 /// How often target names are resolved.
 pub const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+/// How long a round of lookups may take, and with it a start or reload.
+pub const RESOLVE_WAIT: Duration = Duration::from_secs(5);
+/// Lookups of target names under way at a time; each holds a thread.
+pub const RESOLVES_IN_FLIGHT_MAX: usize = 32;
+/// How long the last answer for a name is kept once no group has it.
+pub const RESOLVED_NAME_KEPT: Duration = Duration::from_secs(600);
+/// How long a shard remembers whose turn it is in a group that gets no requests.
+pub const CURSOR_KEPT: Duration = Duration::from_secs(600);
+/// Idle connections kept by each shard, over all targets.
+pub const IDLE_CONNECTIONS_PER_SHARD_MAX: usize = 4_096;
 
 // Node.
 
 /// Deadlines are judged this often, and are late by at most this much.
 pub const DEADLINE_TICK: Duration = Duration::from_millis(100);
+/// Operations of a shard that wait for the kernel to see them: a full queue is handed over at once, so
+/// that the answers of a burst do not all wait for its last computation.
+pub const RING_ENTRIES: u32 = 64;
+/// Completions that a ring holds before the kernel keeps the rest in memory of its own.
+pub const RING_COMPLETIONS: u32 = 4_096;
+/// How long a connection whose client is silent stays out of sight (`TCP_DEFER_ACCEPT`).
+pub const DEFER_ACCEPT: Duration = Duration::from_secs(10);
 /// File descriptors kept free for configuration files, logs and the admin socket.
 pub const RESERVED_FILES: u64 = 128;
 /// Lines of a log that wait for the disk; more are dropped and counted.
 pub const LOG_BACKLOG_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Waiting log lines are written together up to about this size.
+pub const LOG_WRITE_BYTES: usize = 256 * 1024;
+/// How often lost log lines are reported.
+pub const LOG_REPORT_EVERY: Duration = Duration::from_secs(60);
+/// How long the end of the process waits for a log's disk.
+pub const LOG_FLUSH: Duration = Duration::from_secs(5);
+/// Connections served at once by the admin endpoint, and by the metrics endpoint.
+pub const API_CONNECTIONS_MAX: usize = 64;
+/// Bytes of a request's head on these endpoints.
+pub const API_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Time for a request's head on these endpoints.
+pub const API_HEAD: Duration = Duration::from_secs(10);
+/// Age at which a connection to these endpoints is told to end, and time until it is then cut off.
+pub const API_CONNECTION: Duration = Duration::from_secs(60);
+/// Time that the command line waits for an answer of the admin endpoint.
+pub const API_ANSWER: Duration = Duration::from_secs(150);
+/// Bytes of an answer that the command line reads from the admin endpoint.
+pub const API_ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Shards of one node.
 pub const SHARDS_MAX: usize = 1_024;
 /// Size of the configuration file.
 pub const CONFIGURATION_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Lists and mappings inside each other in the configuration file (its deepest key is at 6).
+pub const CONFIGURATION_DEPTH_MAX: usize = 32;
+/// Faults listed in one answer.
+pub const FAULTS_MAX: usize = 1_000;
+/// Size of a server certificate's chain file, and of its key file.
+pub const CERTIFICATE_FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Subjects of CAs sent to clients, together (ALB: 10,000 for each trust store).
+pub const ADVERTISED_SUBJECTS_BYTES_MAX: usize = 10_000;
+/// A Unix socket's path, without the NUL that ends it (unix(7): `sun_path` is 108 bytes).
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
+/// A file whose writer is silent for this long counts as written, though it is still open.
+pub const WRITER_SILENCE: Duration = Duration::from_secs(30);
+/// Files that changed are read again after this long, and must not have changed in between.
+pub const SETTLE: Duration = Duration::from_millis(200);
+/// How often files are looked at without being told.
+pub const POLL_FILES_EVERY: Duration = Duration::from_secs(10);
+/// File events that wait for the control thread; more are dropped (the bell has rung already).
+pub const FILE_EVENTS_MAX: usize = 1_024;
 
+const _: () = assert!(API_ANSWER.as_secs() > 2 * API_CONNECTION.as_secs());
+const _: () = assert!(LOG_WRITE_BYTES < LOG_BACKLOG_BYTES_MAX);
 const _: () = assert!(BUFFER_BYTES >= TLS_RECORD_BYTES_MAX + 2_048 + 5);
 const _: () = assert!(IDENTITY_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
+const _: () = assert!(RESOLVE_WAIT.as_secs() < RESOLVE_EVERY.as_secs());
+const _: () = assert!(RESOLVED_NAME_KEPT.as_secs() > 2 * RESOLVE_EVERY.as_secs());
+const _: () = assert!(IDLE_CONNECTIONS_PER_TARGET_MAX <= IDLE_CONNECTIONS_PER_SHARD_MAX);

@@ -1,3 +1,141 @@
-//! Command line of Portcullis.
+//! Command line of Portcullis: what each command prints, and its exit status.
+use clap::{Parser, Subcommand};
+use portcullis::api::client;
+use portcullis::config::{load, schema};
+use portcullis::demo::Demo;
+use portcullis::process::{log, start};
+use std::future::Future;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-fn main() {}
+/// A load-balancer edge node: mutual TLS at the front tier, one shard for each core.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true, after_help = AFTER_HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+A first look:  portcullis demo
+A first node:  portcullis check --config portcullis.yaml && portcullis serve --config portcullis.yaml
+
+Exit status: 0 when all went well, 1 when not (what is wrong is printed), 2 for a wrong command line.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the node until SIGTERM or Ctrl-C; SIGHUP and changed files reload it
+    Serve(File),
+    /// List everything that is wrong with a configuration, each fault with its path and line
+    Check(File),
+    /// Print the JSON Schema of the configuration file
+    Schema,
+    /// Have a running node read its files anew; answers when every shard works by them
+    Reload(Socket),
+    /// Have a running node stop accepting, finish what is in flight, and exit
+    Drain(Socket),
+    /// Print what a running node says of itself, as JSON
+    Status(Socket),
+    /// Try it: a throw-away PKI, two targets, three listeners, and commands to paste
+    Demo,
+}
+
+#[derive(Debug, clap::Args)]
+struct File {
+    /// The configuration file (YAML or JSON)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Socket {
+    /// The node's configuration file, which names its admin socket
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The node's admin socket
+    #[arg(long, value_name = "unix:PATH")]
+    admin: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Serve(file) => serve(&file.config),
+        Command::Check(file) => check(&file.config),
+        Command::Schema => print(&format!("{:#}", schema::schema())),
+        Command::Reload(socket) => {
+            ask(&socket, |socket| async move { client::reload(&socket).await })
+        }
+        Command::Drain(socket) => {
+            ask(&socket, |socket| async move { client::drain(&socket).await })
+        }
+        Command::Status(socket) => {
+            ask(&socket, |socket| async move { client::status(&socket).await })
+        }
+        Command::Demo => demo(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(path: &Path) -> Result<(), String> {
+    log::start();
+    start::serve(path, || {}).map_err(|error| error.to_string())
+}
+
+fn check(path: &Path) -> Result<(), String> {
+    let loaded = load::load(path, None).map_err(|faults| faults.to_string())?;
+    let mut lines: Vec<String> =
+        loaded.warnings().iter().map(|warning| format!("warning: {warning}")).collect();
+    lines.push(format!("{}: no faults", path.display()));
+    print(&lines.join("\n"))
+}
+
+fn demo() -> Result<(), String> {
+    log::start_quiet();
+    let demo = Demo::prepare(&Demo::usual_directory()).map_err(|error| error.to_string())?;
+    start::serve(&demo.configuration(), || {
+        // A closed output ends nobody's demo.
+        let _ = print(&demo.banner());
+    })
+    .map_err(|error| error.to_string())
+}
+
+/// Talks to a node through its admin socket and prints the answer.
+fn ask<F>(socket: &Socket, question: impl FnOnce(PathBuf) -> F) -> Result<(), String>
+where
+    F: Future<Output = Result<String, client::Failure>>,
+{
+    let path = admin_socket(socket)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    let answer = runtime.block_on(question(path)).map_err(|failure| failure.to_string())?;
+    print(&answer)
+}
+
+fn admin_socket(socket: &Socket) -> Result<PathBuf, String> {
+    match (&socket.admin, &socket.config) {
+        (Some(address), _) => address
+            .strip_prefix("unix:")
+            .map(PathBuf::from)
+            .ok_or_else(|| format!("{address}: an admin socket is written unix:PATH")),
+        (None, Some(file)) => load::admin_socket(file).map_err(|faults| faults.to_string()),
+        (None, None) => Err("name the node by --config or --admin".to_owned()),
+    }
+}
+
+/// Prints to standard output; a reader that went away is not our fault.
+fn print(text: &str) -> Result<(), String> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

@@ -1,1 +1,57 @@
-//! The admin endpoint and the read-only metrics endpoint, on the control thread.
+//! The admin endpoint and the read-only metrics endpoint, on the control thread; and the command line's
+//! side of the admin endpoint.
+//!
+//! `process` starts both and supplies the node behind [`Control`]. Only [`admin`] changes anything.
+//! Bounds: `limits::API_*`.
+pub mod admin;
+pub mod client;
+pub mod metrics;
+mod serve;
+pub mod status;
+
+use crate::config::{Fault, Faults};
+use std::future::Future;
+use std::pin::Pin;
+
+/// A future behind a pointer, so that [`Control`] can stand behind one too.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The node, as its endpoints see it.
+pub trait Control: Send + Sync + 'static {
+    /// Reads the configuration and everything that it names anew; done when every shard has taken it.
+    fn reload(&self) -> BoxFuture<'_, Result<Reloaded, ReloadError>>;
+    /// Begins the node's end: it is not ready any more, takes no new connections and ends once it has
+    /// served those that are open. Idempotent.
+    fn drain(&self);
+    /// What [`status::build`] makes of the node.
+    fn status(&self) -> serde_json::Value;
+    /// Whether new connections should be sent here.
+    fn ready(&self) -> bool;
+    /// Prometheus' text, version 0.0.4.
+    fn metrics(&self) -> String;
+}
+
+/// A reload that every shard has taken.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
+pub struct Reloaded {
+    /// The generation that is now live.
+    pub generation: u64,
+    /// What is odd about it.
+    pub warnings: Vec<Fault>,
+}
+
+/// Why a reload did not do what it should.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ReloadError {
+    /// Nothing has changed.
+    #[error("the new configuration has {} faults; nothing has changed", .0.list.len())]
+    Faults(Faults),
+    /// It is live, but these shards have not said in time that no verdict is taken by an older one.
+    #[error("generation {generation} is live, but shards {late_shards:?} are late to take it")]
+    NotAcknowledged {
+        /// The generation that is now live.
+        generation: u64,
+        /// Indexes of the shards.
+        late_shards: Vec<usize>,
+    },
+}

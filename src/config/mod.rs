@@ -1,5 +1,18 @@
 //! Configuration: as written, compiled, published.
+//!
+//! Reading order: the file becomes a tree with lines (`tree`), the tree what is written (`read`,
+//! `written`), and that what is live (`compile`, `load`). Every step notes its faults with their places
+//! and goes on, so that one answer has them all. Runs on the control thread only.
+pub mod defaults;
 pub mod faults;
+mod later;
+mod nearest;
+pub mod place;
+pub mod publish;
+pub mod read;
+pub mod schema;
 pub mod snapshot;
+pub mod tree;
+pub mod written;
 
 pub use faults::{Fault, Faults};

@@ -40,6 +40,22 @@ pub struct Live {
     pub warnings: Vec<Fault>,
 }
 
+impl Live {
+    /// What a node has before its first configuration.
+    pub fn empty() -> Self {
+        Self {
+            generation: 0,
+            listeners: BTreeMap::new(),
+            trust_stores: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+            target_groups: BTreeMap::new(),
+            forbidden: Forbidden::default(),
+            connection_log: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// A listener.
 #[derive(Debug)]
 pub struct Listener {
@@ -119,6 +135,16 @@ pub enum RefusalForm {
     Reset,
     /// A finished handshake and 403 with the reason code.
     Http,
+}
+
+impl Authentication {
+    /// What a refused client sees.
+    pub fn refusal_form(&self) -> RefusalForm {
+        match self {
+            Self::Verify(verify) => verify.refusal,
+            Self::Off | Self::Passthrough => RefusalForm::Alert,
+        }
+    }
 }
 
 impl Tls {

@@ -2,6 +2,7 @@
 //!
 //! Pure: bytes in, values or bytes out. `shard` reads and writes the sockets.
 pub mod attributes;
+pub mod body;
 pub mod chunked;
 pub mod forward;
 pub mod head;

@@ -2,14 +2,34 @@
 //!
 //! Called by `tls`, `upstream` and `shard`; the only home of `unsafe`. A shard's thread calls [`run`]
 //! once; inside it every other function here may be used, and nothing here may cross threads but
-//! [`Bound`].
+//! [`Bound`] and [`Buf`].
+//!
+//! Rules for callers:
+//! * A future of an operation is never dropped before it completes: on io_uring the kernel goes on
+//!   without it, and a receive that nobody awaits swallows the next bytes. So no `timeout(recv)` and no
+//!   `select!` that drops one; where two operations race, both futures are kept and polled again.
+//! * What must end early is ended by [`Sock::kill`], or by a deadline ([`Sock::arm`]), which kills; every
+//!   pending operation then completes, and [`Sock::killed`] says why. [`Listener::stop`] does the same
+//!   for an accept, [`connect`] ends by itself.
+//! * A buffer belongs to the operation until the operation gives it back. A connection that waits for
+//!   its client holds none: it drops them and awaits [`Sock::readable`].
+//! * A task never yields in a busy loop and never computes for long: io_uring sees new operations only
+//!   when all tasks of the shard wait.
+//!
+//! Breaking the first rule is never unsound, and leaks nothing: what the kernel uses is owned by the
+//! ring until it is done, and dropping the last handle of a socket ends what is still pending on it.
 pub mod buffer;
-pub mod deadline;
+mod deadline;
 pub mod engine;
+mod epoll;
 pub mod listen;
 pub mod socket;
+mod uring;
 
-pub use buffer::Buf;
+#[cfg(test)]
+mod tests;
+
+pub use buffer::{Buf, BufResult};
 pub use engine::{Chosen, Engine, Io, choose, run, spawn};
 pub use listen::{Bound, Listener, Options, Steering, bind};
 pub use socket::{ConnectError, Sock, connect};

@@ -1,73 +1,206 @@
 //! A connected TCP socket over either engine.
-#![expect(clippy::todo, reason = "interface only")]
 use super::buffer::{Buf, BufResult};
+use super::deadline::{End, Slot};
+use super::engine::{self, Engine};
+use super::{epoll, uring};
 use crate::close::Reason;
-use std::io;
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::cell::Cell;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
 use std::time::Duration;
+use std::{fmt, io};
 
 /// A connected socket. Clones are handles to the same one; it closes when the last is dropped.
 ///
 /// Invariant: no future of an operation is dropped before it completes. What must end early is ended
 /// by [`Sock::kill`], after which every pending operation completes.
-#[derive(Clone, Debug)]
-pub struct Sock(());
+#[derive(Clone)]
+pub struct Sock(Rc<Inner>);
 
 impl Sock {
+    /// A socket of this shard.
+    pub(super) fn new(io: Io, peer: SocketAddr) -> io::Result<Self> {
+        let deadlines = engine::current()?.deadlines;
+        Ok(Self(Rc::new_cyclic(|inner| Inner {
+            io,
+            peer,
+            killed: Cell::new(None),
+            deadline: deadlines.slot(inner.clone()),
+        })))
+    }
+
     /// Appends received bytes to the spare room of `buf` (which must have some); `Ok(0)` is the end of
     /// the stream, or a [`Sock::kill`].
     pub async fn recv(&self, buf: Buf) -> BufResult<usize> {
-        let _ = buf;
-        todo!()
+        debug_assert!(buf.spare() > 0, "a receive without room looks like the end of the stream");
+        if buf.spare() == 0 {
+            return (Err(io::ErrorKind::InvalidInput.into()), buf);
+        }
+        if self.killed().is_some() {
+            return (Ok(0), buf);
+        }
+        match &self.0.io {
+            Io::Uring(socket) => socket.recv(buf).await,
+            Io::Epoll(socket) => socket.recv(buf).await,
+        }
     }
+
     /// Sends all unconsumed bytes; on success the buffer comes back empty.
-    pub async fn send_all(&self, buf: Buf) -> BufResult<()> {
-        let _ = buf;
-        todo!()
+    ///
+    /// Tries at once and leaves only the rest to the engine: on io_uring an operation is not seen before
+    /// all tasks wait, so in a burst the first answer would leave after the last was computed.
+    pub async fn send_all(&self, mut buf: Buf) -> BufResult<()> {
+        if buf.is_empty() {
+            return (Ok(()), buf);
+        }
+        match send_now(self.0.io.as_fd(), &buf) {
+            Ok(count) => buf.consume(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return (Err(error), buf),
+        }
+        if buf.is_empty() {
+            return (Ok(()), buf);
+        }
+        match &self.0.io {
+            Io::Uring(socket) => socket.send(buf).await,
+            Io::Epoll(socket) => socket.send(buf).await,
+        }
     }
+
     /// Waits until there is something to receive (bytes, end of stream, error), holding no buffer.
+    ///
+    /// # Errors
+    /// An error of the connection may be answered here instead of by the receive that follows.
     pub async fn readable(&self) -> io::Result<()> {
-        todo!()
+        match &self.0.io {
+            Io::Uring(socket) => socket.readable().await,
+            Io::Epoll(socket) => socket.readable().await,
+        }
     }
+
     /// Ends both directions now; pending and later operations complete at once. The first reason stays.
     pub fn kill(&self, why: Reason) {
-        let _ = why;
-        todo!()
+        self.0.end(End::Both(why));
     }
+
+    /// Ends reading alone, so that an answer can still be sent: a pending receive completes with
+    /// `Ok(0)`. The first reason stays.
+    pub fn stop_reading(&self, why: Reason) {
+        self.0.end(End::Reading(why));
+    }
+
     /// Why this node ended it, if it did.
     pub fn killed(&self) -> Option<Reason> {
-        todo!()
+        self.0.killed.get()
     }
+
     /// Kills the socket with `why` unless disarmed or armed anew within `after` (late by at most one
     /// `limits::DEADLINE_TICK`).
     pub fn arm(&self, after: Duration, why: Reason) {
-        let _ = (after, why);
-        todo!()
+        self.0.deadline.arm(after, End::Both(why));
     }
+
+    /// Like [`Sock::arm`], but the deadline ends reading alone, as [`Sock::stop_reading`] does.
+    pub fn arm_reading(&self, after: Duration, why: Reason) {
+        self.0.deadline.arm(after, End::Reading(why));
+    }
+
     /// Takes the deadline away.
     pub fn disarm(&self) {
-        todo!()
+        self.0.deadline.disarm();
     }
+
     /// Says that no more bytes will be sent (FIN).
     pub fn shutdown_write(&self) {
-        todo!()
+        // It fails only on a connection that is gone already, as the next operation will say.
+        let _ = rustix::net::shutdown(self.0.io.as_fd(), Shutdown::Write);
     }
+
     /// Makes the coming close send RST instead of FIN (`SO_LINGER` 0).
     pub fn reset_on_close(&self) {
-        todo!()
+        // The kernel knows the option; should it refuse, the client gets FIN.
+        let _ = SockRef::from(&self.0.io).set_linger(Some(Duration::ZERO));
     }
+
     /// Whether an idle connection cannot be used again: closed, failed, or with bytes nobody asked
     /// for. One `recv(MSG_PEEK | MSG_DONTWAIT)`.
     pub fn is_stale(&self) -> bool {
-        todo!()
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let seen = rustix::net::recv(self.0.io.as_fd(), &mut [0; 1], flags);
+        !matches!(seen, Err(rustix::io::Errno::AGAIN))
     }
+
     /// The address of the other side, as accepted from or connected to.
     pub fn peer(&self) -> SocketAddr {
-        todo!()
+        self.0.peer
     }
+
     /// The address of this side.
+    ///
+    /// # Errors
+    /// When the kernel does not know it any more.
     pub fn local(&self) -> io::Result<SocketAddr> {
-        todo!()
+        let address = SockRef::from(&self.0.io).local_addr()?;
+        address.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+    }
+}
+
+#[cfg(test)]
+impl AsFd for Sock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.io.as_fd()
+    }
+}
+
+impl fmt::Debug for Sock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sock")
+            .field("fd", &self.0.io.as_fd())
+            .field("peer", &self.0.peer)
+            .field("killed", &self.0.killed.get())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the handles of a socket share.
+#[derive(Debug)]
+pub(super) struct Inner {
+    io: Io,
+    peer: SocketAddr,
+    killed: Cell<Option<Reason>>,
+    deadline: Slot,
+}
+
+impl Inner {
+    pub(super) fn end(&self, end: End) {
+        let (why, how) = match end {
+            End::Both(why) => (why, Shutdown::Both),
+            End::Reading(why) => (why, Shutdown::Read),
+        };
+        if self.killed.get().is_none() {
+            self.killed.set(Some(why));
+        }
+        // It fails only on a connection that is gone already, where nothing stays pending.
+        let _ = rustix::net::shutdown(self.io.as_fd(), how);
+    }
+}
+
+/// A socket as its engine has it.
+#[derive(Debug)]
+pub(super) enum Io {
+    Uring(uring::Socket),
+    Epoll(epoll::Socket),
+}
+
+impl AsFd for Io {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Uring(socket) => socket.as_fd(),
+            Self::Epoll(socket) => socket.as_fd(),
+        }
     }
 }
 
@@ -87,6 +220,22 @@ pub enum ConnectError {
 /// # Errors
 /// [`ConnectError`].
 pub async fn connect(to: SocketAddr, within: Duration) -> Result<Sock, ConnectError> {
-    let _ = (to, within);
-    todo!()
+    let io = match engine::current()?.engine {
+        Engine::IoUring => Io::Uring(uring::connect(to, within).await?),
+        Engine::Epoll => Io::Epoll(epoll::connect(to, within).await?),
+    };
+    Ok(Sock::new(io, to)?)
+}
+
+/// A socket to connect to `to` with.
+pub(super) fn stream(to: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(socket)
+}
+
+/// Sends what fits without waiting.
+pub(super) fn send_now(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    Ok(rustix::io::retry_on_intr(|| rustix::net::send(&socket, bytes, flags))?)
 }

@@ -93,8 +93,8 @@ pub struct Listener {
     pub open: Level,
     /// Handshakes, by [`Handshake::index`].
     pub handshakes: [Count; Handshake::COUNT],
-    /// Seconds of finished handshakes since the last fold; at most `HANDSHAKE_SAMPLES_MAX`.
-    pub handshake_seconds: Samples,
+    /// Seconds of finished handshakes.
+    pub handshake_seconds: Histogram,
     /// Answers given, by hundreds of the status (index 0 is 1xx, 4 is 5xx), whoever made them.
     pub responses: [Count; 5],
     /// Requests that the node answered itself because of a bad head or body, by `Malformed::index`.
@@ -135,13 +135,63 @@ pub struct Shard {
     pub handshakes_in_flight: Level,
 }
 
-/// Samples waiting for the next fold: written by the shard, taken by the fold.
+/// How long something took, counted by size: written by one thread, read by the scrape.
+///
+/// Counting at once, rather than keeping samples for the scrape, loses nothing under any load and
+/// takes the same memory whether somebody scrapes or not.
 #[derive(Debug, Default)]
-pub struct Samples(());
+pub struct Histogram {
+    counts: [Count; HANDSHAKE_SECONDS.len() + 1],
+    sum_seconds: AtomicU64,
+}
 
-impl Samples {
-    /// Notes one, in seconds. Bounded; when full, the oldest goes.
+/// Upper bounds of the histogram's buckets, in seconds, ascending. A full handshake is about a
+/// millisecond of work and one to three round trips; the deadline is 10 s by default.
+pub const HANDSHAKE_SECONDS: [f64; 13] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+impl Histogram {
+    /// Notes one, in seconds, on the writing thread.
     pub fn note(&self, seconds: f64) {
-        let _ = seconds;
+        let bucket = HANDSHAKE_SECONDS.iter().take_while(|&&bound| seconds > bound).count();
+        if let Some(count) = self.counts.get(bucket) {
+            count.add(1);
+        }
+        let sum = f64::from_bits(self.sum_seconds.load(Relaxed)) + seconds;
+        self.sum_seconds.store(sum.to_bits(), Relaxed);
+    }
+    /// How many fell into each bucket (the last has no upper bound), on any thread.
+    pub fn counts(&self) -> [u64; HANDSHAKE_SECONDS.len() + 1] {
+        std::array::from_fn(|bucket| self.counts[bucket].get())
+    }
+    /// The sum of all, on any thread.
+    pub fn sum_seconds(&self) -> f64 {
+        f64::from_bits(self.sum_seconds.load(Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_have_distinct_words_and_follow_their_indexes() {
+        let all: Vec<_> = Handshake::all().collect();
+        assert_eq!(all.len(), Handshake::COUNT);
+        for (index, outcome) in all.iter().enumerate() {
+            assert_eq!(outcome.index(), index, "{outcome:?}");
+            assert!(all[..index].iter().all(|other| other.word() != outcome.word()));
+        }
+    }
+
+    #[test]
+    fn a_bucket_includes_its_upper_bound_and_the_last_has_none() {
+        let histogram = Histogram::default();
+        for seconds in [0.0, 0.001, 0.0011, 10.0, 10.1, 1e9] {
+            histogram.note(seconds);
+        }
+        let counts = histogram.counts();
+        assert_eq!((counts[0], counts[1], counts[12], counts[13]), (2, 1, 1, 2));
+        assert!((histogram.sum_seconds() - 1_000_000_020.102_1).abs() < 1e-3);
     }
 }

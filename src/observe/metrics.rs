@@ -1,35 +1,332 @@
-//! Metric names and help, each once; the board of all counters; the fold into Prometheus' text.
-#![expect(clippy::todo, reason = "interface only")]
-use super::count;
-use std::sync::Arc;
+//! The board of all counters, and the page that a scrape gets.
+//!
+//! Shards register here once for each listener and target group and then count in their own memory
+//! ([`super::count`]); the control thread adds up when somebody asks. Nothing happens between scrapes.
+//! A listener or target group that the live value no longer has leaves the page at the next
+//! [`Board::show`]. The board keeps it for as long as a shard does, so that one that comes back under
+//! its name before every shard has let go of it counts on; later it starts at zero.
+use super::count::{self, HANDSHAKE_SECONDS, Handshake};
+use super::names::{self, Metric};
+use super::page::{Distribution, Page};
+use super::proc;
+use super::sink::Sink;
+use crate::clock;
+use crate::close::Reason;
+use crate::config::snapshot::{Live, Name};
+use crate::http::head::Malformed;
+use crate::net::Engine;
+use std::array;
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+#[expect(
+    clippy::disallowed_types,
+    reason = "held for a look-up or a copy; shards come here only to take up a listener or group"
+)]
+type Mutex<T> = std::sync::Mutex<T>;
 
 /// All counters of the process. Shards register here and keep what they get.
 #[derive(Debug)]
-pub struct Board(());
+pub struct Board {
+    shards: Vec<Arc<count::Shard>>,
+    started: Duration,
+    state: Mutex<State>,
+}
+
+/// What changes after the start.
+#[derive(Clone, Debug, Default)]
+struct State {
+    listeners: Counters<count::Listener>,
+    target_groups: Counters<count::TargetGroup>,
+    io: Option<(Engine, bool)>,
+    reloads: [u64; Reload::ALL.len()],
+    generation: u64,
+    certificate_expiry: Vec<(Name, f64)>,
+    ca_expiry: Vec<(Name, f64)>,
+    crl_next_update: Vec<(Name, f64)>,
+    revoked_entries: Vec<(Name, f64)>,
+    connection_log: Option<Sink>,
+}
+
+/// Objects by name.
+type Counters<T> = BTreeMap<Name, Object<T>>;
+
+/// A listener or target group.
+#[derive(Debug)]
+struct Object<T> {
+    /// One for each shard.
+    shards: Vec<Arc<T>>,
+    /// Whether the live value has it, as far as the board knows.
+    live: bool,
+}
+
+/// By hand, because deriving would ask for counters that can be cloned.
+impl<T> Clone for Object<T> {
+    fn clone(&self) -> Self {
+        Self { shards: self.shards.clone(), live: self.live }
+    }
+}
+
+/// How an attempt to replace configuration or trust ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reload {
+    /// Every shard has taken it.
+    Success,
+    /// It has faults; nothing changed.
+    Faulty,
+    /// It is live, but a shard has not said so in time.
+    NotAcknowledged,
+}
+
+impl Reload {
+    /// Every outcome, in the order of `index`.
+    pub const ALL: [Self; 3] = [Self::Success, Self::Faulty, Self::NotAcknowledged];
+    /// Position in `ALL`.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+    /// The word in `/status` and the `outcome` label.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Faulty => "faulty",
+            Self::NotAcknowledged => "not_acknowledged",
+        }
+    }
+}
 
 impl Board {
     /// A board for a node of so many shards. Installs nothing globally; call once.
     pub fn new(shards: usize) -> Arc<Self> {
-        let _ = shards;
-        todo!()
+        Arc::new(Self {
+            shards: (0..shards).map(|_| Arc::default()).collect(),
+            started: clock::since_epoch(),
+            state: Mutex::default(),
+        })
     }
+
     /// The counters of a shard.
     pub fn shard(&self, shard: usize) -> Arc<count::Shard> {
-        let _ = shard;
-        todo!()
+        debug_assert!(shard < self.shards.len(), "shard {shard} of {}", self.shards.len());
+        self.shards.get(shard).cloned().unwrap_or_default()
     }
+
     /// The counters of a listener on a shard; the same ones for the same name.
     pub fn listener(&self, shard: usize, name: &str) -> Arc<count::Listener> {
-        let _ = (shard, name);
-        todo!()
+        of_shard(&mut self.state().listeners, name, shard, self.shards.len())
     }
+
     /// The counters of a target group on a shard; the same ones for the same name.
     pub fn target_group(&self, shard: usize, name: &str) -> Arc<count::TargetGroup> {
-        let _ = (shard, name);
-        todo!()
+        of_shard(&mut self.state().target_groups, name, shard, self.shards.len())
     }
+
+    /// Notes which engine runs, and whether the kernel refused io_uring.
+    pub fn engine(&self, engine: Engine, io_uring_refused: bool) {
+        self.state().io = Some((engine, io_uring_refused));
+    }
+
+    /// Counts an attempt to replace configuration or trust.
+    pub fn reloaded(&self, outcome: Reload) {
+        self.state().reloads[outcome.index()] += 1;
+    }
+
+    /// Takes over what the live value says of itself, and lets go of listeners and target groups that
+    /// it no longer has. For the control thread, after each publication and before each
+    /// [`Board::render`]: a shard that was late may have registered with an older generation.
+    pub fn show(&self, live: &Live) {
+        let stores = || live.trust_stores.iter();
+        let crl_next_update = stores().filter_map(|(name, store)| {
+            let earliest =
+                store.revocations.status().iter().filter_map(|crl| crl.next_update).min();
+            Some((name.clone(), earliest?.as_secs() as f64))
+        });
+        let mut state = self.state();
+        keep(&mut state.listeners, &live.listeners, self.shards.len());
+        keep(&mut state.target_groups, &live.target_groups, self.shards.len());
+        state.generation = live.generation;
+        state.certificate_expiry = live
+            .certificates
+            .iter()
+            .map(|(name, certificate)| (name.clone(), certificate.not_after.as_secs() as f64))
+            .collect();
+        state.ca_expiry = stores()
+            .map(|(name, store)| (name.clone(), store.bundle.earliest_expiry().as_secs() as f64))
+            .collect();
+        state.crl_next_update = crl_next_update.collect();
+        state.revoked_entries = stores()
+            .map(|(name, store)| (name.clone(), store.revocations.entries() as f64))
+            .collect();
+        state.connection_log = live.connection_log.as_ref().map(|log| log.sink.clone());
+    }
+
     /// Prometheus' text, version 0.0.4.
     pub fn render(&self) -> String {
-        todo!()
+        let mut page = Page::new();
+        // A copy, so that no shard waits for the writing.
+        let state = self.state().clone();
+        self.write_shards(&mut page);
+        write_listeners(&mut page, &state.listeners);
+        write_target_groups(&mut page, &state.target_groups);
+        self.write_node(&mut page, &state);
+        write_trust(&mut page, &state);
+        self.write_process(&mut page);
+        page.finish()
+    }
+
+    fn write_shards(&self, page: &mut Page) {
+        let sum = |of: fn(&count::Shard) -> &count::Count| {
+            [([], self.shards.iter().map(|shard| of(shard).get()).sum())]
+        };
+        page.counter(&names::CONNECTIONS_SHED, sum(|shard| &shard.shed));
+        page.counter(&names::ACCEPT_ERRORS, sum(|shard| &shard.accept_errors));
+        page.counter(&names::PANICS, sum(|shard| &shard.panics));
+        let in_flight: i64 = self.shards.iter().map(|shard| shard.handshakes_in_flight.get()).sum();
+        page.gauge(&names::HANDSHAKES_IN_FLIGHT, [([], in_flight as f64)]);
+        page.gauge(&names::SHARDS, [([], self.shards.len() as f64)]);
+    }
+
+    fn write_node(&self, page: &mut Page, state: &State) {
+        if let Some((engine, refused)) = state.io {
+            page.gauge(&names::IO_ENGINE, [([engine.word()], 1.0)]);
+            page.gauge(&names::IO_URING_REFUSED, [([], f64::from(u8::from(refused)))]);
+        }
+        page.gauge(&names::BUILD_INFO, [([env!("CARGO_PKG_VERSION")], 1.0)]);
+        page.gauge(&names::GENERATION, [([], state.generation as f64)]);
+        let reloads = Reload::ALL.map(|outcome| ([outcome.word()], state.reloads[outcome.index()]));
+        page.counter(&names::RELOADS, reloads);
+        let dropped = state.connection_log.as_ref().map(|sink| (["connection"], sink.dropped()));
+        page.counter(&names::LOG_LINES_DROPPED, dropped);
+    }
+
+    fn write_process(&self, page: &mut Page) {
+        page.gauge(&names::PROCESS_START, [([], self.started.as_secs_f64())]);
+        if let Some(seconds) = proc::cpu_seconds() {
+            page.counter_of_seconds(&names::PROCESS_CPU, seconds);
+        }
+        page.gauge(&names::PROCESS_MEMORY, proc::resident_bytes().map(|bytes| ([], bytes)));
+        page.gauge(&names::PROCESS_OPEN_FILES, proc::open_files().map(|count| ([], count)));
+        page.gauge(&names::PROCESS_FILES_MAX, proc::files_max().map(|limit| ([], limit)));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // What a panic could leave half done are numbers and names that the next `show` replaces.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+fn of_shard<T: Default>(
+    counters: &mut Counters<T>,
+    name: &str,
+    shard: usize,
+    shards: usize,
+) -> Arc<T> {
+    debug_assert!(shard < shards, "shard {shard} of {shards}");
+    register(counters, name, shards);
+    counters.get(name).and_then(|object| object.shards.get(shard)).cloned().unwrap_or_default()
+}
+
+fn register<T: Default>(counters: &mut Counters<T>, name: &str, shards: usize) {
+    if !counters.contains_key(name) {
+        let shards = (0..shards).map(|_| Arc::default()).collect();
+        counters.insert(name.into(), Object { shards, live: true });
+    }
+}
+
+/// The counters become those of `live`, and those of other names that a shard still holds.
+fn keep<T: Default, L>(counters: &mut Counters<T>, live: &BTreeMap<Name, L>, shards: usize) {
+    for name in live.keys() {
+        register(counters, name, shards);
+    }
+    counters.retain(|name, object| {
+        object.live = live.contains_key(name);
+        object.live || object.shards.iter().any(|shard| Arc::strong_count(shard) > 1)
+    });
+}
+
+/// What the page shows: names, and the counters of each shard.
+fn shown<T>(counters: &Counters<T>) -> impl Iterator<Item = (&str, &[Arc<T>])> {
+    let live = counters.iter().filter(|(_, object)| object.live);
+    live.map(|(name, object)| (&**name, &*object.shards))
+}
+
+fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
+    page.counter(&names::CONNECTIONS_ACCEPTED, totals(listeners, |of| &of.accepted));
+    page.counter(&names::RECEIVED_BYTES, totals(listeners, |of| &of.received_bytes));
+    page.counter(&names::SENT_BYTES, totals(listeners, |of| &of.sent_bytes));
+    page.gauge(
+        &names::CONNECTIONS_OPEN,
+        shown(listeners).map(|(name, shards)| {
+            ([name], shards.iter().map(|of| of.open.get()).sum::<i64>() as f64)
+        }),
+    );
+    let outcomes: Vec<_> = Handshake::all().map(Handshake::word).collect();
+    page.counter(&names::HANDSHAKES, totals_by(listeners, &outcomes, |of| &of.handshakes));
+    page.histogram(
+        &names::HANDSHAKE_SECONDS,
+        shown(listeners).map(|(name, shards)| ([name], distribution(shards))),
+    );
+    let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+    page.counter(&names::RESPONSES, totals_by(listeners, &classes, |of| &of.responses));
+    let malformed = Malformed::ALL.map(Malformed::word);
+    page.counter(&names::MALFORMED, totals_by(listeners, &malformed, |of| &of.malformed));
+    let reasons = Reason::ALL.map(Reason::word);
+    page.counter(&names::CONNECTIONS_CLOSED, totals_by(listeners, &reasons, |of| &of.closed));
+}
+
+fn write_target_groups(page: &mut Page, groups: &Counters<count::TargetGroup>) {
+    page.counter(&names::UPSTREAM_REQUESTS, totals(groups, |of| &of.requests));
+    page.counter(&names::UPSTREAM_RETRIES, totals(groups, |of| &of.retries));
+    page.counter(&names::UPSTREAM_CONNECTIONS, totals(groups, |of| &of.connections));
+    let reasons = Reason::ALL.map(Reason::word);
+    page.counter(&names::UPSTREAM_ERRORS, totals_by(groups, &reasons, |of| &of.errors));
+}
+
+fn write_trust(page: &mut Page, state: &State) {
+    let mut gauges = |metric: &Metric<1>, values: &[(Name, f64)]| {
+        page.gauge(metric, values.iter().map(|(name, value)| ([&**name], *value)));
+    };
+    gauges(&names::CERTIFICATE_EXPIRY, &state.certificate_expiry);
+    gauges(&names::CA_EXPIRY, &state.ca_expiry);
+    gauges(&names::CRL_NEXT_UPDATE, &state.crl_next_update);
+    gauges(&names::REVOKED_ENTRIES, &state.revoked_entries);
+}
+
+/// One series for each object: the sum over its shards.
+fn totals<T>(
+    counters: &Counters<T>,
+    of: impl Fn(&T) -> &count::Count,
+) -> impl Iterator<Item = ([&str; 1], u64)> {
+    shown(counters)
+        .map(move |(name, shards)| ([name], shards.iter().map(|shard| of(shard).get()).sum()))
+}
+
+/// One series for each object and word, whether anything was counted or not. `words[i]` belongs to
+/// `of(..)[i]`.
+fn totals_by<'a, T>(
+    counters: &'a Counters<T>,
+    words: &'a [&'static str],
+    of: impl Fn(&T) -> &[count::Count] + Copy,
+) -> impl Iterator<Item = ([&'a str; 2], u64)> {
+    shown(counters).flat_map(move |(name, shards)| {
+        words.iter().enumerate().map(move |(index, word)| {
+            let shards = shards.iter().filter_map(|shard| of(shard).get(index));
+            ([name, *word], shards.map(count::Count::get).sum())
+        })
+    })
+}
+
+fn distribution(shards: &[Arc<count::Listener>]) -> Distribution {
+    let each: Vec<_> = shards.iter().map(|shard| shard.handshake_seconds.counts()).collect();
+    let totals: [u64; HANDSHAKE_SECONDS.len() + 1] =
+        array::from_fn(|bucket| each.iter().map(|counts| counts[bucket]).sum());
+    Distribution {
+        buckets: HANDSHAKE_SECONDS.into_iter().zip(totals).collect(),
+        above: totals[HANDSHAKE_SECONDS.len()],
+        sum: shards.iter().map(|shard| shard.handshake_seconds.sum_seconds()).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

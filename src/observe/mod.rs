@@ -3,4 +3,8 @@
 pub mod connection_log;
 pub mod count;
 pub mod metrics;
+pub mod names;
+mod page;
+mod proc;
 pub mod sink;
+pub mod time;

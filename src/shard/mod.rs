@@ -1,1 +1,278 @@
-//! A shard: accepting, admission, a connection's stages, drain. Drives all the others.
+//! A shard: one thread, one event loop, its own listening sockets, pools and counters.
+//!
+//! `process` starts one for each CPU and hands it its [`Seat`]; `config::publish` sends it orders. In
+//! here a connection's path is read top to bottom: [`front`] accepts, [`connection`] peeks, handshakes
+//! and logs, [`judge`] takes the verdict, [`http1`] serves requests, [`exchange`] relays one of them.
+//!
+//! Orders are carried out between the steps of connections, on the same thread: what a connection does
+//! without awaiting happens wholly before or wholly after an order. That is what an acknowledged
+//! generation rests on (design decision 6).
+pub mod connection;
+pub mod exchange;
+pub mod front;
+pub mod http1;
+pub mod judge;
+pub mod wire;
+
+use crate::close::Reason;
+use crate::config::snapshot::{Live, Name};
+use crate::limits;
+use crate::net::{self, Sock};
+use crate::observe::{count, metrics::Board};
+use crate::upstream::Upstreams;
+use arc_swap::ArcSwap;
+use front::Front;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+
+/// What a shard is told by the control thread.
+#[derive(Debug)]
+pub enum Order {
+    /// Take over a generation that is already in the live value.
+    Adopt {
+        /// The sockets of listeners that are new here.
+        open: Vec<(Name, OwnedFd)>,
+        /// Told the shard's index once no step works by an older generation.
+        done: mpsc::UnboundedSender<usize>,
+    },
+    /// Stop accepting, finish what is in flight within `grace`, and end.
+    Drain {
+        /// After this, what is left is cut off.
+        grace: Duration,
+    },
+}
+
+/// What a shard is given at its start.
+#[derive(Debug)]
+pub struct Seat {
+    /// Its number, from 0.
+    pub index: usize,
+    /// The live value.
+    pub live: Arc<ArcSwap<Live>>,
+    /// Where its counters stand.
+    pub board: Arc<Board>,
+    /// Its orders.
+    pub orders: mpsc::UnboundedReceiver<Order>,
+    /// The generation that it has taken over, for `/status`.
+    pub acknowledged: Arc<AtomicU64>,
+    /// Connections that it may have open at once.
+    pub connections_max: usize,
+}
+
+/// What the tasks of a shard share.
+#[derive(Debug)]
+pub struct Shard {
+    index: usize,
+    live: Arc<ArcSwap<Live>>,
+    board: Arc<Board>,
+    counters: Arc<count::Shard>,
+    connections_max: usize,
+    upstreams: Upstreams,
+    fronts: RefCell<BTreeMap<Name, Rc<Front>>>,
+    target_groups: RefCell<BTreeMap<Name, Arc<count::TargetGroup>>>,
+    open: RefCell<Open>,
+    /// Woken when the last connection closes.
+    emptied: Notify,
+    /// Room for heads while they are written; borrowed between awaits only.
+    scratch: RefCell<Vec<u8>>,
+}
+
+/// The connections of a shard.
+#[derive(Debug, Default)]
+struct Open {
+    next_key: u64,
+    by_key: BTreeMap<u64, Rc<Handle>>,
+}
+
+/// What the shard knows of one connection.
+#[derive(Debug)]
+struct Handle {
+    socket: Sock,
+    front: Rc<Front>,
+    /// Whether it waits for a request, so that ending it loses nothing.
+    idle: Cell<bool>,
+}
+
+/// A connection's place among the open ones; gives it back on drop.
+#[derive(Debug)]
+pub struct Place {
+    shard: Rc<Shard>,
+    key: u64,
+    handle: Rc<Handle>,
+}
+
+/// Runs a shard until it has drained.
+pub async fn run(seat: Seat) {
+    let Seat { index, live, board, mut orders, acknowledged, connections_max } = seat;
+    let shard = Rc::new(Shard {
+        index,
+        live,
+        counters: board.shard(index),
+        board,
+        connections_max,
+        upstreams: Upstreams::new(index),
+        fronts: RefCell::default(),
+        target_groups: RefCell::default(),
+        open: RefCell::default(),
+        emptied: Notify::new(),
+        scratch: RefCell::default(),
+    });
+    let sweep = net::spawn(sweep(Rc::clone(&shard)));
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Adopt { open, done } => {
+                let generation = shard.adopt(open);
+                acknowledged.store(generation, Ordering::Release);
+                // Nobody waits any more when the control thread has given up on an answer.
+                let _ = done.send(index);
+            }
+            Order::Drain { grace } => {
+                shard.drain(grace).await;
+                break;
+            }
+        }
+    }
+    sweep.abort();
+}
+
+/// Gives up idle connections to targets, once a second. It holds no operation, so it may be aborted.
+async fn sweep(shard: Rc<Shard>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        shard.upstreams.sweep();
+    }
+}
+
+impl Shard {
+    /// Takes over the current live value: starts new listeners, updates those that stay, ends those
+    /// that are gone. One step, without an await.
+    fn adopt(self: &Rc<Self>, open: Vec<(Name, OwnedFd)>) -> u64 {
+        let live = self.live.load_full();
+        let mut opened: BTreeMap<Name, OwnedFd> = open.into_iter().collect();
+        let mut gone = std::mem::take(&mut *self.fronts.borrow_mut());
+        for (name, listener) in &live.listeners {
+            let front = match (opened.remove(name), gone.remove(name)) {
+                // It stays, on the socket that it has.
+                (None, Some(front)) => {
+                    front.update(&live, listener);
+                    front
+                }
+                // It is new, or moved to another socket: connections of the old one are ended.
+                (Some(socket), old) => {
+                    old.inspect(|front| self.retire(front));
+                    let counters = self.board.listener(self.index, name);
+                    let Ok(front) = Front::open(&live, listener, counters, socket) else {
+                        tracing::error!(listener = %name, "cannot use the listening socket");
+                        continue;
+                    };
+                    net::spawn(front::accept(Rc::clone(self), Rc::clone(&front)));
+                    front
+                }
+                (None, None) => {
+                    debug_assert!(false, "a new listener comes with its sockets");
+                    continue;
+                }
+            };
+            self.fronts.borrow_mut().insert(Arc::clone(name), front);
+        }
+        for front in gone.values() {
+            self.retire(front);
+        }
+        *self.target_groups.borrow_mut() = live
+            .target_groups
+            .keys()
+            .map(|name| (Arc::clone(name), self.board.target_group(self.index, name)))
+            .collect();
+        live.generation
+    }
+
+    /// Ends a listener: no new connections, idle ones closed, busy ones closed after their answer.
+    fn retire(&self, front: &Rc<Front>) {
+        front.retire();
+        for handle in self.open.borrow().by_key.values() {
+            if Rc::ptr_eq(&handle.front, front) && handle.idle.get() {
+                handle.socket.kill(Reason::Draining);
+            }
+        }
+    }
+
+    async fn drain(&self, grace: Duration) {
+        let fronts = std::mem::take(&mut *self.fronts.borrow_mut());
+        for front in fronts.values() {
+            self.retire(front);
+        }
+        for front in fronts.values() {
+            front.stopped().await;
+        }
+        if tokio::time::timeout(grace, self.emptied()).await.is_err() {
+            for handle in self.open.borrow().by_key.values() {
+                handle.socket.kill(Reason::Draining);
+            }
+            // What was cut off completes at once; a bound all the same, because the process must end.
+            let _ = tokio::time::timeout(limits::LINGER, self.emptied()).await;
+        }
+    }
+
+    /// Waits until no connection is open.
+    async fn emptied(&self) {
+        while !self.open.borrow().by_key.is_empty() {
+            self.emptied.notified().await;
+        }
+    }
+
+    /// Registers a connection; `None` when the shard is full.
+    fn admit(self: &Rc<Self>, socket: &Sock, front: &Rc<Front>) -> Option<Place> {
+        let mut open = self.open.borrow_mut();
+        if open.by_key.len() >= self.connections_max {
+            return None;
+        }
+        let key = open.next_key;
+        open.next_key += 1;
+        let handle = Rc::new(Handle {
+            socket: socket.clone(),
+            front: Rc::clone(front),
+            idle: Cell::new(false),
+        });
+        open.by_key.insert(key, Rc::clone(&handle));
+        self.counters.open.add(1);
+        front.counters.open.add(1);
+        Some(Place { shard: Rc::clone(self), key, handle })
+    }
+
+    /// The counters of a target group.
+    fn target_group(&self, name: &Name) -> Arc<count::TargetGroup> {
+        if let Some(counters) = self.target_groups.borrow().get(name) {
+            return Arc::clone(counters);
+        }
+        self.board.target_group(self.index, name)
+    }
+}
+
+impl Place {
+    /// Says whether the connection waits for a request.
+    fn set_idle(&self, idle: bool) {
+        self.handle.idle.set(idle);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shard.counters.panics.add(1);
+            tracing::error!("a connection ended by a bug of ours");
+        }
+        self.shard.counters.open.add(-1);
+        self.handle.front.counters.open.add(-1);
+        let mut open = self.shard.open.borrow_mut();
+        open.by_key.remove(&self.key);
+        if open.by_key.is_empty() {
+            self.shard.emptied.notify_one();
+        }
+    }
+}

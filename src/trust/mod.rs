@@ -2,12 +2,27 @@
 //!
 //! Pure: bytes and `now` in, a verdict out. `tls` calls it while a handshake runs, `config` to load
 //! bundles and revocation files on the control thread.
+//!
+//! [`verdict`] judges a client's chain against a [`Store`]: a [`Bundle`] of CAs and the [`Revocations`]
+//! under it. Below them stand the readers: of PEM, of DER, of certificates, of revocation lists.
 pub mod bundle;
 pub mod certificate;
 pub mod memory;
 pub mod refusal;
 pub mod revocation;
 pub mod verdict;
+
+mod crl;
+mod der;
+mod name;
+mod pem;
+mod serials;
+mod signature;
+mod time;
+mod x509;
+
+#[cfg(test)]
+mod testing;
 
 pub use bundle::Bundle;
 pub use certificate::Facts;

@@ -1,6 +1,23 @@
 //! The verdict on a client's chain.
-#![expect(clippy::todo, reason = "interface only")]
+//!
+//! [`Search`] climbs from the leaf, along signatures that hold, to the anchors of the bundle; each path
+//! that it finds is judged on its own, and the first good one accepts the client. The search only
+//! proposes: webpki verifies every accepted path whole, from the bytes, against its one anchor. So a
+//! mistake in the search can refuse a client but never let one in, and work is bounded by signatures
+//! checked and not by the shape of what a client sends (RUSTSEC-2023-0052). Judging path by path also
+//! keeps the reason of each refusal, of which the most telling is given.
+//!
+//! webpki judges names, basic constraints, path lengths and signatures; ours is what it leaves out:
+//! key usage, purposes (it does not know anyExtendedKeyUsage), what an anchor's certificate says, key
+//! kinds, revocation, and validity where a leaf's expiry is forgiven.
+//! Bounds: `limits::INTERMEDIATES_MAX`, `CHAIN_CERTIFICATES_MAX`, `CHAIN_BYTES_MAX`,
+//! `SIGNATURE_CHECKS_MAX`.
+#![deny(clippy::indexing_slicing)]
+use super::bundle::{Anchor, Ca};
+use super::signature::REMEMBERED;
+use super::x509::{Certificate, KeyUsage, Version};
 use super::{Bundle, Refusal, Revocations};
+use crate::limits;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::sync::Arc;
 
@@ -18,14 +35,16 @@ pub struct Store {
 /// What a listener asks of a chain beyond the store's rules.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Conditions {
-    /// Forgive the leaf's notAfter, and nothing else (`ignore_client_certificate_expiry`).
+    /// Forgive the leaf's notAfter, and nothing else (`ignore_client_certificate_expiry`). A path whose
+    /// CAs became valid only after the leaf had expired was never whole, and is not forgiven.
     pub ignore_client_certificate_expiry: bool,
 }
 
 /// A chain that was accepted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Accepted {
-    /// When the first certificate of the path expires.
+    /// When the first certificate of the path expires, its anchor among them; without the leaf where
+    /// its expiry is ignored.
     pub not_after: UnixTime,
 }
 
@@ -40,8 +59,11 @@ impl Store {
         conditions: Conditions,
         now: UnixTime,
     ) -> Result<Accepted, Refusal> {
-        let _ = (chain, conditions, now);
-        todo!()
+        let sent = read_chain(chain)?;
+        let (leaf, others) = sent.split_first().ok_or(Refusal::Missing)?;
+        check_form(leaf)?;
+        let mut search = Search::new(self, others, conditions, now);
+        search.climb(&mut vec![leaf]).ok_or(search.refusal)
     }
 }
 
@@ -50,6 +72,272 @@ impl Store {
 /// # Errors
 /// [`Refusal::TypeUnsupported`], [`Refusal::Invalid`].
 pub fn judge_form(leaf: &CertificateDer<'_>) -> Result<(), Refusal> {
-    let _ = leaf;
-    todo!()
+    let leaf =
+        Certificate::read(CertificateDer::from(leaf.as_ref())).map_err(|_| Refusal::Invalid)?;
+    if leaf.version != Version::Three || !leaf.is_key_supported() {
+        return Err(Refusal::TypeUnsupported);
+    }
+    Ok(())
 }
+
+/// What a client sent, each certificate well formed. Too much is refused before it is read.
+fn read_chain<'a>(chain: &'a [CertificateDer<'_>]) -> Result<Vec<Certificate<'a>>, Refusal> {
+    if chain.len() > limits::CHAIN_CERTIFICATES_MAX {
+        return Err(Refusal::MaxChainDepthExceeded);
+    }
+    if chain.iter().map(|der| der.len()).sum::<usize>() > limits::CHAIN_BYTES_MAX {
+        return Err(Refusal::MaxSizeExceeded);
+    }
+    chain
+        .iter()
+        .map(|der| Certificate::read(CertificateDer::from(der.as_ref())))
+        .collect::<Result<_, _>>()
+        .map_err(|_| Refusal::Invalid)
+}
+
+/// Version, key and signature algorithm, before any of them costs anything.
+fn check_form(certificate: &Certificate<'_>) -> Result<(), Refusal> {
+    let is_supported = certificate.version == Version::Three
+        && certificate.is_key_supported()
+        && certificate.signed().is_supported();
+    if is_supported { Ok(()) } else { Err(Refusal::TypeUnsupported) }
+}
+
+/// The search for a path that is accepted.
+struct Search<'a> {
+    store: &'a Store,
+    /// What the client sent after its leaf, in any order.
+    sent: &'a [Certificate<'a>],
+    conditions: Conditions,
+    now: UnixTime,
+    /// Signatures that may still be checked.
+    checks_left: usize,
+    /// The most telling refusal so far.
+    refusal: Refusal,
+}
+
+impl<'a> Search<'a> {
+    fn new(
+        store: &'a Store,
+        sent: &'a [Certificate<'a>],
+        conditions: Conditions,
+        now: UnixTime,
+    ) -> Self {
+        let checks_left = limits::SIGNATURE_CHECKS_MAX;
+        Self { store, sent, conditions, now, checks_left, refusal: Refusal::Untrusted }
+    }
+
+    /// Goes on from the last certificate of `path`: to the anchors that signed it, then to other CAs.
+    /// Recurses at most `limits::INTERMEDIATES_MAX` deep.
+    fn climb(&mut self, path: &mut Vec<&'a Certificate<'a>>) -> Option<Accepted> {
+        let head = *path.last()?;
+        let store = self.store;
+        for ca in store.bundle.named(head.issuer()) {
+            if let Some(anchor) = &ca.anchor
+                && self.is_signed_by(head, &ca.certificate)
+            {
+                match self.judge_path(path, ca, anchor) {
+                    Ok(accepted) => return Some(accepted),
+                    Err(refusal) => self.note(refusal),
+                }
+            }
+        }
+        let helpers = store.bundle.named(head.issuer()).filter(|ca| ca.anchor.is_none());
+        let sent = self.sent.iter().filter(|sent| sent.subject() == head.issuer());
+        for issuer in helpers.map(|ca| &ca.certificate).chain(sent) {
+            // An authority that stands in the path already would close a circle, and one that anchors
+            // has had its turn.
+            let is_known = path.iter().any(|below| below.is_same_authority(issuer))
+                || store.bundle.anchors(issuer);
+            if is_known {
+                continue;
+            }
+            if let Err(refusal) = check_form(issuer) {
+                self.note(refusal);
+                continue;
+            }
+            if !self.is_signed_by(head, issuer) {
+                continue;
+            }
+            if path.len() > limits::INTERMEDIATES_MAX {
+                self.note(Refusal::MaxChainDepthExceeded);
+                continue;
+            }
+            path.push(issuer);
+            let accepted = self.climb(path);
+            path.pop();
+            if accepted.is_some() {
+                return accepted;
+            }
+        }
+        None
+    }
+
+    /// Whether the issuer's key made the signature. One that did not, though the names agree, makes the
+    /// client's certificate a bad one, unless a path is found elsewhere.
+    fn is_signed_by(&mut self, certificate: &Certificate<'_>, issuer: &Certificate<'_>) -> bool {
+        let Some(checks_left) = self.checks_left.checked_sub(1) else { return false };
+        self.checks_left = checks_left;
+        let is_good = certificate.signed().is_known_to_be_by(&issuer.key());
+        if !is_good {
+            self.note(Refusal::Invalid);
+        }
+        is_good
+    }
+
+    fn note(&mut self, refusal: Refusal) {
+        if telling(refusal) > telling(self.refusal) {
+            self.refusal = refusal;
+        }
+    }
+
+    /// Judges one path, leaf first, that ends below `anchor`: first what costs nothing.
+    fn judge_path(
+        &self,
+        path: &[&Certificate<'_>],
+        ca: &Ca,
+        anchor: &Anchor,
+    ) -> Result<Accepted, Refusal> {
+        let (leaf, intermediates) = path.split_first().ok_or(Refusal::Missing)?;
+        let not_after = self.check_validity(leaf, intermediates, &ca.certificate)?;
+        check_purposes(leaf, intermediates, &ca.certificate)?;
+        check_anchor_path_length(intermediates, &ca.certificate)?;
+        self.verify(leaf, intermediates, anchor)?;
+        let issuers = intermediates.iter().copied().chain([&ca.certificate]);
+        let is_revoked = path.iter().zip(issuers).any(|(certificate, issuer)| {
+            self.store.revocations.find(certificate, issuer, &anchor.authority).is_some()
+        });
+        if is_revoked { Err(Refusal::CrlHit) } else { Ok(Accepted { not_after }) }
+    }
+
+    /// Every certificate is valid now; the leaf's end is forgiven where the listener says so.
+    fn check_validity(
+        &self,
+        leaf: &Certificate<'_>,
+        intermediates: &[&Certificate<'_>],
+        anchor: &Certificate<'_>,
+    ) -> Result<UnixTime, Refusal> {
+        let forgives = self.conditions.ignore_client_certificate_expiry;
+        let expires = (!forgives).then_some(leaf);
+        let issuers = || intermediates.iter().copied().chain([anchor]);
+        if issuers().chain([leaf]).any(|certificate| self.now < certificate.not_before) {
+            return Err(Refusal::NotYetValid);
+        }
+        let not_after = issuers().chain(expires).map(|certificate| certificate.not_after).min();
+        not_after.filter(|not_after| self.now <= *not_after).ok_or(Refusal::Expired)
+    }
+
+    /// webpki's part. It takes one time for the whole path; where the leaf's expiry is forgiven that is
+    /// the leaf's last second. The real time of the others has been judged before.
+    fn verify(
+        &self,
+        leaf: &Certificate<'_>,
+        intermediates: &[&Certificate<'_>],
+        anchor: &Anchor,
+    ) -> Result<(), Refusal> {
+        let time = self.now.min(leaf.not_after);
+        if intermediates.iter().any(|certificate| time < certificate.not_before) {
+            return Err(Refusal::Expired);
+        }
+        let intermediates: Vec<_> = intermediates
+            .iter()
+            .map(|certificate| CertificateDer::from(certificate.der()))
+            .collect();
+        let leaf = CertificateDer::from(leaf.der());
+        webpki::EndEntityCert::try_from(&leaf)
+            .and_then(|leaf| {
+                let anchors = std::slice::from_ref(&anchor.for_webpki);
+                let usage = PurposesAreJudged;
+                leaf.verify_for_usage(REMEMBERED, anchors, &intermediates, time, usage, None, None)
+                    .map(|_| ())
+            })
+            .map_err(|error| refusal_of(&error))
+    }
+}
+
+/// [`check_purposes`] knows anyExtendedKeyUsage and looks at anchors as well; webpki need not ask again.
+struct PurposesAreJudged;
+
+impl webpki::ExtendedKeyUsageValidator for PurposesAreJudged {
+    fn validate(&self, _: webpki::KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        Ok(())
+    }
+}
+
+/// keyUsage and extendedKeyUsage, of the anchor too.
+///
+/// A leaf signs its handshake, for which RFC 8446, section 4.4.2.2, wants digitalSignature; keyAgreement
+/// alone is let pass as OpenSSL and AWS-LC do (X509_check_purpose(3)), so that a client which works
+/// with ALB works here.
+fn check_purposes(
+    leaf: &Certificate<'_>,
+    intermediates: &[&Certificate<'_>],
+    anchor: &Certificate<'_>,
+) -> Result<(), Refusal> {
+    let signs = |usage| leaf.extensions.allows(usage);
+    let is_leaf_good = (signs(KeyUsage::DigitalSignature) || signs(KeyUsage::KeyAgreement))
+        && leaf.extensions.allows_client_authentication();
+    let are_issuers_good = intermediates.iter().copied().chain([anchor]).all(|issuer| {
+        issuer.extensions.allows(KeyUsage::CertificateSign)
+            && issuer.extensions.allows_client_authentication()
+    });
+    if is_leaf_good && are_issuers_good { Ok(()) } else { Err(Refusal::PurposeInvalid) }
+}
+
+/// The anchor's pathLenConstraint, which webpki does not see. Self-issued certificates do not count
+/// (RFC 5280, section 4.2.1.9).
+fn check_anchor_path_length(
+    intermediates: &[&Certificate<'_>],
+    anchor: &Certificate<'_>,
+) -> Result<(), Refusal> {
+    let length = intermediates.iter().filter(|certificate| !certificate.is_self_issued()).count();
+    match anchor.extensions.path_length_max {
+        Some(max) if length > max => Err(Refusal::Invalid),
+        _ => Ok(()),
+    }
+}
+
+/// Which of several refusals says most: the path that came furthest, in the order of judging.
+const fn telling(refusal: Refusal) -> u8 {
+    match refusal {
+        Refusal::CrlHit => 8,
+        Refusal::CrlProcessingError | Refusal::Rejected => 7,
+        Refusal::Expired | Refusal::NotYetValid => 6,
+        Refusal::PurposeInvalid => 5,
+        Refusal::MaxChainDepthExceeded | Refusal::MaxSizeExceeded => 4,
+        Refusal::TypeUnsupported | Refusal::Incompatible => 3,
+        Refusal::Invalid => 2,
+        Refusal::Untrusted => 1,
+        Refusal::Missing => 0,
+    }
+}
+
+/// What webpki's errors are called by ALB.
+#[expect(clippy::wildcard_enum_match_arm, reason = "webpki may add errors; they refuse as Invalid")]
+fn refusal_of(error: &webpki::Error) -> Refusal {
+    use webpki::Error;
+    match error {
+        Error::CertExpired { .. } => Refusal::Expired,
+        Error::CertNotValidYet { .. } => Refusal::NotYetValid,
+        Error::CertRevoked => Refusal::CrlHit,
+        Error::UnknownRevocationStatus | Error::CrlExpired { .. } => Refusal::CrlProcessingError,
+        Error::UnknownIssuer
+        | Error::CertDistrusted
+        | Error::MaximumSignatureChecksExceeded
+        | Error::MaximumPathBuildCallsExceeded => Refusal::Untrusted,
+        Error::MaximumPathDepthExceeded => Refusal::MaxChainDepthExceeded,
+        Error::CaUsedAsEndEntity
+        | Error::EndEntityUsedAsCa
+        | Error::EmptyEkuExtension
+        | Error::RequiredEkuNotFoundContext(_) => Refusal::PurposeInvalid,
+        Error::UnsupportedCertVersion
+        | Error::UnsupportedCriticalExtension
+        | Error::UnsupportedSignatureAlgorithmContext(_)
+        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => Refusal::TypeUnsupported,
+        // Malformed, wrongly signed, or against a constraint on names or path lengths.
+        _ => Refusal::Invalid,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,49 @@
 //! Connections to targets: a shard's pools, connecting, passing over what refuses.
-#![expect(clippy::todo, reason = "interface only")]
+//!
+//! One [`Upstreams`] for each shard, used by its request tasks through `&self`. No cell is borrowed
+//! across an await, and all bookkeeping is in parts that know neither sockets nor the clock:
+//! `pool` (idle connections), `passed_over` (targets that refused), `turns` (round robin).
+//!
+//! ```text
+//! turn ─► idle connection? ── yes ──────────────────────────► lent, reused
+//!             no │
+//!                ▼
+//!             connect ── ok ────────────────────────────────► lent, fresh
+//!          refused │ late: passed over for `limits::PASS_OVER`
+//!                ▼
+//!             the next target, once: idle, or connect ── failed ─► the request ends
+//! ```
+mod connect;
+mod passed_over;
+mod pool;
+mod turns;
+
 use crate::close::Reason;
-use crate::net::Sock;
-use crate::target::Group;
+use crate::limits;
+use crate::net::{self, Sock};
+use crate::observe::count;
+use crate::target::{Group, NoTarget, round_robin};
+use arc_swap::Guard;
+use passed_over::PassedOver;
+use pool::Pool;
+use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use turns::Turns;
 
 /// A shard's connections to targets, its round-robin cursors and the targets it passes over.
-#[derive(Debug, Default)]
-pub struct Upstreams(());
+#[derive(Debug)]
+pub struct Upstreams {
+    idle: RefCell<Pool<Sock>>,
+    passed_over: RefCell<PassedOver>,
+    turns: RefCell<Turns>,
+    /// `limits::CONNECT_TIMEOUT`, but for tests.
+    connect_timeout: Duration,
+}
 
 /// A connection to a target, lent to one request.
+///
+/// Dropping it closes it; [`Upstreams::put_back`] keeps it for the next request.
 #[derive(Debug)]
 pub struct Connection {
     /// The socket.
@@ -22,31 +56,132 @@ pub struct Connection {
 }
 
 impl Upstreams {
+    /// Those of the shard with this index.
+    pub fn new(shard: usize) -> Self {
+        Self {
+            idle: RefCell::default(),
+            passed_over: RefCell::default(),
+            turns: RefCell::new(Turns::new(shard)),
+            connect_timeout: limits::CONNECT_TIMEOUT,
+        }
+    }
+
     /// A connection to the next target of the group by its algorithm: an idle one when the pool has
     /// one that is not stale, else a fresh one. A refused or timed-out connect is tried once on the
-    /// next target, and that target passed over for `limits::PASS_OVER`.
+    /// next target, if there is another, and that target passed over for `limits::PASS_OVER`.
+    ///
+    /// Counts connections made, each failed try by its reason, and the second try: what the caller
+    /// gets as an error is counted already.
     ///
     /// # Errors
-    /// [`Reason::NoTarget`], [`Reason::ConnectRefused`], [`Reason::ConnectTimeout`].
-    pub async fn checkout(&self, group: &Group) -> Result<Connection, Reason> {
-        let _ = group;
-        todo!()
+    /// [`Reason::NoTarget`], [`Reason::ConnectRefused`], [`Reason::ConnectTimeout`]; [`Reason::Shed`]
+    /// when this node has no file, port or memory left for a connection.
+    pub async fn checkout(
+        &self,
+        group: &Group,
+        counts: &count::TargetGroup,
+    ) -> Result<Connection, Reason> {
+        let addresses = group.addresses.load();
+        let Ok(first) = self.turn(group, &addresses) else {
+            counts.errors[Reason::NoTarget.index()].add(1);
+            return Err(Reason::NoTarget);
+        };
+        if let Some(connection) = self.idle(addresses[first]) {
+            return Ok(connection);
+        }
+        // Waiting begins here; a guard that is kept for long makes every other load slower.
+        let addresses = Guard::into_inner(addresses);
+        let reason = match self.fresh(addresses[first], counts).await {
+            Ok(connection) => return Ok(connection),
+            Err(reason) => reason,
+        };
+        let next = self.next_after(first, &addresses).filter(|_| reason.try_next_target());
+        let next = next.ok_or(reason)?;
+        counts.retries.add(1);
+        match self.idle(next) {
+            Some(connection) => Ok(connection),
+            None => self.fresh(next, counts).await,
+        }
     }
-    /// A fresh connection to the same target, for a retry.
+
+    /// A fresh connection to the same target, for a retry. Counts as [`Upstreams::checkout`] does; the
+    /// retry itself is the caller's to count.
     ///
     /// # Errors
     /// As [`Upstreams::checkout`].
-    pub async fn fresh(&self, target: SocketAddr) -> Result<Connection, Reason> {
-        let _ = target;
-        todo!()
+    pub async fn fresh(
+        &self,
+        target: SocketAddr,
+        counts: &count::TargetGroup,
+    ) -> Result<Connection, Reason> {
+        match net::connect(target, self.connect_timeout).await {
+            Ok(socket) => {
+                counts.connections.add(1);
+                self.passed_over.borrow_mut().clear(target);
+                Ok(Connection { socket, target, reused: false })
+            }
+            Err(error) => {
+                let reason = connect::reason(&error);
+                counts.errors[reason.index()].add(1);
+                // At debug: while a target is down, requests repeat this as often as they come.
+                tracing::debug!(%target, %error, "cannot connect to a target");
+                if reason.try_next_target() {
+                    self.passed_over.borrow_mut().mark(target, Instant::now());
+                }
+                Err(reason)
+            }
+        }
     }
-    /// Takes a connection back whose exchange ended cleanly.
+
+    /// Takes a connection back whose exchange ended cleanly. Its deadline is disarmed.
     pub fn put_back(&self, connection: Connection) {
-        let _ = connection;
-        todo!()
+        let Connection { socket, target, reused: _ } = connection;
+        socket.disarm();
+        if socket.killed().is_none() {
+            self.idle.borrow_mut().put(target, socket, Instant::now());
+        }
     }
+
     /// Closes idle connections that are stale or older than `limits::TARGET_IDLE`; called every second.
     pub fn sweep(&self) {
-        todo!()
+        let now = Instant::now();
+        self.idle.borrow_mut().sweep(now, Sock::is_stale);
+        self.passed_over.borrow_mut().sweep(now);
+        self.turns.borrow_mut().sweep(now);
+    }
+
+    /// The index of the address whose turn it is.
+    fn turn(&self, group: &Group, addresses: &[SocketAddr]) -> Result<usize, NoTarget> {
+        let now = Instant::now();
+        let passed_over = self.passed_over.borrow();
+        self.turns.borrow_mut().next(&group.name, addresses.len(), now, |index| {
+            passed_over.contains(addresses[index], now)
+        })
+    }
+
+    /// The target to try when `failed` did not take a connection: the next one that is not passed
+    /// over, never the same. The group's turn stays: requests in between have moved it.
+    fn next_after(&self, failed: usize, addresses: &[SocketAddr]) -> Option<SocketAddr> {
+        let now = Instant::now();
+        let passed_over = self.passed_over.borrow();
+        let next = round_robin(addresses.len(), failed + 1, |index| {
+            passed_over.contains(addresses[index], now)
+        });
+        next.ok().filter(|&next| next != failed).map(|next| addresses[next])
+    }
+
+    /// An idle connection to `target` that can be used.
+    fn idle(&self, target: SocketAddr) -> Option<Connection> {
+        let socket = self.idle.borrow_mut().take(target, Instant::now(), Sock::is_stale)?;
+        Some(Connection { socket, target, reused: true })
     }
 }
+
+impl Default for Upstreams {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,373 @@
+//! `/status`: the live value and the node, as JSON for people and scripts.
+//!
+//! Pure. Keys are only ever added.
+use crate::config::Fault;
+use crate::config::snapshot::{Access, Authentication, Listener, Live, Name, RefusalForm, Tls};
+use crate::net::Engine;
+use crate::observe::metrics::Reload;
+use crate::observe::time::Seconds;
+use crate::route::Action;
+use crate::target::{Group, Place};
+use crate::tls::Certificate;
+use crate::trust::{Store, revocation};
+use rustls_pki_types::UnixTime;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What the live value does not know of the node.
+#[derive(Clone, Debug)]
+pub struct NodeStatus {
+    /// `node.name`.
+    pub name: String,
+    /// Of the build.
+    pub version: &'static str,
+    /// In use.
+    pub engine: Engine,
+    /// Why io_uring is not in use, when `auto` fell back.
+    pub io_uring_refused: Option<String>,
+    /// In order.
+    pub shards: Vec<ShardStatus>,
+    /// Where listeners really listen, by name: the port is filled in where the configuration says 0.
+    pub addresses: BTreeMap<Name, SocketAddr>,
+    /// Whether the node is ending.
+    pub draining: bool,
+    /// Since its start.
+    pub uptime: Duration,
+    /// The last attempt to replace configuration or trust.
+    pub last_reload: Option<LastReload>,
+}
+
+/// A shard.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ShardStatus {
+    /// 0 to `limits::SHARDS_MAX` - 1.
+    pub index: usize,
+    /// The CPU it is pinned to.
+    pub cpu: usize,
+    /// No verdict is taken by an older generation.
+    pub acknowledged_generation: u64,
+    /// Connections of clients open now.
+    pub open_connections: i64,
+}
+
+/// An attempt to replace configuration or trust.
+#[derive(Clone, Debug)]
+pub struct LastReload {
+    /// Time since 1970.
+    pub time: Duration,
+    /// How it ended.
+    pub outcome: Reload,
+    /// What was wrong.
+    pub faults: Vec<Fault>,
+}
+
+/// Puts the answer together.
+pub fn build(live: &Live, node: &NodeStatus) -> Value {
+    json!({
+        "name": node.name,
+        "version": node.version,
+        "generation": live.generation,
+        "draining": node.draining,
+        "uptime_seconds": node.uptime.as_secs(),
+        "engine": node.engine.word(),
+        "io_uring_refused": node.io_uring_refused,
+        "shards": list(&node.shards, shard),
+        "last_reload": node.last_reload.as_ref().map(last_reload),
+        "warnings": live.warnings,
+        "listeners": list(live.listeners.values(), |of| listener(of, node)),
+        "certificates": list(live.certificates.values(), |of| certificate(of)),
+        "trust_stores": list(live.trust_stores.values(), |of| trust_store(of)),
+        "target_groups": list(live.target_groups.values(), |of| target_group(of)),
+    })
+}
+
+fn list<T>(items: impl IntoIterator<Item = T>, of: impl Fn(T) -> Value) -> Value {
+    items.into_iter().map(of).collect()
+}
+
+fn shard(shard: &ShardStatus) -> Value {
+    json!({
+        "index": shard.index,
+        "cpu": shard.cpu,
+        "acknowledged_generation": shard.acknowledged_generation,
+        "open_connections": shard.open_connections,
+    })
+}
+
+fn last_reload(last: &LastReload) -> Value {
+    json!({
+        "time": Seconds(last.time).to_string(),
+        "outcome": last.outcome.word(),
+        "faults": last.faults,
+    })
+}
+
+fn listener(listener: &Listener, node: &NodeStatus) -> Value {
+    json!({
+        "name": *listener.name,
+        "bind": listener.bind,
+        "address": node.addresses.get(&listener.name),
+        "protocol": if listener.tls.is_some() { "HTTPS" } else { "HTTP" },
+        "tls": listener.tls.as_ref().map(tls),
+        "default_action": match &listener.default_action {
+            Action::Forward(group) => json!({"type": "forward", "target_group": *group.name}),
+            Action::FixedResponse(fixed) => {
+                json!({"type": "fixed-response", "status_code": fixed.status})
+            }
+        },
+    })
+}
+
+fn tls(tls: &Tls) -> Value {
+    json!({
+        "ssl_policy": tls.policy.name,
+        "left_out": tls.policy.left_out,
+        "groups_left_out": tls.policy.groups_left_out,
+        "certificates": list(&tls.certificates, |name| json!(**name)),
+        "mutual_authentication": mutual_authentication(&tls.own),
+        "server_name_policies":
+            list(tls.by_name.values(), |access| mutual_authentication(access)),
+    })
+}
+
+/// In the words of the configuration.
+fn mutual_authentication(access: &Access) -> Value {
+    match &access.authentication {
+        Authentication::Off => json!({"mode": "off"}),
+        Authentication::Passthrough => json!({"mode": "passthrough"}),
+        Authentication::Verify(verify) => json!({
+            "mode": "verify",
+            "trust_store": *verify.store.name,
+            "refusal": match verify.refusal {
+                RefusalForm::Alert => "alert",
+                RefusalForm::Reset => "reset",
+                RefusalForm::Http => "http",
+            },
+            "ignore_client_certificate_expiry": verify.conditions.ignore_client_certificate_expiry,
+        }),
+    }
+}
+
+fn certificate(certificate: &Certificate) -> Value {
+    json!({
+        "name": *certificate.name,
+        "server_names": certificate.server_names,
+        "not_after": time(certificate.not_after),
+    })
+}
+
+fn trust_store(store: &Store) -> Value {
+    json!({
+        "name": *store.name,
+        "ca_certificates": store.bundle.ca_count(),
+        "earliest_ca_expiry": time(store.bundle.earliest_expiry()),
+        "partial_anchors": store.bundle.partial_anchors(),
+        "revoked_entries": store.revocations.entries(),
+        "revocations": list(store.revocations.status(), revocations),
+    })
+}
+
+fn revocations(crl: &revocation::Status) -> Value {
+    json!({
+        "file": crl.file,
+        "issuer": crl.issuer,
+        "entries": crl.entries,
+        "this_update": time(crl.this_update),
+        "next_update": crl.next_update.map(time),
+    })
+}
+
+fn target_group(group: &Group) -> Value {
+    json!({
+        "name": *group.name,
+        "targets": list(&group.targets, |target| match &target.place {
+            Place::Address(address) => json!({"id": address, "port": target.port}),
+            Place::Name(name) => json!({"id": name, "port": target.port}),
+        }),
+        "addresses": **group.addresses.load(),
+    })
+}
+
+fn time(time: UnixTime) -> String {
+    Seconds(Duration::from_secs(time.as_secs())).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::attributes::{Attributes, ServerName};
+    use crate::http::identity::{Forbidden, Names};
+    use crate::net::{Options, Steering};
+    use crate::route::FixedResponse;
+    use crate::target::Target;
+    use crate::tls::{Policy, ServerNames};
+    use arc_swap::ArcSwap;
+    use rustls::ServerConfig;
+    use rustls::server::ResolvesServerCertUsingSni;
+    use std::sync::Arc;
+
+    fn names() -> Names {
+        let name = || "X-Name".to_owned();
+        Names {
+            serial_number: name(),
+            issuer: name(),
+            subject: name(),
+            validity: name(),
+            leaf: name(),
+            chain: name(),
+            tls_version: name(),
+            tls_cipher_suite: name(),
+        }
+    }
+
+    fn listener(name: &str, tls: Option<Tls>, default_action: Action) -> (Name, Arc<Listener>) {
+        let listener = Listener {
+            name: name.into(),
+            bind: "127.0.0.1:0".parse().unwrap(),
+            socket: Options { backlog: 16, defer_accept: true, steering: Steering::Hash },
+            tls,
+            attributes: Attributes {
+                names: names(),
+                preserve_host: false,
+                xff_client_port: false,
+                tls_version_and_cipher_suite: false,
+                server: ServerName::Portcullis,
+            },
+            idle_timeout: Duration::from_secs(60),
+            client_keep_alive: Duration::from_secs(3_600),
+            handshake_timeout: Duration::from_secs(10),
+            handshakes_in_flight_max: 64,
+            default_action,
+        };
+        (name.into(), Arc::new(listener))
+    }
+
+    fn passthrough() -> Tls {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let server_config = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(ResolvesServerCertUsingSni::new()));
+        Tls {
+            policy: Policy {
+                name: "ELBSecurityPolicy-2016-08",
+                versions: vec![&rustls::version::TLS12],
+                provider,
+                left_out: vec!["TLSv1.1"],
+                groups_left_out: Vec::new(),
+            },
+            certificates: vec!["api".into()],
+            own: Access {
+                authentication: Authentication::Passthrough,
+                server_config: Arc::new(server_config),
+            },
+            by_name: ServerNames::default(),
+        }
+    }
+
+    #[test]
+    fn status_shows_the_live_value_and_the_node() {
+        let group = Arc::new(Group {
+            name: "orders".into(),
+            targets: vec![Target { place: Place::Name("orders.internal".to_owned()), port: 8080 }],
+            addresses: ArcSwap::from_pointee(vec!["10.0.0.5:8080".parse().unwrap()]),
+        });
+        let gone = FixedResponse {
+            status: 404,
+            content_type: "text/plain".to_owned(),
+            body: String::new(),
+        };
+        let live = Live {
+            generation: 3,
+            listeners: [
+                listener("http", None, Action::FixedResponse(gone)),
+                listener("https", Some(passthrough()), Action::Forward(group.clone())),
+            ]
+            .into(),
+            trust_stores: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+            target_groups: [(group.name.clone(), group)].into(),
+            forbidden: Forbidden::default(),
+            connection_log: None,
+            warnings: vec![Fault {
+                path: "listeners[1].ssl_policy".to_owned(),
+                line: None,
+                message: "without TLSv1.1".to_owned(),
+            }],
+        };
+        let fault = Fault { path: String::new(), line: Some(2), message: "not YAML".to_owned() };
+        let node = NodeStatus {
+            name: "edge-1".to_owned(),
+            version: "0.1.0",
+            engine: Engine::Epoll,
+            io_uring_refused: Some("Operation not permitted".to_owned()),
+            shards: vec![ShardStatus {
+                index: 0,
+                cpu: 2,
+                acknowledged_generation: 3,
+                open_connections: 5,
+            }],
+            addresses: [("https".into(), "127.0.0.1:4433".parse().unwrap())].into(),
+            draining: false,
+            uptime: Duration::from_millis(61_999),
+            last_reload: Some(LastReload {
+                time: Duration::from_secs(1_795_169_472),
+                outcome: Reload::Faulty,
+                faults: vec![fault],
+            }),
+        };
+        let expected = json!({
+            "name": "edge-1",
+            "version": "0.1.0",
+            "generation": 3,
+            "draining": false,
+            "uptime_seconds": 61,
+            "engine": "epoll",
+            "io_uring_refused": "Operation not permitted",
+            "shards":
+                [{"index": 0, "cpu": 2, "acknowledged_generation": 3, "open_connections": 5}],
+            "last_reload": {
+                "time": "2026-11-20T10:11:12Z",
+                "outcome": "faulty",
+                "faults": [{"path": "", "line": 2, "message": "not YAML"}],
+            },
+            "warnings": [{"path": "listeners[1].ssl_policy", "message": "without TLSv1.1"}],
+            "listeners": [
+                {
+                    "name": "http",
+                    "bind": "127.0.0.1:0",
+                    "address": null,
+                    "protocol": "HTTP",
+                    "tls": null,
+                    "default_action": {"type": "fixed-response", "status_code": 404},
+                },
+                {
+                    "name": "https",
+                    "bind": "127.0.0.1:0",
+                    "address": "127.0.0.1:4433",
+                    "protocol": "HTTPS",
+                    "tls": {
+                        "ssl_policy": "ELBSecurityPolicy-2016-08",
+                        "left_out": ["TLSv1.1"],
+                        "groups_left_out": [],
+                        "certificates": ["api"],
+                        "mutual_authentication": {"mode": "passthrough"},
+                        "server_name_policies": [],
+                    },
+                    "default_action": {"type": "forward", "target_group": "orders"},
+                },
+            ],
+            "certificates": [],
+            "trust_stores": [],
+            "target_groups": [{
+                "name": "orders",
+                "targets": [{"id": "orders.internal", "port": 8080}],
+                "addresses": ["10.0.0.5:8080"],
+            }],
+        });
+        assert_eq!(build(&live, &node), expected);
+    }
+}

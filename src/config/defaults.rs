@@ -1,0 +1,72 @@
+//! Defaults of the configuration, each with its reason.
+use super::written::{Admin, AutoOr, Io, LoadBalancer, Node, ServerHeader, Steering};
+use std::time::Duration;
+
+impl Default for Node {
+    fn default() -> Self {
+        Self {
+            // A single node needs no name; several are told apart by whoever gives them one.
+            name: "portcullis".to_owned(),
+            // One shard for each CPU: shards share nothing, so fewer leave CPUs idle and more compete.
+            shards: AutoOr::Auto,
+            // io_uring costs least for each request, but containers often refuse it.
+            io: Io::Auto,
+            // The kernel's hash needs no tuning of interrupts to spread evenly.
+            steering: Steering::Hash,
+            // Beside the file, so that an unprivileged node finds a directory that it may write.
+            state_dir: "state".to_owned(),
+            // The limit of open files is the bound that bites first.
+            connections_max: AutoOr::Auto,
+            // Longer than most requests, and with room before a supervisor's usual 90 s are over.
+            drain_timeout_seconds: 30,
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        // A Unix socket: who may change the node is a question of file permissions, not of a network.
+        Self { bind: "unix:portcullis.sock".to_owned() }
+    }
+}
+
+impl Default for LoadBalancer {
+    fn default() -> Self {
+        Self {
+            name: "portcullis".to_owned(),
+            // We do not claim to be AWS unless asked to.
+            server_header: ServerHeader::Portcullis,
+            attributes: super::written::Attributes::new(),
+        }
+    }
+}
+
+/// Silence after which a connection ends. ALB's.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Age after which a client's connection serves one more request. ALB's.
+pub const CLIENT_KEEP_ALIVE: Duration = Duration::from_secs(3_600);
+
+/// Ten seconds: three lost packets in a row (1 + 2 + 4 s until TCP has sent each again) still let an
+/// honest client finish.
+pub const fn handshake_timeout_ms() -> u32 {
+    10_000
+}
+
+/// 512 for each shard: about half a second of its full handshakes, so that whoever is let in still
+/// finishes in time, and at most about 32 MiB of half-read certificate messages.
+pub const fn handshakes_in_flight_max() -> u32 {
+    512
+}
+
+/// 4,096: what Linux allows since 5.4 (`net.core.somaxconn`), and the connections of a burst that a
+/// busy shard catches up with well before clients give up.
+pub const fn backlog() -> u32 {
+    4_096
+}
+
+/// On: clients of HTTP and HTTPS speak first, and a connection that says nothing then costs no shard
+/// anything.
+pub const fn defer_accept() -> bool {
+    true
+}

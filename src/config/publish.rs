@@ -1,0 +1,177 @@
+//! Publication: a loaded configuration becomes the live value of every shard, as one transaction.
+//!
+//! New listeners are bound first, because binding is the last thing that can fail; then the value is
+//! swapped under the next generation; then every shard is told to take it over. The answer comes when
+//! all have, or after [`ACKNOWLEDGED_WITHIN`] with the shards that are late: the change stays made.
+use super::Faults;
+use super::snapshot::{Live, Name};
+use crate::net;
+use crate::shard::Order;
+use arc_swap::ArcSwap;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How long the shards have to take over a generation before the answer names the late ones.
+pub const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
+
+/// The control thread's line to one shard.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Its orders.
+    pub orders: mpsc::UnboundedSender<Order>,
+    /// The generation that it works by.
+    pub acknowledged: Arc<AtomicU64>,
+    /// The CPU that it is pinned to.
+    pub cpu: usize,
+}
+
+/// Publishes generations to the shards.
+#[derive(Debug)]
+pub struct Publisher {
+    live: Arc<ArcSwap<Live>>,
+    lines: Vec<Line>,
+    sockets: BTreeMap<Name, Bound>,
+}
+
+/// What a listener's sockets were bound to, and where they ended up.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Bound {
+    asked: (SocketAddr, net::Options),
+    address: SocketAddr,
+}
+
+/// Why a change is live and yet not confirmed.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("generation {generation} is live, but shards {late:?} have not taken it over yet")]
+pub struct NotAcknowledged {
+    /// The generation.
+    pub generation: u64,
+    /// The shards that did not answer in time.
+    pub late: Vec<usize>,
+}
+
+impl Publisher {
+    /// For shards that were started with the same live value and have taken over nothing yet.
+    pub fn new(live: Arc<ArcSwap<Live>>, lines: Vec<Line>) -> Self {
+        Self { live, lines, sockets: BTreeMap::new() }
+    }
+
+    /// The lines to the shards.
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// The addresses that listeners are bound to, by name.
+    pub fn addresses(&self) -> BTreeMap<Name, SocketAddr> {
+        self.sockets.iter().map(|(name, bound)| (Arc::clone(name), bound.address)).collect()
+    }
+
+    /// Makes `next` live under the next generation.
+    ///
+    /// # Errors
+    /// When a listener cannot be bound: nothing has changed then.
+    pub fn publish(&mut self, mut next: Live) -> Result<Pending, Faults> {
+        let opened = self.bind(&next)?;
+        next.generation = self.live.load().generation + 1;
+        let generation = next.generation;
+        self.sockets.retain(|name, _| next.listeners.contains_key(name));
+        self.live.store(Arc::new(next));
+        let (done, acknowledged) = mpsc::unbounded_channel();
+        let mut sockets: Vec<Vec<(Name, OwnedFd)>> = self.lines.iter().map(|_| vec![]).collect();
+        for (name, asked, bound) in opened {
+            self.sockets.insert(Arc::clone(&name), Bound { asked, address: bound.address });
+            for (shard, socket) in sockets.iter_mut().zip(bound.sockets) {
+                shard.push((Arc::clone(&name), socket));
+            }
+        }
+        for (line, open) in self.lines.iter().zip(sockets) {
+            // A shard that has ended answers nothing and is reported late.
+            let _ = line.orders.send(Order::Adopt { open, done: done.clone() });
+        }
+        let lines = self.lines.iter().map(|line| Arc::clone(&line.acknowledged)).collect();
+        Ok(Pending { generation, acknowledged, lines })
+    }
+
+    /// Binds the listeners of `next` that have no fitting sockets yet.
+    fn bind(
+        &self,
+        next: &Live,
+    ) -> Result<Vec<(Name, (SocketAddr, net::Options), net::Bound)>, Faults> {
+        let cpus: Vec<usize> = self.lines.iter().map(|line| line.cpu).collect();
+        let mut faults = Faults::default();
+        let mut opened = Vec::new();
+        for (name, listener) in &next.listeners {
+            let asked = (listener.bind, listener.socket.clone());
+            if self.sockets.get(name).is_some_and(|bound| bound.asked == asked) {
+                continue;
+            }
+            let ours = self.sockets.values().any(|bound| bound.address == listener.bind);
+            match self.bind_one(&asked, &cpus, ours) {
+                Ok(bound) => opened.push((Arc::clone(name), asked, bound)),
+                Err(error) => {
+                    let message = format!("{name} cannot listen on {}: {error}", listener.bind);
+                    faults.within("listeners", |faults| faults.note_here(message));
+                }
+            }
+        }
+        if faults.is_empty() { Ok(opened) } else { Err(faults) }
+    }
+
+    /// `SO_REUSEPORT` would let two nodes share a port without a word, so a port that is not ours yet is
+    /// first asked for alone.
+    fn bind_one(
+        &self,
+        (address, options): &(SocketAddr, net::Options),
+        cpus: &[usize],
+        ours: bool,
+    ) -> io::Result<net::Bound> {
+        if !ours {
+            net::listen::check_free(*address)?;
+        }
+        net::bind(*address, cpus, options)
+    }
+}
+
+/// A generation that is live and waits for the shards to say so.
+#[derive(Debug)]
+pub struct Pending {
+    generation: u64,
+    acknowledged: mpsc::UnboundedReceiver<usize>,
+    lines: Vec<Arc<AtomicU64>>,
+}
+
+impl Pending {
+    /// Waits until every shard works by the generation.
+    ///
+    /// # Errors
+    /// [`NotAcknowledged`] after [`ACKNOWLEDGED_WITHIN`].
+    pub async fn acknowledged(mut self) -> Result<u64, NotAcknowledged> {
+        let all = async {
+            for _ in 0..self.lines.len() {
+                if self.acknowledged.recv().await.is_none() {
+                    break;
+                }
+            }
+        };
+        // The counters say who is late, whatever the channel said.
+        let _ = tokio::time::timeout(ACKNOWLEDGED_WITHIN, all).await;
+        let late: Vec<usize> = self
+            .lines
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| line.load(Ordering::Acquire) < self.generation)
+            .map(|(index, _)| index)
+            .collect();
+        if late.is_empty() {
+            Ok(self.generation)
+        } else {
+            Err(NotAcknowledged { generation: self.generation, late })
+        }
+    }
+}

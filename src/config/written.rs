@@ -1,0 +1,535 @@
+//! The configuration as it is written in the file. Keys and their words are ALB's, in snake_case.
+//!
+//! The comments on these types are the descriptions of the JSON Schema. Nothing is checked here beyond
+//! types and words: `compile` does the rest. A key that is missing here is unknown to this build, and
+//! [`super::later`] tells which of them will come.
+use super::defaults;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Configuration of a Portcullis node. Relative paths are relative to this file.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, expecting = "a mapping of sections")]
+#[schemars(deny_unknown_fields)]
+pub struct Configuration {
+    /// The node itself. A change here needs a restart.
+    pub node: Node,
+    /// The endpoint that changes state. A change here needs a restart.
+    pub admin: Admin,
+    /// The read-only endpoint: /metrics /livez /readyz /status. A change here needs a restart.
+    pub metrics: Option<Metrics>,
+    /// Logs of the traffic.
+    pub logs: Logs,
+    /// What holds for all listeners.
+    pub load_balancer: LoadBalancer,
+    /// Server certificates.
+    pub certificates: List<Certificate>,
+    /// Whom listeners trust.
+    pub trust_stores: List<TrustStore>,
+    /// Where requests go.
+    pub target_groups: List<TargetGroup>,
+    /// Where clients come in.
+    pub listeners: List<Listener>,
+}
+
+/// The node itself.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, expecting = "a mapping")]
+#[schemars(deny_unknown_fields)]
+pub struct Node {
+    /// The name of this node in status and logs: letters, digits, '.', '_', '-'; at most 64.
+    #[schemars(length(min = 1, max = 64))]
+    pub name: String,
+    /// Number of shards, or `auto`: one for each CPU that the process may use.
+    pub shards: AutoOr,
+    /// How the node talks to the kernel. `auto` takes epoll where io_uring is refused.
+    pub io: Io,
+    /// How the kernel spreads new connections over the shards.
+    pub steering: Steering,
+    /// Directory for what the node keeps between runs.
+    pub state_dir: String,
+    /// Connections of all clients together, or `auto`: what the limit of open files allows.
+    pub connections_max: AutoOr,
+    /// How long requests in flight may take to finish when the node ends, in seconds.
+    #[schemars(range(max = 3600))]
+    pub drain_timeout_seconds: u32,
+}
+
+/// The endpoint that changes state.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, expecting = "a mapping")]
+#[schemars(deny_unknown_fields)]
+pub struct Admin {
+    /// `unix:PATH`.
+    #[schemars(regex(pattern = "^unix:."))]
+    pub bind: String,
+}
+
+/// The read-only endpoint.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(expecting = "a mapping")]
+#[schemars(deny_unknown_fields)]
+pub struct Metrics {
+    /// Address and port, such as 0.0.0.0:9901.
+    pub bind: String,
+}
+
+/// Logs of the traffic.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, expecting = "a mapping")]
+#[schemars(deny_unknown_fields)]
+pub struct Logs {
+    /// File of the connection log; "-" is standard output. None is written without it.
+    pub connection: Option<String>,
+    /// Form of the lines: ALB's fields, or JSON objects with some more.
+    pub format: LogFormat,
+}
+
+/// What holds for all listeners.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, expecting = "a mapping")]
+#[schemars(deny_unknown_fields)]
+pub struct LoadBalancer {
+    /// Its name in logs: letters, digits and single hyphens, at most 32.
+    #[schemars(regex(pattern = "^([a-zA-Z0-9]+-)*[a-zA-Z0-9]+$"), length(max = 32))]
+    pub name: String,
+    /// The Server header of the node's own answers.
+    pub server_header: ServerHeader,
+    /// ALB's load balancer attributes.
+    pub attributes: Attributes,
+}
+
+/// A server certificate.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(expecting = "a certificate (a mapping)")]
+#[schemars(deny_unknown_fields)]
+pub struct Certificate {
+    /// The name that listeners use: letters, digits, '.', '_', '-'; at most 64.
+    #[schemars(length(min = 1, max = 64))]
+    pub name: String,
+    /// PEM file of the chain, leaf first.
+    pub chain: String,
+    /// PEM file of the key: PKCS#8, PKCS#1 or SEC1.
+    pub key: String,
+}
+
+/// A CA bundle and the revocation files under it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(expecting = "a trust store (a mapping)")]
+#[schemars(deny_unknown_fields)]
+pub struct TrustStore {
+    /// The name that listeners use: letters, digits and single hyphens, at most 32.
+    #[schemars(regex(pattern = "^([a-zA-Z0-9]+-)*[a-zA-Z0-9]+$"), length(max = 32))]
+    pub name: String,
+    /// Where its content comes from.
+    #[serde(default)]
+    pub source: Source,
+    /// PEM file of the CA certificates.
+    pub ca_certificates_bundle: String,
+    /// Files of revocation lists, PEM or DER.
+    #[serde(default)]
+    pub revocations: List<String>,
+}
+
+/// Targets that do the same work.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(expecting = "a target group (a mapping)")]
+#[schemars(deny_unknown_fields)]
+pub struct TargetGroup {
+    /// The name that actions use: letters, digits and single hyphens, at most 32.
+    #[schemars(regex(pattern = "^([a-zA-Z0-9]+-)*[a-zA-Z0-9]+$"), length(max = 32))]
+    pub name: String,
+    /// What its targets speak.
+    pub protocol: TargetProtocol,
+    /// Version of HTTP towards targets.
+    #[serde(default)]
+    pub protocol_version: ProtocolVersion,
+    /// The targets. A group without any answers 503.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub targets: List<Target>,
+    /// ALB's target group attributes.
+    #[serde(default)]
+    pub attributes: Attributes,
+}
+
+/// A target.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(expecting = "a target (a mapping)")]
+#[schemars(deny_unknown_fields)]
+pub struct Target {
+    /// IP address or DNS name.
+    pub id: String,
+    /// Port.
+    #[schemars(range(min = 1))]
+    pub port: u16,
+}
+
+/// Where clients come in.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(expecting = "a listener (a mapping)")]
+#[schemars(deny_unknown_fields)]
+pub struct Listener {
+    /// Its name in logs and metrics: letters, digits, '.', '_', '-'; at most 64.
+    #[schemars(length(min = 1, max = 64))]
+    pub name: String,
+    /// Address and port to accept on, such as 0.0.0.0:443 or [::]:443. Port 0 lets the kernel choose.
+    pub bind: String,
+    /// What clients speak.
+    pub protocol: Protocol,
+    /// HTTPS: the security policy, by ALB's name.
+    pub ssl_policy: Option<String>,
+    /// HTTPS: whether a policy that this node can hold only in part is a fault rather than a warning.
+    #[serde(default)]
+    pub strict_ssl_policy: bool,
+    /// HTTPS: names of certificates. The first is the default, the others are chosen by SNI.
+    #[serde(default)]
+    pub certificates: List<String>,
+    /// HTTPS: whether and how clients show a certificate.
+    pub mutual_authentication: Option<MutualAuthentication>,
+    /// HTTPS: what holds for some server names instead, chosen by SNI before a certificate is.
+    #[serde(default)]
+    pub server_name_policies: List<ServerNamePolicy>,
+    /// ALB's listener attributes.
+    #[serde(default)]
+    pub attributes: Attributes,
+    /// This build has no rules yet: an empty list.
+    #[serde(default)]
+    #[schemars(schema_with = "empty_list")]
+    pub rules: List<de::IgnoredAny>,
+    /// What is done with requests: one action.
+    #[schemars(length(min = 1, max = 1))]
+    pub default_actions: List<Action>,
+    /// Time from accept to a finished handshake, in milliseconds.
+    #[serde(default = "defaults::handshake_timeout_ms")]
+    #[schemars(range(min = 1, max = 60_000))]
+    pub handshake_timeout_ms: u32,
+    /// Handshakes in flight on each shard; further connections are closed at once.
+    #[serde(default = "defaults::handshakes_in_flight_max")]
+    #[schemars(range(min = 1, max = 65_536))]
+    pub handshakes_in_flight_max: u32,
+    /// Connections that may wait to be accepted on each shard (the kernel's somaxconn caps it).
+    #[serde(default = "defaults::backlog")]
+    #[schemars(range(min = 1, max = 65_535))]
+    pub backlog: u32,
+    /// Whether the kernel holds a connection back until the client has sent something.
+    #[serde(default = "defaults::defer_accept")]
+    pub defer_accept: bool,
+}
+
+/// Whether and how clients show a certificate.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, expecting = "a mapping")]
+#[schemars(deny_unknown_fields)]
+pub struct MutualAuthentication {
+    /// `off`: none is asked for. `passthrough`: what clients show goes to the target unjudged.
+    /// `verify`: it is judged against a trust store.
+    pub mode: Mode,
+    /// `verify`: name of the trust store.
+    pub trust_store: Option<String>,
+    /// `verify`: whether an expired client certificate is accepted.
+    pub ignore_client_certificate_expiry: Option<bool>,
+    /// `verify`: whether clients are told the subjects of the trust store's CAs.
+    pub advertise_trust_store_ca_names: Option<OnOff>,
+    /// `verify`: what a refused client sees.
+    pub refusal: Option<Refusal>,
+}
+
+/// What holds for some server names.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(expecting = "a server name policy (a mapping)")]
+#[schemars(deny_unknown_fields)]
+pub struct ServerNamePolicy {
+    /// Names, exact or with `*` for the leftmost label. An exact name wins over a wildcard.
+    #[schemars(length(min = 1))]
+    pub server_names: List<String>,
+    /// Whether and how clients of these names show a certificate.
+    pub mutual_authentication: MutualAuthentication,
+}
+
+/// What is done with requests.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(expecting = "an action (a mapping)")]
+#[schemars(deny_unknown_fields)]
+pub struct Action {
+    /// Which action.
+    #[serde(rename = "type")]
+    pub action_type: ActionType,
+    /// `forward`: name of the target group.
+    pub target_group: Option<String>,
+    /// `fixed-response`: the answer.
+    pub fixed_response_config: Option<FixedResponse>,
+}
+
+/// An answer that the node gives itself.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(expecting = "a mapping")]
+#[schemars(deny_unknown_fields)]
+pub struct FixedResponse {
+    /// 200 to 299, or 400 to 599.
+    pub status_code: Scalar,
+    /// Type of the body.
+    #[serde(default)]
+    pub content_type: ContentType,
+    /// At most 1,024 bytes.
+    #[serde(default)]
+    #[schemars(length(max = 1024))]
+    pub message_body: String,
+}
+
+/// Declares enums of words, as they are written.
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$attribute:meta])* $variant:ident = $word:literal,)+ })+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
+        pub enum $name { $($(#[$attribute])* #[serde(rename = $word)] $variant,)+ }
+    )+};
+}
+
+words! {
+    /// How the node talks to the kernel.
+    Io {
+        /// io_uring, or epoll where that is refused.
+        #[default]
+        Auto = "auto",
+        /// io_uring or nothing.
+        IoUring = "io_uring",
+        /// epoll.
+        Epoll = "epoll",
+    }
+    /// How the kernel spreads new connections over the shards.
+    Steering {
+        /// By a hash over addresses and ports.
+        #[default]
+        Hash = "hash",
+        /// To the shard of the CPU that took the packet (SO_INCOMING_CPU).
+        IncomingCpu = "incoming_cpu",
+        /// The same by a classic BPF program.
+        Cbpf = "cbpf",
+    }
+    /// Form of log lines.
+    LogFormat {
+        /// ALB's fields.
+        #[default]
+        Alb = "alb",
+        /// One JSON object a line.
+        Json = "json",
+    }
+    /// The Server header of the node's own answers.
+    ServerHeader {
+        /// Ours.
+        #[default]
+        Portcullis = "portcullis",
+        /// ALB's.
+        Alb = "awselb/2.0",
+    }
+    /// Where a trust store's content comes from.
+    Source {
+        /// Files.
+        #[default]
+        Files = "files",
+    }
+    /// What clients speak.
+    Protocol {
+        /// HTTP/1.1.
+        #[default]
+        Http = "HTTP",
+        /// HTTP/1.1 over TLS.
+        Https = "HTTPS",
+    }
+    /// What targets speak.
+    TargetProtocol {
+        /// HTTP/1.1.
+        #[default]
+        Http = "HTTP",
+    }
+    /// Version of HTTP towards targets.
+    ProtocolVersion {
+        /// HTTP/1.1.
+        #[default]
+        Http1 = "HTTP1",
+    }
+    /// How clients show a certificate.
+    Mode {
+        /// None is asked for.
+        #[default]
+        Off = "off",
+        /// What they show goes to the target unjudged.
+        Passthrough = "passthrough",
+        /// It is judged against a trust store.
+        Verify = "verify",
+    }
+    /// A switch.
+    OnOff {
+        /// Yes.
+        On = "on",
+        /// No.
+        #[default]
+        Off = "off",
+    }
+    /// What a refused client sees.
+    Refusal {
+        /// The TLS alert that says why.
+        #[default]
+        Alert = "alert",
+        /// A TCP reset.
+        Reset = "reset",
+        /// A finished handshake and 403 with the reason code.
+        Http = "http",
+    }
+    /// Which action.
+    ActionType {
+        /// Requests go to a target group.
+        #[default]
+        Forward = "forward",
+        /// The node answers.
+        FixedResponse = "fixed-response",
+    }
+    /// Type of a fixed response's body.
+    ContentType {
+        /// Text.
+        #[default]
+        Plain = "text/plain",
+        /// CSS.
+        Css = "text/css",
+        /// HTML.
+        Html = "text/html",
+        /// JavaScript.
+        JavaScript = "application/javascript",
+        /// JSON.
+        Json = "application/json",
+    }
+}
+
+fn empty_list(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "array", "maxItems": 0})
+}
+
+/// ALB's attribute keys and their values.
+pub type Attributes = BTreeMap<String, Scalar>;
+
+/// A word, number, or true or false: ALB's attribute values are strings, and files write them bare.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Scalar(pub String);
+
+/// A number, or `auto`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum AutoOr {
+    /// The node chooses.
+    #[default]
+    Auto,
+    /// As written.
+    Number(u32),
+}
+
+/// A list that keeps the written position of each element, also where some could not be read.
+#[derive(Debug)]
+pub struct List<T>(pub Vec<(usize, T)>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+/// Null is an element that was refused already and left behind to hold its position.
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let elements = Vec::<Option<T>>::deserialize(deserializer)?;
+        let positions = elements.into_iter().enumerate();
+        Ok(Self(positions.filter_map(|(index, element)| Some((index, element?))).collect()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = Scalar;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, a number, true or false")
+            }
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_owned()))
+            }
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Scalar, E> {
+                Ok(Scalar(value.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+impl<'de> Deserialize<'de> for AutoOr {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = AutoOr;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("auto or a whole number from 1 to 4294967295")
+            }
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<AutoOr, E> {
+                match value {
+                    "auto" => Ok(AutoOr::Auto),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(value), &self)),
+                }
+            }
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<AutoOr, E> {
+                let number = u32::try_from(value).ok().filter(|number| *number > 0);
+                let unexpected = de::Unexpected::Unsigned(value);
+                number.map(AutoOr::Number).ok_or_else(|| E::invalid_value(unexpected, &self))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for List<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        Vec::<T>::schema_name()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Vec::<T>::json_schema(generator)
+    }
+}
+
+impl JsonSchema for Scalar {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Scalar".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": ["string", "number", "boolean"]})
+    }
+}
+
+impl JsonSchema for AutoOr {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "AutoOr".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let number = serde_json::json!({"type": "integer", "minimum": 1, "maximum": u32::MAX});
+        schemars::json_schema!({"anyOf": [{"const": "auto"}, number]})
+    }
+}

@@ -1,0 +1,285 @@
+//! The io_uring engine: one-shot operations over tokio-uring's ring.
+//!
+//! Only tokio-uring's runtime and its raw operations are used: its own sockets have no receive, cancel
+//! or timeout, and panic when dropped late. An operation owns the descriptor and the memory that it
+//! names, so nothing that is dropped early is unsound: the ring keeps both until the kernel is done.
+//! No operation may complete more than once (tokio-uring panics), so nothing here is multishot.
+//!
+//! Sockets stay in blocking mode: the kernel waits for them, not we. What is dropped while an operation
+//! holds it may be dropped while the ring is borrowed, so no destructor of it submits anything.
+#![allow(unsafe_code, reason = "the kernel is handed raw pointers and descriptors")]
+use super::buffer::{Buf, BufResult};
+use super::engine;
+use super::socket::{ConnectError, stream};
+use crate::limits;
+use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use rustix::net::Shutdown;
+use socket2::{SockAddr, SockAddrStorage};
+use std::cell::Cell;
+use std::io;
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio_uring::{InFlightOneshot, OneshotOutputTransform, UnsubmittedOneshot};
+
+/// Whether this kernel lets this process use io_uring as we do.
+///
+/// One cancellation by descriptor is carried out, because a seccomp filter may let a ring be made and
+/// refuse to enter it, and because kernels before 5.19 do not know this kind of cancellation.
+pub(super) fn probe() -> io::Result<()> {
+    let mut ring: IoUring = builder()?.build(limits::RING_ENTRIES)?;
+    let entry = cancellation(ring.as_raw_fd());
+    // SAFETY: the entry names no memory, and the ring's own descriptor outlives the call.
+    unsafe { ring.submission().push(&entry) }.map_err(io::Error::other)?;
+    ring.submit_and_wait(1)?;
+    let answer = ring.completion().next().map_or(-libc::EIO, |cqe| cqe.result());
+    match answer {
+        // There was nothing to cancel.
+        0.. => Ok(()),
+        error if error == -libc::ENOENT => Ok(()),
+        error => Err(io::Error::from_raw_os_error(-error)),
+    }
+}
+
+/// A runtime with its ring, for the calling thread.
+pub(super) fn runtime() -> io::Result<tokio_uring::Runtime> {
+    let ring = builder()?;
+    tokio_uring::Runtime::new(
+        tokio_uring::builder().entries(limits::RING_ENTRIES).uring_builder(&ring),
+    )
+}
+
+/// The flags that this kernel takes. `DEFER_TASKRUN` is left out: tokio-uring would wait for ever.
+///
+/// Kernels before 6.0 refuse the flags with EINVAL and do without. Each is tried with a ring of its
+/// own, because tokio-uring leaks an epoll descriptor when its ring cannot be made.
+fn builder() -> io::Result<io_uring::Builder> {
+    let mut plain = IoUring::builder();
+    plain.setup_cqsize(limits::RING_COMPLETIONS).setup_clamp();
+    let mut flagged = plain.clone();
+    flagged.setup_coop_taskrun().setup_single_issuer();
+    match flagged.build(limits::RING_ENTRIES) {
+        Ok(_) => Ok(flagged),
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            plain.build(limits::RING_ENTRIES).map(|_| plain)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// An operation under way, with what it was lent.
+type Op<D> = InFlightOneshot<D, Answer<D>>;
+
+/// Gives the kernel's answer, and back what it was lent.
+struct Answer<D>(PhantomData<D>);
+
+impl<D> OneshotOutputTransform for Answer<D> {
+    type Output = (io::Result<u32>, D);
+    type StoredData = D;
+    fn transform_oneshot_output(self, lent: D, cqe: cqueue::Entry) -> Self::Output {
+        let answer = u32::try_from(cqe.result())
+            .map_err(|_| io::Error::from_raw_os_error(cqe.result().wrapping_neg()));
+        (answer, lent)
+    }
+}
+
+/// Queues an operation; the kernel sees it once all tasks of the shard wait.
+///
+/// # Safety
+/// Descriptor and memory that `entry` names are owned by `lent`, nobody else uses that memory, and it
+/// does not move when `lent` does.
+unsafe fn submit<D: Unpin + 'static>(lent: D, entry: squeue::Entry) -> Op<D> {
+    UnsubmittedOneshot::new(lent, Answer(PhantomData), entry).submit()
+}
+
+/// Ends all operations that are pending on the descriptor.
+fn cancellation(descriptor: i32) -> squeue::Entry {
+    opcode::AsyncCancel2::new(types::CancelBuilder::fd(types::Fd(descriptor)).all()).build()
+}
+
+fn cancel(socket: &Rc<OwnedFd>) -> Op<Rc<OwnedFd>> {
+    // SAFETY: the entry names no memory; the operation owns the descriptor, whose number therefore
+    // cannot come to mean another file.
+    unsafe { submit(Rc::clone(socket), cancellation(socket.as_raw_fd())) }
+}
+
+/// A connected socket. Every operation under way holds a count of it.
+#[derive(Debug)]
+pub(super) struct Socket(Rc<OwnedFd>);
+
+impl Socket {
+    pub(super) async fn recv(&self, mut buf: Buf) -> BufResult<usize> {
+        loop {
+            let room = buf.room();
+            let length = u32::try_from(room.len()).unwrap_or(u32::MAX);
+            let entry = opcode::Recv::new(self.target(), room.as_mut_ptr(), length).build();
+            // SAFETY: the operation owns the descriptor and the buffer, whose heap memory stays in
+            // place and is initialised; `an_aborted_task_leaves_the_memory_to_the_kernel` drops one.
+            let op = unsafe { submit((Rc::clone(&self.0), buf), entry) };
+            let (answer, (_, lent)) = op.await;
+            buf = lent;
+            match answer {
+                Ok(count) => {
+                    buf.wrote(count as usize);
+                    return (Ok(count as usize), buf);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (Err(error), buf),
+            }
+        }
+    }
+
+    /// Sends all of `buf`. `MSG_WAITALL` makes the kernel finish short sends by itself.
+    pub(super) async fn send(&self, mut buf: Buf) -> BufResult<()> {
+        while !buf.is_empty() {
+            let length = u32::try_from(buf.len()).unwrap_or(u32::MAX);
+            let entry = opcode::Send::new(self.target(), buf.as_ptr(), length)
+                .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
+                .build();
+            // SAFETY: as in `recv`; the kernel only reads.
+            let op = unsafe { submit((Rc::clone(&self.0), buf), entry) };
+            let (answer, (_, lent)) = op.await;
+            buf = lent;
+            match answer {
+                Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buf),
+                Ok(count) => buf.consume(count as usize),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (Err(error), buf),
+            }
+        }
+        (Ok(()), buf)
+    }
+
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        let entry =
+            opcode::PollAdd::new(self.target(), libc::POLLIN.cast_unsigned().into()).build();
+        // SAFETY: the entry names no memory, and the operation owns the descriptor.
+        let op = unsafe { submit(Rc::clone(&self.0), entry) };
+        op.await.0.map(drop)
+    }
+
+    fn target(&self) -> types::Fd {
+        types::Fd(self.0.as_raw_fd())
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Whoever dropped an operation's future left it pending, with its descriptor and its buffer, until the
+/// other side speaks. Shutting down completes it, which frees both.
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if Rc::strong_count(&self.0) > 1 {
+            let _ = rustix::net::shutdown(&*self.0, Shutdown::Both);
+        }
+    }
+}
+
+/// Connects, and cancels the operation when it takes too long: shutting down does not end it.
+pub(super) async fn connect(to: SocketAddr, within: Duration) -> Result<Socket, ConnectError> {
+    let socket = Rc::new(OwnedFd::from(stream(to)?));
+    let address = Rc::new(SockAddr::from(to));
+    let entry =
+        opcode::Connect::new(types::Fd(socket.as_raw_fd()), address.as_ptr().cast(), address.len())
+            .build();
+    // Declared first and so dropped last, when the caller drops this future.
+    let mut unfinished = CancelOnDrop(Some(Rc::clone(&socket)));
+    // SAFETY: the operation owns the descriptor and shares the address, which nobody writes to.
+    let mut op = unsafe { submit((Rc::clone(&socket), address), entry) };
+    let (answer, _) = tokio::select! {
+        biased;
+        done = &mut op => done,
+        () = tokio::time::sleep(within) => {
+            cancel(&socket).await.0.ok();
+            op.await
+        }
+    };
+    unfinished.0 = None;
+    match answer {
+        // It may also have been connected just before the cancellation.
+        Ok(_) => Ok(Socket(socket)),
+        Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => Err(ConnectError::Timeout),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Ends what is pending on a socket when the future that waits for it is dropped.
+struct CancelOnDrop(Option<Rc<OwnedFd>>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.0
+            && engine::is_running()
+        {
+            // Not awaited: the ring owns it.
+            drop(cancel(socket));
+        }
+    }
+}
+
+/// A listening socket.
+pub(super) struct Listener {
+    socket: Rc<OwnedFd>,
+    /// The cancellation that [`Listener::stop`] began, for the accept to see through to its end.
+    cancelling: Cell<Option<Op<Rc<OwnedFd>>>>,
+}
+
+/// Where the kernel writes who connected.
+struct Peer {
+    address: SockAddrStorage,
+    length: libc::socklen_t,
+}
+
+impl Listener {
+    pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
+        socket2::SockRef::from(&socket).set_nonblocking(false)?;
+        Ok(Self { socket: Rc::new(socket), cancelling: Cell::new(None) })
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<(Socket, SocketAddr)> {
+        let address = SockAddrStorage::zeroed();
+        let length = address.size_of();
+        // A `Vec` for its one element, for the reason that `Buf` has.
+        let mut lent = vec![Peer { address, length }];
+        let peer = lent.as_mut_ptr();
+        // SAFETY: `peer` points to the element; no reference to it is made while the kernel writes.
+        let length = unsafe { &raw mut (*peer).length };
+        let listener = types::Fd(self.socket.as_raw_fd());
+        let entry =
+            opcode::Accept::new(listener, peer.cast(), length).flags(libc::SOCK_CLOEXEC).build();
+        // SAFETY: the operation owns the descriptor and the heap memory of `lent`.
+        let op = unsafe { submit((Rc::clone(&self.socket), lent), entry) };
+        let (answer, (_, mut lent)) = op.await;
+        if let Some(cancelling) = self.cancelling.take() {
+            cancelling.await.0.ok();
+        }
+        // SAFETY: the kernel has just made this descriptor and nobody else knows of it.
+        let socket = unsafe { OwnedFd::from_raw_fd(answer?.cast_signed()) };
+        let peer = lent.pop().and_then(|Peer { address, length }| {
+            // SAFETY: the kernel wrote an address of this length, in the size that it was told.
+            unsafe { SockAddr::new(address, length) }.as_socket()
+        });
+        let peer = peer.ok_or_else(|| io::Error::other("a client without an internet address"))?;
+        Ok((Socket(Rc::new(socket)), peer))
+    }
+
+    /// Cancels a pending accept. Once that has completed, nothing but this holds the socket.
+    pub(super) fn stop(&self) {
+        if Rc::strong_count(&self.socket) > 1 && engine::is_running() {
+            self.cancelling.set(Some(cancel(&self.socket)));
+        }
+    }
+}
+
+/// A dropped accept would keep the socket in its group, and with it connections that nobody accepts.
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,118 @@
+//! Names of metrics, each declared once with its labels and help.
+//!
+//! `portcullis_<subject>_<what>_<unit>`, base units, `_total` on counters alone. The values of labels
+//! are words of ours or names from the configuration; nothing that a client sends becomes one.
+
+/// A family of series that share a name: one for each combination of `N` label values.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric<const N: usize> {
+    /// As scraped.
+    pub name: &'static str,
+    /// One sentence for whoever meets it in a query.
+    pub help: &'static str,
+    /// Names of the labels, in the order in which their values are given.
+    pub labels: [&'static str; N],
+}
+
+/// Declares one metric a line, and the list of all for the checks on names.
+macro_rules! metrics {
+    ($($constant:ident = $name:literal, [$($label:literal),*], $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $constant: Metric<{ <[&str]>::len(&[$($label),*]) }> =
+                Metric { name: $name, help: $help, labels: [$($label),*] };
+        )*
+        #[cfg(test)]
+        const ALL: &[(&str, &str)] = &[$(($name, $help)),*];
+    };
+}
+
+metrics! {
+    CONNECTIONS_ACCEPTED = "portcullis_connections_accepted_total", ["listener"],
+        "Connections accepted.";
+    CONNECTIONS_OPEN = "portcullis_connections_open", ["listener"],
+        "Connections of clients open now.";
+    CONNECTIONS_SHED = "portcullis_connections_shed_total", [],
+        "Connections closed at once because the node was at a limit.";
+    CONNECTIONS_CLOSED = "portcullis_connections_closed_total", ["listener", "reason"],
+        "Connections that ended early, by reason.";
+    ACCEPT_ERRORS = "portcullis_accept_errors_total", [],
+        "Failed accepts.";
+
+    HANDSHAKES = "portcullis_tls_handshakes_total", ["listener", "outcome"],
+        "TLS handshakes that ended, by outcome; a refused client certificate counts under its reason code.";
+    HANDSHAKE_SECONDS = "portcullis_tls_handshake_seconds", ["listener"],
+        "Time of finished TLS handshakes.";
+    HANDSHAKES_IN_FLIGHT = "portcullis_tls_handshakes_in_flight", [],
+        "TLS handshakes under way now.";
+
+    RESPONSES = "portcullis_http_responses_total", ["listener", "status_class"],
+        "Responses given to clients, whoever made them, by class of status.";
+    MALFORMED = "portcullis_http_malformed_total", ["listener", "reason"],
+        "Requests refused because of their form.";
+    RECEIVED_BYTES = "portcullis_client_received_bytes_total", ["listener"],
+        "Bytes received from clients, without TLS.";
+    SENT_BYTES = "portcullis_client_sent_bytes_total", ["listener"],
+        "Bytes sent to clients, without TLS.";
+
+    UPSTREAM_REQUESTS = "portcullis_upstream_requests_total", ["target_group"],
+        "Requests sent to targets.";
+    UPSTREAM_ERRORS = "portcullis_upstream_errors_total", ["target_group", "reason"],
+        "Exchanges with targets that failed, by reason.";
+    UPSTREAM_RETRIES = "portcullis_upstream_retries_total", ["target_group"],
+        "Requests tried again, on a fresh connection or on the next target.";
+    UPSTREAM_CONNECTIONS = "portcullis_upstream_connections_total", ["target_group"],
+        "Connections made to targets.";
+
+    PANICS = "portcullis_panics_total", [],
+        "Connections ended by a bug in the node.";
+    LOG_LINES_DROPPED = "portcullis_log_lines_dropped_total", ["log"],
+        "Log lines lost because the disk was full or too slow.";
+
+    GENERATION = "portcullis_generation", [],
+        "Generation of the live configuration and trust.";
+    RELOADS = "portcullis_reloads_total", ["outcome"],
+        "Attempts to replace configuration or trust, by outcome.";
+    CERTIFICATE_EXPIRY = "portcullis_certificate_expiry_timestamp_seconds", ["certificate"],
+        "When the certificate expires, in seconds since 1970.";
+    CA_EXPIRY = "portcullis_trust_store_ca_expiry_timestamp_seconds", ["trust_store"],
+        "When the first CA certificate of the trust store expires, in seconds since 1970.";
+    CRL_NEXT_UPDATE = "portcullis_trust_store_crl_next_update_timestamp_seconds", ["trust_store"],
+        "Earliest nextUpdate of the trust store's revocation lists, in seconds since 1970.";
+    REVOKED_ENTRIES = "portcullis_trust_store_revoked_entries", ["trust_store"],
+        "Entries of the trust store's revocation lists.";
+
+    IO_ENGINE = "portcullis_io_engine", ["engine"],
+        "The I/O engine in use; always 1.";
+    IO_URING_REFUSED = "portcullis_io_uring_refused", [],
+        "1 when the kernel refused io_uring and the node fell back to epoll.";
+    BUILD_INFO = "portcullis_build_info", ["version"],
+        "The version that runs; always 1.";
+    SHARDS = "portcullis_shards", [],
+        "Shards that the node runs.";
+
+    PROCESS_START = "process_start_time_seconds", [],
+        "When the process started, in seconds since 1970.";
+    PROCESS_CPU = "process_cpu_seconds_total", [],
+        "CPU time used, in user and system mode together.";
+    PROCESS_MEMORY = "process_resident_memory_bytes", [],
+        "Memory in use that is not swapped out.";
+    PROCESS_OPEN_FILES = "process_open_fds", [],
+        "File descriptors open now.";
+    PROCESS_FILES_MAX = "process_max_fds", [],
+        "File descriptors that may be open at once.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_help_is_a_sentence() {
+        for (index, (name, help)) in ALL.iter().enumerate() {
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            assert!(help.ends_with('.'), "{name}");
+            assert!(ALL[..index].iter().all(|(other, _)| other != name), "{name} stands twice");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Times as logs and certificates' fields write them. Pure.
+//!
+//! Source: ISO 8601 in the form of RFC 3339; the calendar is Howard Hinnant's "chrono-Compatible
+//! Low-Level Date Algorithms", `civil_from_days`.
+use std::fmt;
+use std::time::Duration;
+
+const DAY_SECONDS: u64 = 86_400;
+
+/// A date of the Gregorian calendar.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Date {
+    /// Year.
+    pub year: u64,
+    /// 1 to 12.
+    pub month: u64,
+    /// 1 to 31.
+    pub day: u64,
+}
+
+impl Date {
+    /// The date so many days after 1970-01-01.
+    ///
+    /// Years are counted from March, so that a leap day is the last one of its year, in eras of 400
+    /// years (146,097 days), after which the calendar repeats.
+    pub const fn from_days(days: u64) -> Self {
+        // 719,468 days lie between 0000-03-01 and 1970-01-01.
+        let days = days.saturating_add(719_468);
+        let era = days / 146_097;
+        let day_of_era = days % 146_097;
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        Self {
+            year: era * 400 + year_of_era + if month <= 2 { 1 } else { 0 },
+            month,
+            day: day_of_year - (153 * month_from_march + 2) / 5 + 1,
+        }
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+}
+
+/// `2026-11-20T10:11:12Z`, from the time since 1970.
+#[derive(Clone, Copy, Debug)]
+pub struct Seconds(pub Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}Z", Clock(self.0.as_secs()))
+    }
+}
+
+/// `2026-11-20T10:11:12.345678Z`, from the time since 1970.
+#[derive(Clone, Copy, Debug)]
+pub struct Micros(pub Duration);
+
+impl fmt::Display for Micros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:06}Z", Clock(self.0.as_secs()), self.0.subsec_micros())
+    }
+}
+
+/// Date and time of day, without the zone.
+struct Clock(u64);
+
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0 % DAY_SECONDS;
+        let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        write!(f, "{}T{hour:02}:{minute:02}:{second:02}", Date::from_days(self.0 / DAY_SECONDS))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Method: days are counted up by the rule of leap years (400 years repeat) and compared.
+    #[test]
+    fn every_day_of_four_centuries_is_the_day_after_the_one_before() {
+        let (mut year, mut month, mut day) = (1970, 1, 1);
+        for days in 0..146_097 {
+            assert_eq!(Date::from_days(days), Date { year, month, day }, "after {days} days");
+            let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let length = match month {
+                2 if leap => 29,
+                2 => 28,
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            day += 1;
+            if day > length {
+                (day, month) = (1, month + 1);
+            }
+            if month > 12 {
+                (month, year) = (1, year + 1);
+            }
+        }
+    }
+
+    #[test]
+    fn times_are_written_as_in_the_logs() {
+        let time = Duration::new(1_795_169_472, 345_678_999);
+        assert_eq!(Micros(time).to_string(), "2026-11-20T10:11:12.345678Z");
+        assert_eq!(Seconds(time).to_string(), "2026-11-20T10:11:12Z");
+        assert_eq!(Micros(Duration::ZERO).to_string(), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(Seconds(Duration::MAX).to_string().len(), 28, "no overflow far ahead");
+    }
+}

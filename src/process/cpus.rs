@@ -1,0 +1,308 @@
+//! Which CPUs this process may use, and how threads are placed on them.
+//!
+//! Read once, on the main thread, before any other starts. Source: sched_setaffinity(2), cgroups(7);
+//! the kernel's documentation, "Control Group v2", `cpu.max`, and "CFS Bandwidth Control".
+use crate::limits;
+use rustix::io;
+use rustix::process::{getpriority_process, setpriority_process};
+use rustix::thread::{CpuSet, gettid, sched_getaffinity, sched_setaffinity};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The CPUs this process may use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cpus {
+    /// Those of the affinity mask, ascending, at least one.
+    pub allowed: Vec<usize>,
+    /// CPUs' worth of time that the cgroups grant, where they set a bound.
+    pub quota: Option<f64>,
+}
+
+impl Cpus {
+    /// Reads mask and quota. A cgroup that cannot be read sets no bound.
+    ///
+    /// # Errors
+    /// When the kernel does not tell the mask.
+    pub fn of_process() -> io::Result<Self> {
+        let mask = sched_getaffinity(None)?;
+        let allowed = (0..CpuSet::MAX_CPU).filter(|&cpu| mask.is_set(cpu)).collect();
+        Ok(Self { allowed, quota: quota(Path::new("/")) })
+    }
+
+    /// `shards: auto`: one for each allowed CPU, as far as the quota reaches.
+    pub fn shards(&self) -> usize {
+        let granted = |count: &usize| self.quota.is_none_or(|quota| (*count as f64) < quota);
+        // One more than the whole CPUs that lie below the quota is the quota, rounded up.
+        let below = (1..self.allowed.len()).take_while(granted).count();
+        (below + 1).min(limits::SHARDS_MAX)
+    }
+
+    /// The CPU of each of so many shards. More shards than CPUs share them evenly.
+    pub fn of_shards(&self, shards: usize) -> Vec<usize> {
+        self.allowed.iter().copied().cycle().take(shards).collect()
+    }
+}
+
+/// Keeps the calling thread on one CPU.
+///
+/// # Errors
+/// What the kernel said.
+pub fn pin(cpu: usize) -> io::Result<()> {
+    place(&[cpu])
+}
+
+/// Puts the calling thread, and those that it will start, behind the shards: on all allowed CPUs, at a
+/// lower priority.
+///
+/// # Errors
+/// What the kernel said.
+pub fn yield_to_shards(cpus: &Cpus) -> io::Result<()> {
+    place(&cpus.allowed)?;
+    // On Linux each thread has a nice value of its own; setpriority(2), "C library/kernel differences".
+    let thread = Some(gettid());
+    setpriority_process(thread, (getpriority_process(thread)? + YIELD).min(LOWEST_PRIORITY))
+}
+
+/// How much the control threads' nice value lies above the shards'.
+const YIELD: i32 = 10;
+const LOWEST_PRIORITY: i32 = 19;
+
+fn place(cpus: &[usize]) -> io::Result<()> {
+    let mut mask = CpuSet::new();
+    for &cpu in cpus {
+        mask.set(cpu);
+    }
+    sched_setaffinity(None, &mask)
+}
+
+/// The tightest quota from this process's cgroups up to the root, in CPUs. `root` is `/`.
+fn quota(root: &Path) -> Option<f64> {
+    let read = |path: &str| fs::read_to_string(root.join(path)).ok();
+    let (cgroups, mounts) = (read("proc/self/cgroup")?, read("proc/self/mountinfo")?);
+    let quotas = hierarchies(&cgroups, &mounts).into_iter().flat_map(|hierarchy| {
+        let mount = root.join(hierarchy.mount.trim_start_matches('/'));
+        let leaf = mount.join(hierarchy.cgroup.trim_start_matches('/'));
+        let directories: Vec<PathBuf> = leaf.ancestors().map(Path::to_owned).collect();
+        directories
+            .into_iter()
+            .take_while(move |directory| directory.starts_with(&mount))
+            .filter_map(move |directory| hierarchy.version.quota(&directory))
+    });
+    quotas.reduce(f64::min)
+}
+
+/// A cgroup hierarchy that controls CPU time, and this process's place in it.
+#[derive(Debug, Eq, PartialEq)]
+struct Hierarchy<'a> {
+    version: Version,
+    mount: &'a str,
+    /// Below the mount point.
+    cgroup: &'a str,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Version {
+    V1,
+    V2,
+}
+
+impl Version {
+    /// The quota of one cgroup, in CPUs.
+    fn quota(self, directory: &Path) -> Option<f64> {
+        let read = |file| fs::read_to_string(directory.join(file)).ok();
+        match self {
+            Self::V2 => {
+                let text = read("cpu.max")?;
+                let (quota, period) = text.split_once(' ')?;
+                ratio(quota, period)
+            }
+            Self::V1 => ratio(&read("cpu.cfs_quota_us")?, &read("cpu.cfs_period_us")?),
+        }
+    }
+}
+
+/// Quota over period. `max` and -1 stand for no quota.
+fn ratio(quota: &str, period: &str) -> Option<f64> {
+    let parse = |text: &str| text.trim().parse::<f64>().ok().filter(|number| *number > 0.0);
+    Some(parse(quota)? / parse(period)?)
+}
+
+/// Finds them in `/proc/self/cgroup` and `/proc/self/mountinfo`. Source: cgroups(7), "/proc files";
+/// proc_pid_mountinfo(5). Both may hold a version 1 and the version 2 hierarchy side by side.
+fn hierarchies<'a>(cgroups: &'a str, mounts: &'a str) -> Vec<Hierarchy<'a>> {
+    mounts
+        .lines()
+        .filter_map(|line| {
+            let (before, after) = line.split_once(" - ")?;
+            let mut fields = before.split(' ').skip(3);
+            let (top, mount) = (fields.next()?, fields.next()?);
+            let mut fields = after.split(' ');
+            let (kind, options) = (fields.next()?, fields.nth(1)?);
+            let version = match kind {
+                "cgroup2" => Version::V2,
+                "cgroup" if lists(options, "cpu") => Version::V1,
+                _ => return None,
+            };
+            // A container may see only a part of the hierarchy, from `top` down.
+            let path = cgroup(cgroups, version)?;
+            let cgroup = path.strip_prefix(top.trim_end_matches('/')).unwrap_or_default();
+            Some(Hierarchy { version, mount, cgroup })
+        })
+        .collect()
+}
+
+/// The path of this process in the hierarchy, from lines such as `0::/a` and `4:cpu,cpuacct:/b`.
+fn cgroup(cgroups: &str, version: Version) -> Option<&str> {
+    cgroups.lines().find_map(|line| {
+        let (hierarchy, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        let ours = match version {
+            Version::V2 => hierarchy == "0",
+            Version::V1 => lists(controllers, "cpu"),
+        };
+        ours.then_some(path)
+    })
+}
+
+fn lists(words: &str, wanted: &str) -> bool {
+    words.split(',').any(|word| word == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{process, thread};
+
+    fn cpus(count: usize, quota: Option<f64>) -> Cpus {
+        Cpus { allowed: (0..count).collect(), quota }
+    }
+
+    #[test]
+    fn there_is_a_shard_for_each_allowed_cpu_as_far_as_the_quota_reaches() {
+        for (allowed, quota, shards) in [
+            (1, None, 1),
+            (8, None, 8),
+            (8, Some(0.1), 1),
+            (8, Some(1.0), 1),
+            (8, Some(1.5), 2),
+            (8, Some(2.0), 2),
+            (8, Some(7.01), 8),
+            (8, Some(64.0), 8),
+        ] {
+            assert_eq!(cpus(allowed, quota).shards(), shards, "{allowed} CPUs, {quota:?}");
+        }
+    }
+
+    #[test]
+    fn shards_take_the_first_allowed_cpus_and_share_when_there_are_more() {
+        let cpus = Cpus { allowed: vec![2, 5, 7], quota: None };
+        assert_eq!(cpus.of_shards(2), [2, 5]);
+        assert_eq!(cpus.of_shards(7), [2, 5, 7, 2, 5, 7, 2]);
+    }
+
+    #[test]
+    fn version_2_alone_is_found() {
+        let mounts = "24 23 0:22 / /proc rw - proc proc rw\n\
+                      30 23 0:27 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate";
+        assert_eq!(
+            hierarchies("0::/system.slice/portcullis.service\n", mounts),
+            [Hierarchy {
+                version: Version::V2,
+                mount: "/sys/fs/cgroup",
+                cgroup: "/system.slice/portcullis.service"
+            }]
+        );
+    }
+
+    #[test]
+    fn version_1_in_a_container_is_found_below_what_is_mounted() {
+        let cgroups = "5:cpuset:/docker/abc\n4:cpu,cpuacct:/docker/abc\n0::/docker/abc\n";
+        let mounts = "9 8 0:30 /docker/abc /sys/fs/cgroup/cpuset ro - cgroup cgroup rw,cpuset\n\
+             9 8 0:31 /docker/abc /sys/fs/cgroup/cpu,cpuacct ro master:9 - cgroup cgroup rw,cpu,cpuacct";
+        assert_eq!(
+            hierarchies(cgroups, mounts),
+            [Hierarchy { version: Version::V1, mount: "/sys/fs/cgroup/cpu,cpuacct", cgroup: "" }]
+        );
+    }
+
+    /// A tree of files as a process would see it, gone at the end.
+    struct Tree(PathBuf);
+
+    impl Tree {
+        fn new(name: &str, files: &[(&str, &str)]) -> Self {
+            let root = std::env::temp_dir().join(format!("portcullis-{name}-{}", process::id()));
+            for (path, text) in files {
+                let path = root.join(path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+            Self(root)
+        }
+    }
+
+    impl Drop for Tree {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn the_tightest_quota_on_the_way_up_counts() {
+        let tree = Tree::new(
+            "v2",
+            &[
+                ("proc/self/cgroup", "0::/pod/node\n"),
+                ("proc/self/mountinfo", "30 23 0:27 / /cg rw - cgroup2 cgroup2 rw\n"),
+                ("cg/cpu.max", "50000 100000\n"),
+                ("cg/pod/cpu.max", "250000 100000\n"),
+                ("cg/pod/node/cpu.max", "max 100000\n"),
+                ("cpu.max", "1 100000\n"),
+            ],
+        );
+        assert_eq!(quota(&tree.0), Some(0.5));
+        fs::remove_file(tree.0.join("cg/cpu.max")).unwrap();
+        assert_eq!(quota(&tree.0), Some(2.5));
+        fs::remove_file(tree.0.join("cg/pod/cpu.max")).unwrap();
+        assert_eq!(quota(&tree.0), None);
+    }
+
+    #[test]
+    fn version_1_says_no_quota_by_minus_one() {
+        let tree = Tree::new(
+            "v1",
+            &[
+                ("proc/self/cgroup", "4:cpu,cpuacct:/a\n"),
+                ("proc/self/mountinfo", "9 8 0:31 / /cpu rw - cgroup cgroup rw,cpu,cpuacct\n"),
+                ("cpu/a/cpu.cfs_quota_us", "-1\n"),
+                ("cpu/a/cpu.cfs_period_us", "100000\n"),
+            ],
+        );
+        assert_eq!(quota(&tree.0), None);
+        fs::write(tree.0.join("cpu/a/cpu.cfs_quota_us"), "150000\n").unwrap();
+        assert_eq!(quota(&tree.0), Some(1.5));
+    }
+
+    #[test]
+    fn without_cgroups_there_is_no_quota() {
+        let tree = Tree::new("none", &[("proc/self/cgroup", ""), ("proc/self/mountinfo", "cut -")]);
+        assert_eq!(quota(&tree.0), None);
+        assert_eq!(quota(Path::new("/nowhere")), None);
+    }
+
+    #[test]
+    fn a_pinned_thread_stays_on_its_cpu_until_it_yields() {
+        let cpus = Cpus::of_process().unwrap();
+        assert!((1..=cpus.allowed.len()).contains(&cpus.shards()));
+        let last = *cpus.allowed.last().unwrap();
+        thread::spawn(move || {
+            let before = getpriority_process(Some(gettid())).unwrap();
+            pin(last).unwrap();
+            assert_eq!(rustix::thread::sched_getcpu(), last);
+            yield_to_shards(&cpus).unwrap();
+            assert_eq!(sched_getaffinity(None).unwrap().count() as usize, cpus.allowed.len());
+            assert_eq!(getpriority_process(Some(gettid())).unwrap(), (before + 10).min(19));
+        })
+        .join()
+        .unwrap();
+    }
+}

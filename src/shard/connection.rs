@@ -1,0 +1,336 @@
+//! A connection from its first byte to its last.
+//!
+//! ```text
+//! accepted --> Hello (peek) --> Handshake --> Requests --> closed
+//!     `-- without TLS ----------------------------'
+//! ```
+//!
+//! Every connection writes one line of the connection log: at the end of its handshake, or when it is
+//! accepted where there is none.
+use super::front::{Front, HandshakeInFlight, Rules};
+use super::judge::{HandshakeJudge, Verdict};
+use super::wire::{Wire, linger};
+use super::{Place, Shard, http1};
+use crate::clock;
+use crate::close::Reason;
+use crate::config::snapshot::{RefusalForm, Tls};
+use crate::limits;
+use crate::net::{Buf, Sock};
+use crate::observe::connection_log::Entry;
+use crate::observe::count::Handshake;
+use crate::tls::peek::{self, Peeked};
+use crate::tls::policy::{group_name, suite_name, version_name};
+use crate::tls::stream::{Agreed, Failed, HandshakeError, Stream};
+use crate::trust::{Facts, Refusal};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the stages of a connection share.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its shard.
+    pub shard: Rc<Shard>,
+    /// Its listener.
+    pub front: Rc<Front>,
+    /// Where it is registered.
+    pub place: Place,
+    /// The client.
+    pub client: SocketAddr,
+    /// The address of this node that the client came to.
+    pub address: IpAddr,
+    /// When it was accepted.
+    pub accepted: Instant,
+}
+
+/// What a client is to the requests of its connection.
+#[derive(Debug, Default)]
+pub struct Client {
+    /// Identity header lines.
+    pub identity: Vec<u8>,
+    /// OpenSSL spelling of protocol and cipher; none without TLS.
+    pub tls_names: Option<(&'static str, &'static str)>,
+    /// Why every request gets 403 (`refusal: http`).
+    pub refused: Option<Refusal>,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    shard: Rc<Shard>,
+    front: Rc<Front>,
+    place: Place,
+    socket: Sock,
+    client: SocketAddr,
+) {
+    let rules = front.rules();
+    let address = socket.local().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+    let connection = Connection { shard, front, place, client, address, accepted: Instant::now() };
+    let reason = match rules.tls() {
+        None => {
+            connection.log(&rules, &Attempt::plain());
+            http1::serve(&connection, Wire::Plain(socket), Client::default()).await
+        }
+        Some(tls) => match connection.handshake(&rules, tls, socket).await {
+            Some((wire, client)) => http1::serve(&connection, wire, client).await,
+            None => return,
+        },
+    };
+    if let Some(reason) = reason {
+        connection.front.counters.closed[reason.index()].add(1);
+    }
+}
+
+impl Connection {
+    /// Peeks, handshakes, takes the verdict, logs. `None` when that was the end of it.
+    async fn handshake(&self, rules: &Rules, tls: &Tls, socket: Sock) -> Option<(Wire, Client)> {
+        let Some(in_flight) = self.front.begin_handshake(&self.shard) else {
+            self.front.counters.handshakes[Handshake::Shed.index()].add(1);
+            self.log(rules, &Attempt::failed(Handshake::Shed, None, "shed"));
+            return None;
+        };
+        socket.arm(rules.listener.handshake_timeout, Reason::HandshakeTimeout);
+        let (hello, server_name) = match read_hello(&socket).await {
+            Ok(hello) => hello,
+            Err(failed) => {
+                let failure = Failure { handshake: failed, verdict: None };
+                self.end_handshake(rules, &socket, None, failure, in_flight).await;
+                return None;
+            }
+        };
+        let judge = Rc::new(HandshakeJudge::new(
+            Arc::clone(&self.shard.live),
+            Arc::clone(&rules.listener.name),
+            server_name.clone(),
+        ));
+        let config = Arc::clone(&tls.access(server_name.as_deref()).server_config);
+        let name = server_name.as_deref();
+        let stream = match Stream::accept(socket.clone(), hello, config, judge.clone()).await {
+            Ok(stream) => stream,
+            Err(failed) => {
+                let failure = Failure { handshake: *failed, verdict: judge.taken() };
+                self.end_handshake(rules, &socket, name, failure, in_flight).await;
+                return None;
+            }
+        };
+        // From here to the log line nothing awaits: the verdict and the acceptance are one step.
+        let agreed = stream.agreed();
+        let verdict = stream.with_client_chain(|chain| judge.conclude(chain));
+        let Some(verdict) = verdict else {
+            // The listener went away during the handshake.
+            self.front.counters.handshakes[Handshake::Failed.index()].add(1);
+            self.log(rules, &Attempt::failed(Handshake::Failed, name, Reason::Draining.word()));
+            return None;
+        };
+        let took = self.accepted.elapsed();
+        let outcome = verdict.outcome();
+        self.front.counters.handshakes[outcome.index()].add(1);
+        self.front.counters.handshake_seconds.note(took.as_secs_f64());
+        self.log(rules, &Attempt::concluded(&verdict, agreed, took, name));
+        let client = Client {
+            tls_names: names(agreed),
+            refused: verdict.result.as_ref().err().copied(),
+            identity: verdict.result.unwrap_or_default(),
+        };
+        if client.refused.is_some() && verdict.form != RefusalForm::Http {
+            // Trust changed between the certificate and the end of the handshake.
+            socket.reset_on_close();
+            return None;
+        }
+        socket.disarm();
+        Some((Wire::Tls(stream), client))
+    }
+
+    /// Ends a handshake that failed: counts, logs, and tells the client what the listener lets it know.
+    async fn end_handshake(
+        &self,
+        rules: &Rules,
+        socket: &Sock,
+        server_name: Option<&str>,
+        failure: Failure,
+        in_flight: HandshakeInFlight,
+    ) {
+        let attempt = match socket.killed() {
+            Some(reason) => Attempt::failed(killed_outcome(reason), server_name, reason.word()),
+            None => failure.attempt(server_name),
+        };
+        self.front.counters.handshakes[attempt.outcome.index()].add(1);
+        self.log(rules, &attempt);
+        let refused = matches!(attempt.outcome, Handshake::Refused(_));
+        let form = rules.tls().map_or(RefusalForm::Alert, |tls| {
+            tls.access(server_name).authentication.refusal_form()
+        });
+        if refused && form == RefusalForm::Reset {
+            socket.reset_on_close();
+            return;
+        }
+        // The handshake is over; what follows is only politeness, bounded by its own deadline.
+        drop(in_flight);
+        let alert = failure.handshake.alert;
+        if !alert.is_empty() && socket.send_all(alert).await.0.is_ok() {
+            // The client's own bytes may still be on their way, and a reset would overtake the alert.
+            linger(socket).await;
+        }
+    }
+
+    fn log(&self, rules: &Rules, attempt: &Attempt<'_>) {
+        let Some(log) = &rules.live.connection_log else { return };
+        let mut trace_id = [0; 16];
+        // Without randomness the line is still worth having; its id is then all zeros.
+        let _ = aws_lc_rs::rand::fill(&mut trace_id);
+        let mut line = Vec::with_capacity(512);
+        Entry {
+            time: clock::since_epoch(),
+            client: self.client,
+            listener_port: self.front.port,
+            tls_protocol: attempt.agreed.version.map(version_name),
+            tls_cipher: attempt.agreed.suite.map(suite_name),
+            handshake: attempt.took,
+            leaf: attempt.leaf.as_ref(),
+            verify: attempt.verify,
+            trace_id,
+            key_exchange: attempt.agreed.group.map(group_name),
+            elb: &log.elb,
+            address: self.address,
+            generation: attempt.generation.unwrap_or(rules.live.generation),
+            server_name: attempt.server_name,
+            listener: &rules.listener.name,
+            reason: attempt.reason,
+        }
+        .write(log.form, &mut line);
+        log.sink.write(line);
+    }
+}
+
+/// How a killed handshake is counted.
+fn killed_outcome(reason: Reason) -> Handshake {
+    if reason == Reason::HandshakeTimeout { Handshake::TimedOut } else { Handshake::Failed }
+}
+
+/// A handshake that failed, and the verdict that rustls was given in it.
+struct Failure {
+    handshake: Failed,
+    verdict: Option<Verdict>,
+}
+
+impl Failure {
+    fn attempt<'a>(&self, server_name: Option<&'a str>) -> Attempt<'a> {
+        let refused = self.verdict.as_ref().and_then(|verdict| verdict.result.as_ref().err());
+        let (outcome, reason) = match (&self.handshake.error, refused) {
+            (_, Some(refusal)) => (Handshake::Refused(*refusal), refusal.code()),
+            (HandshakeError::Tls(rustls::Error::NoCertificatesPresented), None) => {
+                (Handshake::Refused(Refusal::Missing), "no_certificate")
+            }
+            (HandshakeError::Tls(_), None) => (Handshake::Failed, "tls"),
+            (HandshakeError::NotHello, None) => (Handshake::Failed, "no_client_hello"),
+            (HandshakeError::TooManyBytes, None) => (Handshake::Failed, "too_many_bytes"),
+            (HandshakeError::Closed | HandshakeError::Io(_), None) => {
+                (Handshake::Failed, Reason::ClientClosed.word())
+            }
+        };
+        Attempt {
+            outcome,
+            verify: Some(Err(refused.map_or(UNMAPPED, |refusal| refusal.code()))),
+            agreed: self.handshake.agreed,
+            took: None,
+            leaf: self.verdict.as_ref().and_then(|verdict| verdict.leaf.clone()),
+            generation: self.verdict.as_ref().map(|verdict| verdict.generation),
+            server_name,
+            reason: Some(reason),
+        }
+    }
+}
+
+/// ALB's code for every failure that has none of its own.
+const UNMAPPED: &str = "UnmappedConnectionError";
+
+/// What the log says of one connection attempt.
+struct Attempt<'a> {
+    outcome: Handshake,
+    verify: Option<Result<(), &'static str>>,
+    agreed: Agreed,
+    took: Option<Duration>,
+    leaf: Option<Facts>,
+    generation: Option<u64>,
+    server_name: Option<&'a str>,
+    reason: Option<&'a str>,
+}
+
+impl<'a> Attempt<'a> {
+    /// Without TLS: accepted is all there is to say.
+    fn plain() -> Self {
+        Self {
+            outcome: Handshake::Success,
+            verify: None,
+            agreed: Agreed::default(),
+            took: None,
+            leaf: None,
+            generation: None,
+            server_name: None,
+            reason: None,
+        }
+    }
+
+    /// A handshake that failed for no reason of the certificate's.
+    fn failed(outcome: Handshake, server_name: Option<&'a str>, reason: &'a str) -> Self {
+        Self {
+            outcome,
+            verify: Some(Err(UNMAPPED)),
+            server_name,
+            reason: Some(reason),
+            ..Self::plain()
+        }
+    }
+
+    /// A handshake that was finished, whatever the verdict.
+    fn concluded(
+        verdict: &Verdict,
+        agreed: Agreed,
+        took: Duration,
+        server_name: Option<&'a str>,
+    ) -> Self {
+        let refused = verdict.result.as_ref().err().map(|refusal| refusal.code());
+        Self {
+            outcome: verdict.outcome(),
+            verify: Some(refused.map_or(Ok(()), Err)),
+            agreed,
+            took: refused.is_none().then_some(took),
+            leaf: verdict.leaf.clone(),
+            generation: Some(verdict.generation),
+            server_name,
+            reason: refused,
+        }
+    }
+}
+
+/// OpenSSL spelling of what was agreed on.
+fn names(agreed: Agreed) -> Option<(&'static str, &'static str)> {
+    Some((version_name(agreed.version?), suite_name(agreed.suite?)))
+}
+
+/// Reads until the ClientHello is whole, and the name in it.
+///
+/// Only a ClientHello that the peek has understood goes to rustls: rustls skips a warning alert before
+/// one, and takes one in records so small that it is over our bound, and would then serve under the
+/// listener's own policy a client that names another.
+async fn read_hello(socket: &Sock) -> Result<(Buf, Option<String>), Failed> {
+    let mut received = Buf::take();
+    loop {
+        let (result, back) = socket.recv(received).await;
+        received = back;
+        match result {
+            Ok(0) => return Err(Failed::early(HandshakeError::Closed)),
+            Ok(_) => {}
+            Err(error) => return Err(Failed::early(error.into())),
+        }
+        match peek::server_name(&received) {
+            Peeked::Hello(name) => return Ok((received, name)),
+            Peeked::NeedMore => received.reserve(limits::TLS_RECORD_BYTES_MAX / 4),
+            Peeked::NotHello => {
+                let mut failed = Failed::early(HandshakeError::NotHello);
+                failed.alert.extend_from_slice(&peek::alert(&received));
+                return Err(failed);
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! A listener on one shard: accepting and admission.
+//!
+//! An accept error never ends a listener: it is counted, and where the node is out of files or memory
+//! accepting pauses for `ACCEPT_PAUSE`. A full shard takes connections and closes them at once, so that
+//! they do not pile up in the kernel.
+use super::{Shard, connection};
+use crate::close::Reason;
+use crate::config::snapshot::{Listener, Live, Tls};
+use crate::http::identity::Forbidden;
+use crate::net;
+use crate::observe::count;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How long accepting pauses after the kernel had no files or memory left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener on one shard.
+#[derive(Debug)]
+pub struct Front {
+    /// Its counters.
+    pub counters: Arc<count::Listener>,
+    /// The port that clients come to (the configured one may be 0).
+    pub port: u16,
+    rules: RefCell<Rules>,
+    listener: net::Listener,
+    retired: Cell<bool>,
+    stopped: Notify,
+    handshakes: Cell<usize>,
+}
+
+/// What a request needs of the live value, as of the generation that the shard has taken over.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The listener.
+    pub listener: Arc<Listener>,
+    /// The live value that it belongs to, for what all listeners share.
+    pub live: Arc<Live>,
+}
+
+impl Rules {
+    /// Header names that no client may send.
+    pub fn forbidden(&self) -> &Forbidden {
+        &self.live.forbidden
+    }
+    /// TLS of the listener.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.listener.tls.as_ref()
+    }
+}
+
+impl Front {
+    /// Takes over a listening socket.
+    pub(super) fn open(
+        live: &Arc<Live>,
+        listener: &Arc<Listener>,
+        counters: Arc<count::Listener>,
+        socket: OwnedFd,
+    ) -> io::Result<Rc<Self>> {
+        let port = socket2::SockRef::from(&socket)
+            .local_addr()?
+            .as_socket()
+            .map_or(listener.bind.port(), |address| address.port());
+        Ok(Rc::new(Self {
+            counters,
+            port,
+            rules: RefCell::new(Rules { listener: Arc::clone(listener), live: Arc::clone(live) }),
+            listener: net::Listener::new(socket)?,
+            retired: Cell::new(false),
+            stopped: Notify::new(),
+            handshakes: Cell::new(0),
+        }))
+    }
+
+    /// The rules in force on this shard.
+    pub fn rules(&self) -> Rules {
+        self.rules.borrow().clone()
+    }
+
+    /// Whether it takes no new requests.
+    pub fn is_retired(&self) -> bool {
+        self.retired.get()
+    }
+
+    pub(super) fn update(&self, live: &Arc<Live>, listener: &Arc<Listener>) {
+        *self.rules.borrow_mut() = Rules { listener: Arc::clone(listener), live: Arc::clone(live) };
+    }
+
+    pub(super) fn retire(&self) {
+        self.retired.set(true);
+        self.listener.stop();
+    }
+
+    /// Waits until its accept loop has ended.
+    pub(super) async fn stopped(&self) {
+        self.stopped.notified().await;
+    }
+
+    /// A place among the handshakes in flight, given back on drop; `None` when they are too many.
+    pub(super) fn begin_handshake(self: &Rc<Self>, shard: &Rc<Shard>) -> Option<HandshakeInFlight> {
+        if self.handshakes.get() >= self.rules.borrow().listener.handshakes_in_flight_max {
+            return None;
+        }
+        self.handshakes.set(self.handshakes.get() + 1);
+        shard.counters.handshakes_in_flight.add(1);
+        Some(HandshakeInFlight { front: Rc::clone(self), shard: Rc::clone(shard) })
+    }
+}
+
+/// A handshake in flight.
+#[derive(Debug)]
+pub(super) struct HandshakeInFlight {
+    front: Rc<Front>,
+    shard: Rc<Shard>,
+}
+
+impl Drop for HandshakeInFlight {
+    fn drop(&mut self) {
+        self.front.handshakes.set(self.front.handshakes.get() - 1);
+        self.shard.counters.handshakes_in_flight.add(-1);
+    }
+}
+
+/// Accepts until the listener is retired.
+pub(super) async fn accept(shard: Rc<Shard>, front: Rc<Front>) {
+    while !front.is_retired() {
+        match front.listener.accept().await {
+            Ok((socket, client)) => {
+                front.counters.accepted.add(1);
+                match shard.admit(&socket, &front) {
+                    Some(place) => drop(net::spawn(connection::serve(
+                        Rc::clone(&shard),
+                        Rc::clone(&front),
+                        place,
+                        socket,
+                        client,
+                    ))),
+                    None => {
+                        shard.counters.shed.add(1);
+                        front.counters.closed[Reason::Shed.index()].add(1);
+                    }
+                }
+            }
+            Err(_) if front.is_retired() => {}
+            Err(error) => {
+                shard.counters.accept_errors.add(1);
+                if is_exhaustion(&error) {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+    front.stopped.notify_one();
+}
+
+/// Whether the kernel had no files or memory; anything else concerned that one connection.
+fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}

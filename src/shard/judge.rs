@@ -1,0 +1,123 @@
+//! The verdict on a client, taken by current trust: in its handshake, and once more at its end when a
+//! newer generation came in between.
+//!
+//! One function, [`verdict`], for every way in. It reads the live value at the moment of judging and
+//! never across an await (design decision 6).
+use crate::clock;
+use crate::config::snapshot::{Authentication, Live, Name, RefusalForm};
+use crate::http::identity;
+use crate::observe::count::Handshake;
+use crate::tls::verifier::Judge;
+use crate::trust::{Facts, Refusal, verdict::judge_form};
+use arc_swap::ArcSwap;
+use rustls_pki_types::{CertificateDer, UnixTime};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// What was decided about a client, and by which generation.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The generation that decided.
+    pub generation: u64,
+    /// Accepted with these identity header lines (empty where there is nothing to tell), or refused.
+    pub result: Result<Vec<u8>, Refusal>,
+    /// What a refused client sees.
+    pub form: RefusalForm,
+    /// What the leaf says, where there was one that could be read.
+    pub leaf: Option<Facts>,
+}
+
+impl Verdict {
+    /// How it is counted.
+    pub fn outcome(&self) -> Handshake {
+        match self.result {
+            Ok(_) => Handshake::Success,
+            Err(refusal) => Handshake::Refused(refusal),
+        }
+    }
+}
+
+/// Judges a chain (leaf first; empty when the client sent none) by `live`.
+///
+/// `None` when the listener is gone, or has no TLS any more: the connection then ends.
+pub fn verdict(
+    live: &Live,
+    listener: &Name,
+    server_name: Option<&str>,
+    chain: &[CertificateDer<'_>],
+    now: UnixTime,
+) -> Option<Verdict> {
+    let listener = live.listeners.get(listener)?;
+    let access = listener.tls.as_ref()?.access(server_name);
+    let names = &listener.attributes.names;
+    let leaf = chain.first().and_then(|leaf| Facts::from_der(leaf));
+    let result = match (&access.authentication, chain.first()) {
+        (Authentication::Off, _) | (Authentication::Passthrough, None) => Ok(Vec::new()),
+        (Authentication::Passthrough, Some(leaf)) => {
+            judge_form(leaf).and_then(|()| identity::passed_through(names, chain))
+        }
+        (Authentication::Verify(_), None) => Err(Refusal::Missing),
+        (Authentication::Verify(verify), Some(der)) => verify
+            .store
+            .judge(chain, verify.conditions, now)
+            .and_then(|_| leaf.as_ref().ok_or(Refusal::Invalid))
+            .and_then(|facts| identity::verified(names, facts, der)),
+    };
+    Some(Verdict {
+        generation: live.generation,
+        result,
+        form: access.authentication.refusal_form(),
+        leaf,
+    })
+}
+
+/// Answers rustls' verifier in one handshake, and keeps the verdict for its end.
+#[derive(Debug)]
+pub struct HandshakeJudge {
+    live: Arc<ArcSwap<Live>>,
+    listener: Name,
+    server_name: Option<String>,
+    taken: RefCell<Option<Verdict>>,
+}
+
+impl HandshakeJudge {
+    /// For a client that named `server_name` on `listener`.
+    pub fn new(live: Arc<ArcSwap<Live>>, listener: Name, server_name: Option<String>) -> Self {
+        Self { live, listener, server_name, taken: RefCell::new(None) }
+    }
+
+    /// The verdict that rustls was given, if it asked.
+    pub fn taken(&self) -> Option<Verdict> {
+        self.taken.borrow().clone()
+    }
+
+    /// The verdict at the end of the handshake: the one taken in it when nothing changed since, else a
+    /// new one. The caller marks the connection accepted in the same step.
+    pub fn conclude(&self, chain: &[CertificateDer<'_>]) -> Option<Verdict> {
+        let live = self.live.load();
+        match self.taken.take() {
+            Some(verdict) if verdict.generation == live.generation => Some(verdict),
+            Some(_) | None => {
+                verdict(&live, &self.listener, self.server_name.as_deref(), chain, clock::now())
+            }
+        }
+    }
+}
+
+impl Judge for HandshakeJudge {
+    fn judge(&self, chain: &[CertificateDer<'_>]) -> Result<(), Refusal> {
+        let live = self.live.load();
+        let Some(verdict) =
+            verdict(&live, &self.listener, self.server_name.as_deref(), chain, clock::now())
+        else {
+            return Err(Refusal::Rejected);
+        };
+        let answer = match (&verdict.result, verdict.form) {
+            (Err(refusal), RefusalForm::Alert | RefusalForm::Reset) => Err(*refusal),
+            // Under `http` the handshake goes on, and the first request gets the answer.
+            (Err(_), RefusalForm::Http) | (Ok(_), _) => Ok(()),
+        };
+        *self.taken.borrow_mut() = Some(verdict);
+        answer
+    }
+}

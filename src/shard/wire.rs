@@ -1,0 +1,101 @@
+//! A client's byte stream, encrypted or not, as HTTP sees it.
+use crate::close::Reason;
+use crate::limits;
+use crate::net::{Buf, Sock};
+use crate::tls::stream::Stream;
+use std::io;
+
+/// A client's connection after its handshake.
+#[derive(Debug)]
+pub enum Wire {
+    /// Without TLS.
+    Plain(Sock),
+    /// With TLS.
+    Tls(Stream),
+}
+
+impl Wire {
+    /// The socket below.
+    pub fn socket(&self) -> &Sock {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.socket(),
+        }
+    }
+
+    /// Appends what the client sent; `Ok(0)` is the end.
+    ///
+    /// # Errors
+    /// The socket's, or `InvalidData` when the client broke TLS.
+    pub async fn read(&self, mut into: Buf) -> (io::Result<usize>, Buf) {
+        match self {
+            Self::Plain(socket) => {
+                into.reserve(READ_BYTES_MIN);
+                socket.recv(into).await
+            }
+            Self::Tls(stream) => stream.read(into).await,
+        }
+    }
+
+    /// Sends all of `bytes`; the buffer comes back empty.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub async fn write(&self, bytes: Buf) -> (io::Result<()>, Buf) {
+        match self {
+            Self::Plain(socket) => socket.send_all(bytes).await,
+            Self::Tls(stream) => stream.write(bytes).await,
+        }
+    }
+
+    /// Waits until the client sends something, holding no buffer. Returns at once when plaintext waits.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Tls(stream) if stream.has_plaintext() => Ok(()),
+            Self::Plain(_) | Self::Tls(_) => self.socket().readable().await,
+        }
+    }
+
+    /// Says that nothing more will be sent: `close_notify` over TLS, then FIN. Reading goes on, for
+    /// `limits::LINGER` at most.
+    pub async fn say_goodbye(&self) {
+        self.socket().arm(limits::LINGER, Reason::Idle);
+        if let Self::Tls(stream) = self {
+            stream.close().await;
+        }
+        self.socket().shutdown_write();
+    }
+
+    /// Says goodbye and throws away what the client still sends, within the bounds of `limits`, so that
+    /// a reset does not overtake our last bytes.
+    pub async fn close(&self) {
+        self.say_goodbye().await;
+        linger(self.socket()).await;
+    }
+}
+
+/// Room that a read without TLS asks for at least.
+const READ_BYTES_MIN: usize = 4 * 1024;
+
+/// Sends FIN and reads until the client's, for `limits::LINGER` and `DISCARDED_BODY_BYTES_MAX` at most.
+pub async fn linger(socket: &Sock) {
+    if socket.killed().is_some() {
+        return;
+    }
+    socket.shutdown_write();
+    socket.arm(limits::LINGER, Reason::Idle);
+    let mut discarded = 0;
+    let mut room = Buf::take();
+    while discarded < limits::DISCARDED_BODY_BYTES_MAX {
+        room.clear();
+        let (result, back) = socket.recv(room).await;
+        room = back;
+        match result {
+            Ok(0) | Err(_) => break,
+            Ok(count) => discarded += count,
+        }
+    }
+}
