@@ -63,6 +63,8 @@ pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Headers of one request or response (ours; ALB names no number).
 pub const HEADERS_MAX: usize = 200;
+/// Headers that the Connection headers of one message may name (each is compared with each header).
+pub const CONNECTION_OPTIONS_MAX: usize = 16;
 /// Bytes of a chunk-size line with its extensions, and of a trailer section.
 pub const CHUNK_LINE_BYTES_MAX: usize = 4 * 1024;
 /// Bytes read and thrown away after an early answer, so that the client gets to read it.

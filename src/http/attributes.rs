@@ -1,4 +1,7 @@
 //! What the load balancer's and the listener's attributes say about HTTP, compiled.
+//!
+//! Values alone: `config` makes them, `forward` and `respond` read them. The attributes that this build
+//! does not know are faults of the configuration, so that none is accepted and ignored.
 //! Source: ALB guide, load balancer and listener attributes; `alb-contract.md` section 5.
 use super::identity;
 

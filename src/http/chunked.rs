@@ -1,6 +1,13 @@
 //! The chunked transfer coding (RFC 9112, section 7.1): decoded strictly, encoded anew.
-#![expect(clippy::todo, reason = "interface only")]
-use super::head::Malformed;
+//!
+//! Pure. A shard shows what it has received to [`Decoder::step`] and sends the content on in chunks of
+//! its own, so that no size, extension or trailer of one side is ever read by the other.
+//! Bounds: a chunk-size line and a trailer section are at most `limits::CHUNK_LINE_BYTES_MAX`; the
+//! decoder holds a few numbers, never bytes.
+#![deny(clippy::indexing_slicing)]
+use super::fault::is_token;
+use super::malformed::Malformed;
+use crate::limits::CHUNK_LINE_BYTES_MAX;
 use std::ops::Range;
 
 /// What the decoder made of the bytes it was shown.
@@ -25,25 +32,172 @@ pub enum Step {
     },
 }
 
-/// Where the decoder is.
-#[derive(Clone, Debug, Default)]
-pub struct Decoder(());
+/// Where a decoder is.
+///
+/// ```text
+/// Size --> [Blank] --> [Extension] --> SizeLf --> Content --> ContentCr --> ContentLf --> Size
+///                                        |
+///                                        `-(0)--> Trailer --> Name --> Value --> ValueLf --> Trailer
+///                                                    `--> LastLf --> Ended
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    /// In the size, after so many digits.
+    Size { digits: u8 },
+    /// In blanks behind the size, which only an extension may follow.
+    Blank,
+    /// In the extensions.
+    Extension,
+    /// Before the LF of the size line.
+    SizeLf,
+    /// In the content.
+    Content,
+    /// Before the CR behind the content.
+    ContentCr,
+    /// Before the LF behind the content.
+    ContentLf,
+    /// At the start of a trailer line, or of the empty one.
+    Trailer,
+    /// In the name of a trailer, after its first byte.
+    Name,
+    /// In the value of a trailer.
+    Value,
+    /// Before the LF of a trailer.
+    ValueLf,
+    /// Before the last LF.
+    LastLf,
+    /// Behind the body.
+    Ended,
+}
+
+/// A decoder of one body.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    state: State,
+    /// The size as read so far, then what is left of the chunk's content.
+    size: u64,
+    /// Bytes of this chunk-size line or of the trailer section.
+    line_bytes: usize,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self { state: State::Size { digits: 0 }, size: 0, line_bytes: 0 }
+    }
+}
 
 impl Decoder {
     /// Goes one step. Extensions and trailers are bounded by `limits::CHUNK_LINE_BYTES_MAX`.
     ///
+    /// However the body is split into inputs, the content and the end are the same.
+    ///
     /// # Errors
     /// [`Malformed`] for any doubt: bare LF, bad size, overflow, missing CRLF.
     pub fn step(&mut self, input: &[u8]) -> Result<Step, Malformed> {
-        let _ = input;
-        todo!()
+        let mut used = 0;
+        for byte in input {
+            if self.state == State::Content {
+                return Ok(self.content(used, input.len()));
+            }
+            if self.state == State::Ended {
+                break;
+            }
+            self.framing_byte(*byte)?;
+            used += 1;
+        }
+        let ended = self.state == State::Ended;
+        Ok(if ended { Step::End { used } } else { Step::NeedMore { used } })
+    }
+
+    /// Hands out what the input holds of the chunk's content, from `start`.
+    fn content(&mut self, start: usize, input_bytes: usize) -> Step {
+        let available = input_bytes - start;
+        let taken = usize::try_from(self.size).map_or(available, |left| left.min(available));
+        self.size -= taken as u64;
+        if self.size == 0 {
+            self.state = State::ContentCr;
+        }
+        Step::Data { data: start..start + taken, used: start + taken }
+    }
+
+    /// Takes one byte that is not content.
+    fn framing_byte(&mut self, byte: u8) -> Result<(), Malformed> {
+        self.line_bytes += 1;
+        if self.line_bytes > CHUNK_LINE_BYTES_MAX {
+            return Err(self.too_long());
+        }
+        self.state = match (self.state, byte) {
+            (State::Size { digits }, _) if byte.is_ascii_hexdigit() => self.digit(digits, byte)?,
+            (State::Size { digits: 1.. } | State::Extension, b'\r') => State::SizeLf,
+            (State::Size { digits: 1.. } | State::Blank, b';') => State::Extension,
+            (State::Size { digits: 1.. } | State::Blank, b' ' | b'\t') => State::Blank,
+            (State::Extension, b'\t' | b' '..=b'~') => State::Extension,
+            (State::Extension, _) => return Err(Malformed::BadChunkExtension),
+            (State::SizeLf, b'\n') => self.content_or_trailers(),
+            (State::Size { .. } | State::Blank | State::SizeLf, _) => {
+                return Err(Malformed::BadChunkSize);
+            }
+            (State::ContentCr, b'\r') => State::ContentLf,
+            (State::ContentLf, b'\n') => self.next_size(),
+            (State::ContentCr | State::ContentLf, _) => return Err(Malformed::BadChunkEnd),
+            (State::Trailer, b'\r') => State::LastLf,
+            (State::Trailer | State::Name, _) if is_token(byte) => State::Name,
+            (State::Name, b':') => State::Value,
+            (State::Value, b'\t' | b' '..=b'~' | 0x80..) => State::Value,
+            (State::Value, b'\r') => State::ValueLf,
+            (State::ValueLf, b'\n') => State::Trailer,
+            (State::LastLf, b'\n') => State::Ended,
+            (State::Trailer | State::Name | State::Value | State::ValueLf | State::LastLf, _) => {
+                return Err(Malformed::BadTrailer);
+            }
+            (State::Content | State::Ended, _) => self.state,
+        };
+        Ok(())
+    }
+
+    /// Adds a digit to the size. Sixteen fill 64 bits exactly, so that none is ever shifted out.
+    fn digit(&mut self, digits: u8, byte: u8) -> Result<State, Malformed> {
+        let digit = char::from(byte).to_digit(16).filter(|_| digits < 16);
+        self.size = (self.size << 4) | u64::from(digit.ok_or(Malformed::BadChunkSize)?);
+        Ok(State::Size { digits: digits + 1 })
+    }
+
+    /// Behind a size line: the last chunk has no content.
+    const fn content_or_trailers(&mut self) -> State {
+        self.line_bytes = 0;
+        if self.size == 0 { State::Trailer } else { State::Content }
+    }
+
+    /// Behind a chunk, whose size is down to 0.
+    const fn next_size(&mut self) -> State {
+        self.line_bytes = 0;
+        State::Size { digits: 0 }
+    }
+
+    const fn too_long(&self) -> Malformed {
+        match self.state {
+            State::Size { .. }
+            | State::Blank
+            | State::Extension
+            | State::SizeLf
+            | State::Content
+            | State::ContentCr
+            | State::ContentLf
+            | State::Ended => Malformed::ChunkLineTooLong,
+            State::Trailer | State::Name | State::Value | State::ValueLf | State::LastLf => {
+                Malformed::TrailersTooLong
+            }
+        }
     }
 }
 
 /// The line before a chunk of `length` (> 0) bytes, appended to `out`: hexadecimal size and CRLF.
+///
+/// A length of 0 would end the body, so it writes nothing; [`BODY_END`] is for that.
 pub fn size_line(length: usize, out: &mut Vec<u8>) {
-    let _ = (length, out);
-    todo!()
+    if length > 0 {
+        super::write_display(out, format_args!("{length:x}\r\n"));
+    }
 }
 
 /// What follows a chunk's content.
@@ -51,3 +205,6 @@ pub const CHUNK_END: &[u8] = b"\r\n";
 
 /// What ends a body: the last chunk and an empty trailer section.
 pub const BODY_END: &[u8] = b"0\r\n\r\n";
+
+#[cfg(test)]
+mod tests;

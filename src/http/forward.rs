@@ -1,15 +1,23 @@
 //! Heads as they go on: a request's to its target, a response's to its client.
-#![expect(clippy::todo, reason = "interface only")]
+//!
+//! Pure. A shard calls it once for each message; what is not copied header by header is made anew, so
+//! that nothing the sender wrote about this connection (framing, persistence, upgrades) gets through.
+//! Bounds: those of the head; what is added is a few short lines and the identity block.
+//! Source: RFC 9110, sections 7.2 and 7.6; `alb-contract.md`, sections 1.3, 1.4 and 6.1.
 use super::attributes::Attributes;
 use super::head::{Body, Request, Response, Version};
 use super::identity::Forbidden;
-use std::net::SocketAddr;
+use super::name::{Known, known};
+use super::{host, write_display, write_line};
+use std::net::{IpAddr, SocketAddr};
 
 /// What does not change during a client's connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
     /// Its address.
     pub address: SocketAddr,
+    /// The address of ours that it came to: the Host of an HTTP/1.0 request that has none.
+    pub local_address: IpAddr,
     /// The port of the listener that it came to.
     pub listener_port: u16,
     /// Whether it came over TLS.
@@ -20,6 +28,9 @@ pub struct Client<'a> {
     pub identity: &'a [u8],
 }
 
+/// What the added lines take at most without the identity block, for one growth of the buffer.
+const ADDED_BYTES: usize = 512;
+
 /// Writes the head that a target gets: hop-by-hop headers and client-sent identity headers removed,
 /// `Host`, `X-Forwarded-*`, identity and framing headers as the rules say. HTTP/1.1, keep-alive.
 pub fn request(
@@ -29,8 +40,101 @@ pub fn request(
     attributes: &Attributes,
     forbidden: &Forbidden,
 ) {
-    let _ = (out, request, client, attributes, forbidden);
-    todo!()
+    out.reserve(request.length + client.identity.len() + ADDED_BYTES);
+    for part in [request.method, " ", request.path, request.query, " HTTP/1.1\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    write_host(out, request, client, attributes);
+    for header in request.headers {
+        match known(header.name) {
+            Known::Other => {
+                if !forbidden.contains(header.name) && !request.connection.nominates(header.name) {
+                    write_line(out, header.name, header.value);
+                }
+            }
+            // Written anew, here or by the shard that answers the expectation, or not at all.
+            Known::Host
+            | Known::ContentLength
+            | Known::TransferEncoding
+            | Known::Connection
+            | Known::Expect
+            | Known::HopByHop
+            | Known::ForwardedFor
+            | Known::Forwarded
+            | Known::FramingLookalike
+            | Known::ForwardedLookalike => {}
+        }
+    }
+    write_framing(out, request.body);
+    write_forwarded(out, request, client, attributes);
+    if let Some((version, cipher)) =
+        client.tls_names.filter(|_| attributes.tls_version_and_cipher_suite)
+    {
+        write_line(out, &attributes.names.tls_version, version.as_bytes());
+        write_line(out, &attributes.names.tls_cipher_suite, cipher.as_bytes());
+    }
+    out.extend_from_slice(client.identity);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_host(
+    out: &mut Vec<u8>,
+    request: &Request<'_, '_>,
+    client: &Client<'_>,
+    attributes: &Attributes,
+) {
+    out.extend_from_slice(b"Host: ");
+    let port = client.listener_port;
+    match request.host {
+        Some(host) if attributes.preserve_host => out.extend_from_slice(host.as_bytes()),
+        Some(host) => host::write(out, host, port),
+        // HTTP/1.0 alone may lack it, seldom enough to spend an allocation on.
+        None => {
+            let local = SocketAddr::new(client.local_address.to_canonical(), port);
+            host::write(out, &local.to_string(), port);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// X-Forwarded-For, -Proto and -Port: the client behind all that it says itself.
+fn write_forwarded(
+    out: &mut Vec<u8>,
+    request: &Request<'_, '_>,
+    client: &Client<'_>,
+    attributes: &Attributes,
+) {
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    for header in request.headers {
+        if known(header.name) == Known::ForwardedFor && !header.value.is_empty() {
+            out.extend_from_slice(header.value);
+            out.extend_from_slice(b", ");
+        }
+    }
+    // An IPv4 client of a listener for both families is known by its IPv4 address.
+    let address = client.address.ip().to_canonical();
+    if attributes.xff_client_port {
+        write_display(out, SocketAddr::new(address, client.address.port()));
+    } else {
+        write_display(out, address);
+    }
+    out.extend_from_slice(b"\r\nX-Forwarded-Proto: ");
+    out.extend_from_slice(if client.tls { b"https" } else { b"http" });
+    out.extend_from_slice(b"\r\nX-Forwarded-Port: ");
+    write_display(out, client.listener_port);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_framing(out: &mut Vec<u8>, body: Body) {
+    match body {
+        Body::Length(length) => {
+            out.extend_from_slice(b"Content-Length: ");
+            write_display(out, length);
+            out.extend_from_slice(b"\r\n");
+        }
+        Body::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        Body::Empty | Body::UntilClose => {}
+    }
 }
 
 /// How a response goes on to the client.
@@ -43,23 +147,73 @@ pub struct Onward {
 }
 
 /// Decides how a response goes on, given the client's version and wish.
+///
+/// A body without a length becomes chunked for an HTTP/1.1 client, also where the target ends it by
+/// closing: the client's connection can be kept, and a body that was cut off can be told from a whole one.
 pub fn onward(
     response: &Response<'_, '_>,
     client_version: Version,
     client_keep_alive: bool,
 ) -> Onward {
-    let _ = (response, client_version, client_keep_alive);
-    todo!()
+    let body = match (response.body, client_version) {
+        (Body::Chunked | Body::UntilClose, Version::Http11) => Body::Chunked,
+        (Body::Chunked | Body::UntilClose, Version::Http10) => Body::UntilClose,
+        (body @ (Body::Empty | Body::Length(_)), Version::Http10 | Version::Http11) => body,
+    };
+    Onward { body, keep_alive: client_keep_alive && body != Body::UntilClose }
 }
 
 /// Writes the head that the client gets: hop-by-hop headers removed, framing and `Connection` anew.
+///
+/// Interim responses (1xx, for HTTP/1.1 clients alone) get neither framing nor `Connection`, as another
+/// response follows. No attribute that this build knows changes a target's response.
 pub fn response(
     out: &mut Vec<u8>,
     response: &Response<'_, '_>,
     onward: Onward,
     client_version: Version,
-    attributes: &Attributes,
+    _attributes: &Attributes,
 ) {
-    let _ = (out, response, onward, client_version, attributes);
-    todo!()
+    out.reserve(response.length + ADDED_BYTES);
+    out.extend_from_slice(b"HTTP/1.1 ");
+    write_display(out, response.status);
+    out.extend_from_slice(b" ");
+    out.extend_from_slice(response.phrase.as_bytes());
+    out.extend_from_slice(b"\r\n");
+    // RFC 9110, section 8.6: to HEAD and with 304 the length is that of the content which is not sent;
+    // with 1xx and 204 there is none.
+    let interim = response.status < 200;
+    let length_stays = onward.body == Body::Empty && !interim && response.status != 204;
+    for header in response.headers {
+        match known(header.name) {
+            Known::ContentLength if length_stays => write_line(out, header.name, header.value),
+            Known::Host
+            | Known::Expect
+            | Known::ForwardedFor
+            | Known::Forwarded
+            | Known::ForwardedLookalike
+            | Known::Other => {
+                if !response.connection.nominates(header.name) {
+                    write_line(out, header.name, header.value);
+                }
+            }
+            Known::ContentLength
+            | Known::TransferEncoding
+            | Known::Connection
+            | Known::HopByHop
+            | Known::FramingLookalike => {}
+        }
+    }
+    if !interim {
+        write_framing(out, onward.body);
+        match (onward.keep_alive, client_version) {
+            (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
+            (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+            (true, Version::Http11) => {}
+        }
+    }
+    out.extend_from_slice(b"\r\n");
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,30 +1,29 @@
 //! Request and response heads: strict parsing and framing.
-#![expect(clippy::todo, reason = "interface only")]
+//!
+//! Pure, no allocation. A shard calls [`request`] for the bytes of a client and [`response`] for those
+//! of a target until they answer; httparse finds the lines, and what it leaves out is added here:
+//! lines end in CR LF alone, one way to read the length of the body, one Host, targets of a known form.
+//! What comes out can be written anew by `forward` with one meaning to every reader.
+//! Bounds: `limits::{REQUEST_LINE,HEADER,REQUEST_HEAD,RESPONSE_HEAD}_BYTES_MAX`, `HEADERS_MAX`,
+//! `CONNECTION_OPTIONS_MAX`; they hold for heads that are not whole yet, too.
+//! Source: RFC 9110 and RFC 9112; `threats.md`, section 3.
+#![deny(clippy::indexing_slicing)]
+pub use super::connection::Connection;
+pub use super::lines::worth_parsing;
+pub use super::malformed::Malformed;
 
-/// Why a request's head or body framing is refused.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
-pub enum Malformed {
-    /// A placeholder; the real list is closed and answers `status` and `word` by `match`.
-    #[error("malformed")]
-    Head,
-}
-
-impl Malformed {
-    /// Every kind, in the order of `index`.
-    pub const ALL: [Self; 1] = [Self::Head];
-    /// Position in `ALL`.
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-    /// 400, 405 (TRACE), 414 (request line), 505 (version).
-    pub const fn status(self) -> u16 {
-        400
-    }
-    /// The word in logs and the `reason` label.
-    pub const fn word(self) -> &'static str {
-        "head"
-    }
-}
+use super::fault;
+use super::framing::Framing;
+use super::host;
+use super::lines::{lines_end_in_cr_lf, over_limit, skip_empty_line, within};
+use super::name::{Known, known};
+use super::target::{self, Target};
+use crate::limits::{
+    HEADER_BYTES_MAX, HEADERS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX,
+    RESPONSE_HEAD_BYTES_MAX,
+};
+use httparse::{ParserConfig, Status};
+use std::mem::MaybeUninit;
 
 /// How a message's body is delimited (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,8 +50,13 @@ pub enum Version {
 /// One header line: name and value without surrounding blanks.
 pub type Header<'b> = httparse::Header<'b>;
 
-/// Room for the headers of one head; reused for each message.
-pub type HeaderSlots<'b> = [std::mem::MaybeUninit<Header<'b>>; crate::limits::HEADERS_MAX];
+/// Room for the headers of one head.
+pub type HeaderSlots<'b> = [MaybeUninit<Header<'b>>; HEADERS_MAX];
+
+/// Empty room: nothing is written, so it costs nothing to take it anew for each call.
+pub const fn slots<'b>() -> HeaderSlots<'b> {
+    [const { MaybeUninit::uninit() }; HEADERS_MAX]
+}
 
 /// A whole request head, checked.
 #[derive(Debug)]
@@ -61,23 +65,31 @@ pub struct Request<'h, 'b> {
     pub method: &'b str,
     /// Request target as sent (origin, absolute or asterisk form).
     pub target: &'b str,
+    /// The target's path, never empty; `*` for the server as a whole.
+    pub path: &'b str,
+    /// The target's query with its `?`, or nothing.
+    pub query: &'b str,
     /// Version.
     pub version: Version,
     /// Headers in order.
     pub headers: &'h [Header<'b>],
     /// The one Host value (or the authority of an absolute-form target, which wins); none with HTTP/1.0.
     pub host: Option<&'b str>,
+    /// What the Connection headers say.
+    pub connection: Connection<'b>,
     /// How the body is delimited.
     pub body: Body,
     /// Whether the client wants the connection kept.
     pub keep_alive: bool,
-    /// Whether the client waits for `100 Continue`.
+    /// Whether the client waits for `100 Continue` before it sends its body.
     pub expects_continue: bool,
-    /// Bytes of the head, its empty line included.
+    /// Bytes of the head, its empty line included (and the one that was skipped before it).
     pub length: usize,
 }
 
 /// Parses a request head. `Ok(None)` needs more bytes (within `limits`).
+///
+/// Each call reads from the start; [`worth_parsing`] keeps that cheap when bytes trickle in.
 ///
 /// # Errors
 /// [`Malformed`] for anything ambiguous or over a limit; the connection is then answered and closed.
@@ -85,8 +97,54 @@ pub fn request<'h, 'b>(
     bytes: &'b [u8],
     slots: &'h mut HeaderSlots<'b>,
 ) -> Result<Option<Request<'h, 'b>>, Malformed> {
-    let _ = (bytes, slots);
-    todo!()
+    let Some((skipped, bytes)) = skip_empty_line(bytes)? else { return Ok(None) };
+    let bytes = within(bytes, REQUEST_HEAD_BYTES_MAX);
+    let mut parsed = httparse::Request::new(&mut []);
+    let length = match parsed.parse_with_uninit_headers(bytes, slots) {
+        Ok(Status::Complete(length)) => length,
+        Ok(Status::Partial) => return over_limit(bytes).map_or(Ok(None), Err),
+        Err(error) => {
+            let fault = fault::of_request(bytes, error).or_else(|| over_limit(bytes));
+            return fault.map_or(Ok(None), Err);
+        }
+    };
+    if length > REQUEST_LINE_BYTES_MAX.min(HEADER_BYTES_MAX) {
+        over_limit(within(bytes, length)).map_or(Ok(()), Err)?;
+    }
+    lines_end_in_cr_lf(within(bytes, length), parsed.headers.len())?;
+
+    let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
+    let version = version(parsed.version);
+    judge_method(method)?;
+    let Target { authority, path, query } = target::parse(method, target)?;
+    let headers: &'h [Header<'b>] = parsed.headers;
+    let said = Said::by_request(headers)?;
+    let host = match (authority.or(said.host), version) {
+        (None, Version::Http11) => return Err(Malformed::MissingHost),
+        // RFC 9112, section 3.2: 400 "to any HTTP/1.1 request message that lacks a Host header field",
+        // an absolute form's authority notwithstanding.
+        (Some(_), Version::Http11) if said.host.is_none() => return Err(Malformed::MissingHost),
+        (host, Version::Http10 | Version::Http11) => host,
+    };
+    let body = said.framing.body(version)?.unwrap_or(Body::Empty);
+    Ok(Some(Request {
+        method,
+        target,
+        path,
+        query,
+        version,
+        headers,
+        host,
+        connection: said.connection,
+        body,
+        keep_alive: said.connection.keeps(version),
+        // RFC 9110, section 10.1.1: the expectation of an HTTP/1.0 client is ignored, and no 100 is
+        // needed where no content follows.
+        expects_continue: said.expects_continue
+            && version == Version::Http11
+            && !matches!(body, Body::Empty | Body::Length(0)),
+        length: skipped + length,
+    }))
 }
 
 /// A whole response head, checked.
@@ -94,10 +152,12 @@ pub fn request<'h, 'b>(
 pub struct Response<'h, 'b> {
     /// Status, 100 to 999.
     pub status: u16,
-    /// Reason phrase as sent.
+    /// Reason phrase as sent; empty when it is not ASCII.
     pub phrase: &'b str,
     /// Headers in order.
     pub headers: &'h [Header<'b>],
+    /// What the Connection headers say.
+    pub connection: Connection<'b>,
     /// How the body is delimited, the request's method taken into account (HEAD, 1xx, 204, 304).
     pub body: Body,
     /// Whether the target keeps the connection.
@@ -115,6 +175,124 @@ pub fn response<'h, 'b>(
     method: &str,
     slots: &'h mut HeaderSlots<'b>,
 ) -> Result<Option<Response<'h, 'b>>, Malformed> {
-    let _ = (bytes, method, slots);
-    todo!()
+    let bytes = within(bytes, RESPONSE_HEAD_BYTES_MAX);
+    if matches!(bytes, [b'\r' | b'\n', ..]) {
+        return Err(Malformed::BadStatus);
+    }
+    let mut parsed = httparse::Response::new(&mut []);
+    let parser = ParserConfig::default();
+    let length = match parser.parse_response_with_uninit_headers(&mut parsed, bytes, slots) {
+        Ok(Status::Complete(length)) => length,
+        Ok(Status::Partial) if bytes.len() < RESPONSE_HEAD_BYTES_MAX => return Ok(None),
+        Ok(Status::Partial) => return Err(Malformed::HeadTooLong),
+        Err(error) => return Err(fault::of_response(bytes, error)),
+    };
+    lines_end_in_cr_lf(within(bytes, length), parsed.headers.len())?;
+
+    let status = match parsed.code.unwrap_or_default() {
+        101 => return Err(Malformed::UnexpectedUpgrade),
+        status @ 100..=999 => status,
+        _ => return Err(Malformed::BadStatus),
+    };
+    let version = version(parsed.version);
+    let headers: &'h [Header<'b>] = parsed.headers;
+    let said = Said::by_response(headers)?;
+    let announced = said.framing.body(version)?;
+    // RFC 9112, section 6.3, items 1 and 2.
+    let body = match announced {
+        _ if method == "HEAD" || matches!(status, 100..=199 | 204 | 304) => Body::Empty,
+        Some(body) => body,
+        None => Body::UntilClose,
+    };
+    // A target that announces a body with 204 may send one, too: nobody may read it as an answer.
+    let body_may_follow = status == 204 && !matches!(announced, None | Some(Body::Length(0)));
+    Ok(Some(Response {
+        status,
+        phrase: parsed.reason.unwrap_or_default(),
+        headers,
+        connection: said.connection,
+        body,
+        keep_alive: said.connection.keeps(version) && body != Body::UntilClose && !body_may_follow,
+        length,
+    }))
 }
+
+/// What the headers say that the node itself reads.
+#[derive(Default)]
+struct Said<'b> {
+    host: Option<&'b str>,
+    framing: Framing,
+    connection: Connection<'b>,
+    expects_continue: bool,
+}
+
+impl<'b> Said<'b> {
+    fn by_request(headers: &[Header<'b>]) -> Result<Self, Malformed> {
+        let mut said = Self::default();
+        for header in headers {
+            match known(header.name) {
+                Known::Host if said.host.is_some() => return Err(Malformed::MultipleHost),
+                Known::Host => {
+                    said.host = Some(host::valid(header.value).ok_or(Malformed::BadHost)?);
+                }
+                Known::ContentLength => said.framing.content_length(header.value)?,
+                Known::TransferEncoding => said.framing.transfer_encoding(header.value)?,
+                Known::Connection => said.connection.read(header.value)?,
+                Known::Expect if header.value.eq_ignore_ascii_case(b"100-continue") => {
+                    said.expects_continue = true;
+                }
+                // RFC 9110, section 10.1.1: "MAY respond with a 417".
+                Known::Expect => return Err(Malformed::UnknownExpectation),
+                Known::FramingLookalike => return Err(Malformed::SuspiciousHeader),
+                Known::HopByHop
+                | Known::ForwardedFor
+                | Known::Forwarded
+                | Known::ForwardedLookalike
+                | Known::Other => {}
+            }
+        }
+        Ok(said)
+    }
+
+    fn by_response(headers: &[Header<'b>]) -> Result<Self, Malformed> {
+        let mut said = Self::default();
+        for header in headers {
+            match known(header.name) {
+                Known::ContentLength => said.framing.content_length(header.value)?,
+                Known::TransferEncoding => said.framing.transfer_encoding(header.value)?,
+                Known::Connection => said.connection.read(header.value)?,
+                Known::FramingLookalike => return Err(Malformed::SuspiciousHeader),
+                Known::Host
+                | Known::Expect
+                | Known::HopByHop
+                | Known::ForwardedFor
+                | Known::Forwarded
+                | Known::ForwardedLookalike
+                | Known::Other => {}
+            }
+        }
+        Ok(said)
+    }
+}
+
+/// Methods that are not offered, in any case: a target may not care about theirs.
+fn judge_method(method: &str) -> Result<(), Malformed> {
+    if method.eq_ignore_ascii_case("CONNECT") {
+        Err(Malformed::ConnectMethod)
+    } else if method.eq_ignore_ascii_case("TRACE") {
+        Err(Malformed::TraceMethod)
+    } else {
+        Ok(())
+    }
+}
+
+/// httparse knows 1.0 and 1.1 alone.
+const fn version(minor: Option<u8>) -> Version {
+    match minor {
+        Some(0) => Version::Http10,
+        _ => Version::Http11,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,36 @@
 //! HTTP/1.1: heads, framing, header rules, identity headers and the node's own answers.
 //!
-//! Pure: bytes in, values or bytes out. `shard` reads and writes the sockets.
+//! Pure: bytes in, values or bytes out. `shard` reads and writes the sockets: it parses a client's
+//! `head`, writes the head that the target gets with `forward`, decodes and encodes bodies with
+//! `chunked`, parses the target's `head` and forwards that; what it answers itself comes from `respond`.
 pub mod attributes;
 pub mod body;
 pub mod chunked;
+pub mod connection;
+mod fault;
 pub mod forward;
+mod framing;
 pub mod head;
+mod host;
 pub mod identity;
+mod lines;
+pub mod malformed;
+mod name;
 pub mod respond;
+mod target;
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// Appends what is displayed: a number or an address. Writing to a `Vec` cannot fail.
+fn write_display(out: &mut Vec<u8>, value: impl Display) {
+    let _ = write!(out, "{value}");
+}
+
+/// Appends a header line.
+fn write_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,7 +1,12 @@
-//! The node's own answers. Source: `alb-contract.md`, section 6.4.
-#![expect(clippy::todo, reason = "interface only")]
+//! The node's own answers.
+//!
+//! Pure. A shard calls it for a fixed response, for a message that is refused, for a target that failed
+//! and for a client certificate refused under `refusal: http`. Source: `alb-contract.md`, sections 6.4
+//! and 6.5.
 use super::attributes::ServerName;
 use super::head::Version;
+use super::{write_display, write_line};
+use crate::trust::Refusal;
 use std::time::Duration;
 
 /// An answer that the node makes itself.
@@ -9,7 +14,7 @@ use std::time::Duration;
 pub struct Answer<'a> {
     /// Status, 200 to 599.
     pub status: u16,
-    /// `text/html` for the standard bodies.
+    /// `text/html` for the standard bodies; nothing for no Content-Type.
     pub content_type: &'a str,
     /// The body; `None` writes the standard one of the status.
     pub body: Option<&'a [u8]>,
@@ -37,8 +42,250 @@ pub struct Manner {
     pub since_epoch: Duration,
 }
 
+/// What answers a client that waits with its body (RFC 9110, section 10.1.1).
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// Writes head and body: Server, Date, Content-Type, Content-Length, Connection.
 pub fn write(out: &mut Vec<u8>, answer: &Answer<'_>, manner: &Manner) {
-    let _ = (out, answer, manner);
-    todo!()
+    let standard;
+    let body = match answer.body {
+        Some(body) => body,
+        None => {
+            standard = standard_body(answer.status);
+            standard.as_bytes()
+        }
+    };
+    // RFC 9110, sections 8.6 and 15.3.5: 204 has neither content nor length.
+    let has_content = answer.status != 204;
+
+    write_display(out, format_args!("HTTP/1.1 {} {}\r\n", answer.status, phrase(answer.status)));
+    match manner.server {
+        ServerName::Portcullis => write_line(out, "Server", b"portcullis"),
+        ServerName::Alb => write_line(out, "Server", b"awselb/2.0"),
+        ServerName::Hidden => {}
+    }
+    out.extend_from_slice(b"Date: ");
+    write_date(out, manner.since_epoch);
+    out.extend_from_slice(b"\r\n");
+    if has_content && !answer.content_type.is_empty() {
+        write_line(out, "Content-Type", answer.content_type.as_bytes());
+    }
+    if has_content {
+        write_display(out, format_args!("Content-Length: {}\r\n", body.len()));
+    }
+    let connection: &[u8] = if manner.keep_alive { b"keep-alive" } else { b"close" };
+    write_line(out, "Connection", connection);
+    out.extend_from_slice(b"\r\n");
+    if has_content && !manner.head_only {
+        out.extend_from_slice(body);
+    }
+}
+
+/// Writes what a client gets whose certificate is refused under `refusal: http`: 403 and ALB's reason
+/// code. The connection closes.
+pub fn write_refused(out: &mut Vec<u8>, refusal: Refusal, manner: &Manner) {
+    let body = format!("{}\n", refusal.code());
+    let answer = Answer { status: 403, content_type: "text/plain", body: Some(body.as_bytes()) };
+    write(out, &answer, &Manner { keep_alive: false, ..*manner });
+}
+
+/// The body that ALB gives an error (`alb-contract.md`, section 6.4: byte for byte).
+fn standard_body(status: u16) -> String {
+    let line = format!("{status} {}", phrase(status));
+    let line = line.trim_end();
+    format!(
+        "<html>\r\n<head><title>{line}</title></head>\r\n<body>\r\n\
+         <center><h1>{line}</h1></center>\r\n</body>\r\n</html>\r\n"
+    )
+}
+
+/// The reason phrase: ALB's where one was seen, else that of the IANA registry; nothing for others.
+const fn phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
+        204 => "No Content",
+        205 => "Reset Content",
+        206 => "Partial Content",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        425 => "Too Early",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        451 => "Unavailable For Legal Reasons",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        // The phrases that ALB has been seen to use for these two.
+        503 => "Service Temporarily Unavailable",
+        504 => "Gateway Time-out",
+        505 => "HTTP Version Not Supported",
+        507 => "Insufficient Storage",
+        511 => "Network Authentication Required",
+        _ => "",
+    }
+}
+
+/// Appends a date as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7: IMF-fixdate).
+fn write_date(out: &mut Vec<u8>, since_epoch: Duration) {
+    const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] =
+        ["Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb"];
+    let seconds = usize::try_from(since_epoch.as_secs()).unwrap_or_default();
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let weekday = WEEKDAYS[days % 7];
+    // Years that begin in March, so that the leap day is the last: eras of 400 years have the same
+    // number of days, and five months from March or August on have 153.
+    let since_march_of_year_0 = days + 719_468;
+    let (era, day_of_era) = (since_march_of_year_0 / 146_097, since_march_of_year_0 % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let year = era * 400 + year_of_era + usize::from(month >= 10);
+    let month = MONTHS[month];
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    write_display(
+        out,
+        format_args!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT"),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANNER: Manner = Manner {
+        version: Version::Http11,
+        keep_alive: false,
+        head_only: false,
+        server: ServerName::Portcullis,
+        since_epoch: Duration::from_secs(784_111_777),
+    };
+
+    fn written(answer: &Answer<'_>, manner: &Manner) -> String {
+        let mut out = Vec::new();
+        write(&mut out, answer, manner);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_answer_is_head_and_body_in_albs_order() {
+        assert_eq!(
+            written(&Answer::standard(503), &Manner { server: ServerName::Alb, ..MANNER }),
+            "HTTP/1.1 503 Service Temporarily Unavailable\r\n\
+             Server: awselb/2.0\r\n\
+             Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+             Content-Type: text/html\r\n\
+             Content-Length: 162\r\n\
+             Connection: close\r\n\
+             \r\n\
+             <html>\r\n\
+             <head><title>503 Service Temporarily Unavailable</title></head>\r\n\
+             <body>\r\n\
+             <center><h1>503 Service Temporarily Unavailable</h1></center>\r\n\
+             </body>\r\n\
+             </html>\r\n"
+        );
+    }
+
+    /// `alb-contract.md`, section 6.4: captured lengths, and those that follow from the template.
+    #[test]
+    fn standard_bodies_have_the_lengths_that_alb_has() {
+        for (status, length) in [(503, 162), (502, 122), (403, 118), (400, 122), (504, 132)] {
+            assert_eq!(standard_body(status).len(), length, "{status}");
+        }
+        assert!(standard_body(299).contains("<title>299</title>"));
+    }
+
+    #[test]
+    fn every_status_of_a_refused_message_has_a_phrase() {
+        for reason in crate::http::head::Malformed::ALL {
+            assert!(!phrase(reason.status()).is_empty(), "{reason:?}");
+        }
+        for reason in crate::close::Reason::ALL {
+            assert!(reason.status().is_none_or(|status| !phrase(status).is_empty()), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_to_head_is_the_head_alone() {
+        let whole = written(&Answer::standard(400), &MANNER);
+        let head = written(&Answer::standard(400), &Manner { head_only: true, ..MANNER });
+        assert!(head.ends_with("\r\n\r\n") && head.contains("\r\nContent-Length: 122\r\n"));
+        assert!(whole.starts_with(&head) && whole.len() == head.len() + 122);
+    }
+
+    #[test]
+    fn a_fixed_response_has_its_own_body_and_type() {
+        let answer =
+            Answer { status: 200, content_type: "application/json", body: Some(b"{}".as_slice()) };
+        let manner = Manner { keep_alive: true, server: ServerName::Hidden, ..MANNER };
+        assert_eq!(
+            written(&answer, &manner),
+            "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+             Content-Type: application/json\r\nContent-Length: 2\r\n\
+             Connection: keep-alive\r\n\r\n{}"
+        );
+        let empty = Answer { status: 404, content_type: "", body: Some(b"".as_slice()) };
+        let empty = written(&empty, &MANNER);
+        assert!(empty.contains("Content-Length: 0\r\n") && !empty.contains("Content-Type"));
+    }
+
+    #[test]
+    fn an_answer_without_content_announces_none() {
+        let written = written(&Answer { status: 204, content_type: "a/b", body: None }, &MANNER);
+        assert!(!written.contains("Content-") && written.ends_with("close\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_refused_certificate_gets_albs_reason_code_and_a_closed_connection() {
+        let mut out = Vec::new();
+        write_refused(&mut out, Refusal::Expired, &Manner { keep_alive: true, ..MANNER });
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.starts_with("HTTP/1.1 403 Forbidden\r\nServer: portcullis\r\n"));
+        assert!(out.contains("Content-Length: 18\r\nConnection: close\r\n"));
+        assert!(out.ends_with("\r\n\r\nClientCertExpired\n"));
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, expected) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_399, "Mon, 28 Feb 2000 23:59:59 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (951_868_800, "Wed, 01 Mar 2000 00:00:00 GMT"),
+            (1_798_761_599, "Thu, 31 Dec 2026 23:59:59 GMT"),
+            (1_798_761_600, "Fri, 01 Jan 2027 00:00:00 GMT"),
+            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT"),
+        ] {
+            let mut out = Vec::new();
+            write_date(&mut out, Duration::from_secs(seconds));
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
 }

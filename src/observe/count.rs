@@ -21,6 +21,23 @@ impl Count {
     }
 }
 
+/// One count for each kind of something, by its index; all kinds start at zero.
+#[derive(Debug)]
+pub struct Counts<const KINDS: usize>([Count; KINDS]);
+
+impl<const KINDS: usize> Default for Counts<KINDS> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Count::default()))
+    }
+}
+
+impl<const KINDS: usize> std::ops::Deref for Counts<KINDS> {
+    type Target = [Count];
+    fn deref(&self) -> &[Count] {
+        &self.0
+    }
+}
+
 /// A number that goes up and down, written by one thread.
 #[derive(Debug, Default)]
 pub struct Level(AtomicI64);
@@ -98,7 +115,7 @@ pub struct Listener {
     /// Answers given, by hundreds of the status (index 0 is 1xx, 4 is 5xx), whoever made them.
     pub responses: [Count; 5],
     /// Requests that the node answered itself because of a bad head or body, by `Malformed::index`.
-    pub malformed: [Count; Malformed::ALL.len()],
+    pub malformed: Counts<{ Malformed::ALL.len() }>,
     /// Connections that ended early, by [`Reason::index`].
     pub closed: [Count; Reason::ALL.len()],
     /// Bytes received from clients (plaintext).

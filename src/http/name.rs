@@ -1,0 +1,155 @@
+//! Header names: those that the node itself reads, writes or removes.
+//!
+//! Pure, no allocation; called for each header of each message.
+//! Targets behind CGI, WSGI and their kin see `-` and `_` (some: any punctuation) as one character, so
+//! a name that only *folds* to an important one is told apart from both it and all others.
+
+/// What a header is to the node.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Known {
+    /// `Host`
+    Host,
+    /// `Content-Length`
+    ContentLength,
+    /// `Transfer-Encoding`
+    TransferEncoding,
+    /// `Connection`
+    Connection,
+    /// `Expect`
+    Expect,
+    /// Meant for this hop alone, whether Connection says so or not.
+    HopByHop,
+    /// `X-Forwarded-For`
+    ForwardedFor,
+    /// `X-Forwarded-Proto`, `X-Forwarded-Port`: written anew.
+    Forwarded,
+    /// Folds to Content-Length or Transfer-Encoding without being it.
+    FramingLookalike,
+    /// Folds to one of X-Forwarded-* without being it.
+    ForwardedLookalike,
+    /// None of these.
+    Other,
+}
+
+/// What a header of this name is. Most names differ from all others of their length in the first byte.
+pub(super) fn known(name: &str) -> Known {
+    let candidates = BY_LENGTH.get(name.len()).copied().unwrap_or_default();
+    let folded = candidates.iter().find(|(candidate, _)| folds_to(name, candidate));
+    match folded {
+        None => Known::Other,
+        Some((candidate, known)) if name.eq_ignore_ascii_case(candidate) => *known,
+        Some((_, known)) => lookalike(*known),
+    }
+}
+
+/// The names in lower case, by their length.
+///
+/// Source of the hop-by-hop ones: RFC 9110, section 7.6.1, and sections 11.7.1 and 11.7.2 for those of
+/// a proxy that asks for credentials, which this node is not.
+static BY_LENGTH: [&[(&str, Known)]; 20] = [
+    &[],
+    &[],
+    &[("te", Known::HopByHop)],
+    &[],
+    &[("host", Known::Host)],
+    &[],
+    &[("expect", Known::Expect)],
+    &[("trailer", Known::HopByHop), ("upgrade", Known::HopByHop)],
+    &[],
+    &[],
+    &[("connection", Known::Connection), ("keep-alive", Known::HopByHop)],
+    &[],
+    &[],
+    &[],
+    &[("content-length", Known::ContentLength), ("http2-settings", Known::HopByHop)],
+    &[("x-forwarded-for", Known::ForwardedFor)],
+    &[("x-forwarded-port", Known::Forwarded), ("proxy-connection", Known::HopByHop)],
+    &[("transfer-encoding", Known::TransferEncoding), ("x-forwarded-proto", Known::Forwarded)],
+    &[("proxy-authenticate", Known::HopByHop)],
+    &[("proxy-authorization", Known::HopByHop)],
+];
+
+/// A letter in lower case, a digit as it is, anything else as `-`.
+pub(super) fn fold(byte: u8) -> u8 {
+    FOLDED[usize::from(byte)]
+}
+
+static FOLDED: [u8; 256] = {
+    let mut folded = [b'-'; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() {
+            folded[byte as usize] = byte.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    folded
+};
+
+/// Whether `name` is `folded` to a reader that folds; both are of one length.
+fn folds_to(name: &str, folded: &str) -> bool {
+    name.bytes().map(fold).eq(folded.bytes())
+}
+
+const fn lookalike(known: Known) -> Known {
+    match known {
+        Known::ContentLength | Known::TransferEncoding | Known::FramingLookalike => {
+            Known::FramingLookalike
+        }
+        Known::ForwardedFor | Known::Forwarded | Known::ForwardedLookalike => {
+            Known::ForwardedLookalike
+        }
+        Known::Host | Known::Connection | Known::Expect | Known::HopByHop | Known::Other => {
+            Known::Other
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_stands_at_its_length() {
+        for (length, candidates) in BY_LENGTH.iter().enumerate() {
+            assert!(candidates.iter().all(|(name, _)| name.len() == length), "{length}");
+        }
+    }
+
+    #[test]
+    fn names_are_known_in_any_case_and_lookalikes_are_not_them() {
+        for (name, expected) in [
+            ("Host", Known::Host),
+            ("hOST", Known::Host),
+            ("Content-Length", Known::ContentLength),
+            ("CONTENT-LENGTH", Known::ContentLength),
+            ("Content_Length", Known::FramingLookalike),
+            ("transfer_encoding", Known::FramingLookalike),
+            ("Transfer.Encoding", Known::FramingLookalike),
+            ("Transfer-Encoding", Known::TransferEncoding),
+            ("Transfer-Encodin", Known::Other),
+            ("Transfer-Encodings", Known::Other),
+            ("x_forwarded_for", Known::ForwardedLookalike),
+            ("X-Forwarded_Proto", Known::ForwardedLookalike),
+            ("X-Forwarded-For", Known::ForwardedFor),
+            ("x-forwarded-proto", Known::Forwarded),
+            ("X-FORWARDED-PORT", Known::Forwarded),
+            ("X-Forwarded-Host", Known::Other),
+            ("Keep-Alive", Known::HopByHop),
+            ("Keep_Alive", Known::Other),
+            ("TE", Known::HopByHop),
+            ("Trailer", Known::HopByHop),
+            ("Upgrade", Known::HopByHop),
+            ("HTTP2-Settings", Known::HopByHop),
+            ("Proxy-Connection", Known::HopByHop),
+            ("Proxy-Authenticate", Known::HopByHop),
+            ("Proxy-Authorization", Known::HopByHop),
+            ("Expect", Known::Expect),
+            ("Connection", Known::Connection),
+            ("Accept", Known::Other),
+            ("", Known::Other),
+        ] {
+            assert_eq!(known(name), expected, "{name}");
+        }
+    }
+}
