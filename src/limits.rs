@@ -161,3 +161,5 @@ const _: () = assert!(REQUEST_LINE_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
 const _: () = assert!(RESOLVE_WAIT.as_secs() < RESOLVE_EVERY.as_secs());
 const _: () = assert!(RESOLVED_NAME_KEPT.as_secs() > 2 * RESOLVE_EVERY.as_secs());
 const _: () = assert!(IDLE_CONNECTIONS_PER_TARGET_MAX <= IDLE_CONNECTIONS_PER_SHARD_MAX);
+const _: () = assert!(CHAIN_BYTES_MAX < HANDSHAKE_BYTES_MAX);
+const _: () = assert!(INTERMEDIATES_MAX + 2 <= CHAIN_CERTIFICATES_MAX);

@@ -144,6 +144,7 @@ pub struct TargetGroup {
     #[schemars(regex(pattern = "^([a-zA-Z0-9]+-)*[a-zA-Z0-9]+$"), length(max = 32))]
     pub name: String,
     /// What its targets speak.
+    #[serde(default)]
     pub protocol: TargetProtocol,
     /// Version of HTTP towards targets.
     #[serde(default)]

@@ -261,10 +261,10 @@ impl<'b> Said<'b> {
                 Known::ContentLength => said.framing.content_length(header.value)?,
                 Known::TransferEncoding => said.framing.transfer_encoding(header.value)?,
                 Known::Connection => said.connection.read(header.value)?,
-                Known::FramingLookalike => return Err(Malformed::SuspiciousHeader),
                 Known::Host
                 | Known::Expect
                 | Known::HopByHop
+                | Known::FramingLookalike
                 | Known::ForwardedFor
                 | Known::Forwarded
                 | Known::ForwardedLookalike

@@ -124,8 +124,8 @@ impl Listener {
         });
         let (socket, peer) = tokio::select! {
             biased;
-            () = self.stopping.notified() => return Err(io::ErrorKind::ConnectionAborted.into()),
             accepted = accepting => accepted?,
+            () = self.stopping.notified() => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
         let peer = peer.ok_or_else(|| io::Error::other("a client without an internet address"))?;

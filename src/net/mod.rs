@@ -16,8 +16,10 @@
 //! * A task never yields in a busy loop and never computes for long: io_uring sees new operations only
 //!   when all tasks of the shard wait.
 //!
-//! Breaking the first rule is never unsound, and leaks nothing: what the kernel uses is owned by the
-//! ring until it is done, and dropping the last handle of a socket ends what is still pending on it.
+//! Breaking the first rule is never unsound: what the kernel uses is owned by the ring until it is done,
+//! and dropping the last handle of a socket, a listener or a connect ends what is still pending on it.
+//! What is lost is what the operation brought: bytes, or the connection of a dropped accept, which
+//! stays open without an owner.
 pub mod buffer;
 mod deadline;
 pub mod engine;

@@ -5,8 +5,9 @@
 //! names, so nothing that is dropped early is unsound: the ring keeps both until the kernel is done.
 //! No operation may complete more than once (tokio-uring panics), so nothing here is multishot.
 //!
-//! Sockets stay in blocking mode: the kernel waits for them, not we. What is dropped while an operation
-//! holds it may be dropped while the ring is borrowed, so no destructor of it submits anything.
+//! Sockets stay in blocking mode: the kernel waits for them, not we. What an operation was lent (a
+//! counted descriptor, a buffer, an address) may be dropped while the ring is borrowed, so none of it
+//! has a destructor that submits.
 #![allow(unsafe_code, reason = "the kernel is handed raw pointers and descriptors")]
 use super::buffer::{Buf, BufResult};
 use super::engine;

@@ -104,9 +104,9 @@ async fn run(
 ) -> Result<(), StartError> {
     let admin = Admin::bind(&loaded.admin)?;
     let metrics = match loaded.metrics {
-        Some(address) => Some(
-            api::metrics::bind(address).map_err(trying(format!("metrics.bind {address}")))?,
-        ),
+        Some(address) => {
+            Some(api::metrics::bind(address).map_err(trying(format!("metrics.bind {address}")))?)
+        }
         None => None,
     };
     let mut signals = Signals::new().map_err(trying("taking over signals"))?;
@@ -349,9 +349,7 @@ impl Node {
                 }
             }
         };
-        let again = async {
-            while signals.next().await != Signal::End {}
-        };
+        let again = async { while signals.next().await != Signal::End {} };
         tokio::select! {
             () = all => tracing::info!("ended"),
             () = again => tracing::warn!("ended at once, on a second signal"),

@@ -12,7 +12,7 @@ use super::wire::Wire;
 use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::forward::{self, Onward};
-use crate::http::head::{self, Body, Header, Malformed, Version};
+use crate::http::head::{self, Body, Malformed, Version};
 use crate::limits;
 use crate::net::{Buf, Sock};
 use crate::observe::count;
@@ -20,7 +20,6 @@ use crate::target::Group;
 use crate::upstream::Connection as Upstream;
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::mem::MaybeUninit;
 use std::pin::pin;
 use std::task::Poll;
 
@@ -390,12 +389,15 @@ impl Download<'_, '_> {
 
     /// Reads a response head and writes the one that the client gets.
     async fn head(&self, received: &mut Buf, told: Told) -> Result<(Head, Buf), Unanswered> {
+        let mut seen = 0;
         loop {
             if !received.is_empty()
+                && head::worth_parsing(received, seen)
                 && let Some(read) = self.parse(received).map_err(|_| malformed(told))?
             {
                 return Ok(read);
             }
+            seen = received.len();
             let silent = received.is_empty() && told == Told::Nothing;
             self.receive(received).await.map_err(|reason| Unanswered {
                 reason,
@@ -407,8 +409,7 @@ impl Download<'_, '_> {
 
     fn parse(&self, received: &Buf) -> Result<Option<(Head, Buf)>, Malformed> {
         let asked = &self.task.asked;
-        let mut slots: [MaybeUninit<Header<'_>>; limits::HEADERS_MAX] =
-            [const { MaybeUninit::uninit() }; limits::HEADERS_MAX];
+        let mut slots = head::slots();
         let Some(response) = head::response(received, asked.method.for_response(), &mut slots)?
         else {
             return Ok(None);

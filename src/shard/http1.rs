@@ -9,13 +9,12 @@ use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
 use crate::http::forward;
-use crate::http::head::{self, Body, Header, Malformed, Version};
+use crate::http::head::{self, Body, Malformed, Version};
 use crate::http::respond::{self, Answer, Manner};
 use crate::limits;
 use crate::net::Buf;
 use crate::route::{Action, FixedResponse};
 use crate::target::Group;
-use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 /// A client's connection while it serves requests.
@@ -188,21 +187,15 @@ impl Session<'_> {
     }
 
     /// Reads until the head is whole, and decides.
-    ///
-    /// A head that trickles in is parsed again only when it has doubled or its end may have come, so
-    /// that the work stays in proportion to the bytes.
     async fn read_head(&mut self, rules: &Rules) -> Result<(Asked, Decision), Unread> {
-        let mut parse_at = 0;
-        let mut searched = 0;
+        let mut seen = 0;
         loop {
-            let ended = head_may_end(&self.inbox, searched);
-            searched = self.inbox.len();
-            if !self.inbox.is_empty() && (ended || self.inbox.len() >= parse_at) {
+            if !self.inbox.is_empty() && head::worth_parsing(&self.inbox, seen) {
                 if let Some(read) = self.decide(rules)? {
                     return Ok(read);
                 }
-                parse_at = self.inbox.len() * 2;
             }
+            seen = self.inbox.len();
             self.inbox.reserve(limits::REQUEST_HEAD_BYTES_MAX / 16);
             self.wire.socket().arm_reading(rules.listener.idle_timeout, Reason::ClientTimeout);
             match self.receive().await {
@@ -216,8 +209,7 @@ impl Session<'_> {
 
     /// Parses the head and decides what is done. `None` needs more bytes.
     fn decide(&self, rules: &Rules) -> Result<Option<(Asked, Decision)>, Malformed> {
-        let mut slots: [MaybeUninit<Header<'_>>; limits::HEADERS_MAX] =
-            [const { MaybeUninit::uninit() }; limits::HEADERS_MAX];
+        let mut slots = head::slots();
         let Some(request) = head::request(&self.inbox, &mut slots)? else { return Ok(None) };
         let asked = Asked {
             head_bytes: request.length,
@@ -248,6 +240,7 @@ impl Session<'_> {
     fn head_for_target(&self, rules: &Rules, request: &head::Request<'_, '_>) -> Buf {
         let client = forward::Client {
             address: self.connection.client,
+            local_address: self.connection.address,
             listener_port: self.connection.front.port,
             tls: rules.listener.tls.is_some(),
             tls_names: self.client.tls_names,
@@ -368,12 +361,4 @@ impl From<Malformed> for Unread {
     fn from(malformed: Malformed) -> Self {
         Self::Malformed(malformed)
     }
-}
-
-/// Whether an empty line, strict or lenient, stands in `bytes`, of which the first `searched` have been
-/// looked at before.
-fn head_may_end(bytes: &[u8], searched: usize) -> bool {
-    let from = searched.saturating_sub(3);
-    let new = &bytes[from.min(bytes.len())..];
-    new.windows(2).any(|pair| pair == b"\n\n") || new.windows(3).any(|triple| triple == b"\n\r\n")
 }

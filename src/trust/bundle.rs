@@ -342,4 +342,5 @@ fn subject_of(certificate: &Certificate<'_>) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test may fail by panicking")]
 mod tests;

@@ -67,4 +67,5 @@ fn negated(content: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test may fail by panicking")]
 mod tests;

@@ -148,7 +148,9 @@ fn base64_digit(byte: u8) -> Option<u32> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Vec<Result<(String, usize, Vec<u8>), (usize, &'static str)>> {
+    type Read = Result<(String, usize, Vec<u8>), (usize, &'static str)>;
+
+    fn read(text: &str) -> Vec<Read> {
         let decoded = |block: Block<'_>| {
             let label = String::from_utf8_lossy(block.label).into_owned();
             block.decode().map(|der| (label, block.line, der))

@@ -254,4 +254,5 @@ fn signers<'a>(list: &RevocationList<'_>, bundle: &'a Bundle) -> Result<Vec<&'a 
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test may fail by panicking")]
 mod tests;

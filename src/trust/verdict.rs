@@ -145,10 +145,10 @@ impl<'a> Search<'a> {
         let helpers = store.bundle.named(head.issuer()).filter(|ca| ca.anchor.is_none());
         let sent = self.sent.iter().filter(|sent| sent.subject() == head.issuer());
         for issuer in helpers.map(|ca| &ca.certificate).chain(sent) {
-            // An authority that stands in the path already would close a circle, and one that anchors
-            // has had its turn.
+            // An authority that stands in the path already would close a circle. A root that the client
+            // sends along has had its turn as an anchor.
             let is_known = path.iter().any(|below| below.is_same_authority(issuer))
-                || store.bundle.anchors(issuer);
+                || (issuer.is_self_issued() && store.bundle.anchors(issuer));
             if is_known {
                 continue;
             }
@@ -173,13 +173,17 @@ impl<'a> Search<'a> {
         None
     }
 
-    /// Whether the issuer's key made the signature. One that did not, though the names agree, makes the
-    /// client's certificate a bad one, unless a path is found elsewhere.
+    /// Whether the issuer's key made the signature. One that did not, though the names agree and the key
+    /// identifiers do not differ, makes it a bad certificate, unless a path is found elsewhere.
     fn is_signed_by(&mut self, certificate: &Certificate<'_>, issuer: &Certificate<'_>) -> bool {
+        if certificate.names_another_key(issuer) {
+            return false;
+        }
         let Some(checks_left) = self.checks_left.checked_sub(1) else { return false };
         self.checks_left = checks_left;
         let is_good = certificate.signed().is_known_to_be_by(&issuer.key());
-        if !is_good {
+        // A root that the client brought along signed itself, and that is no forgery.
+        if !is_good && !certificate.is_self_issued() {
             self.note(Refusal::Invalid);
         }
         is_good
@@ -340,4 +344,5 @@ fn refusal_of(error: &webpki::Error) -> Refusal {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a test may fail by panicking")]
 mod tests;

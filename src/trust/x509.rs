@@ -47,6 +47,8 @@ pub(super) struct Extensions {
     /// basicConstraints: how many CAs may follow below it.
     pub(super) path_length_max: Option<usize>,
     key_usage: Option<u8>,
+    subject_key_id: Option<Range<usize>>,
+    authority_key_id: Option<Range<usize>>,
     extended_key_usage: Option<Purposes>,
     /// The first critical extension that webpki does not know.
     unsupported: Option<Vec<u8>>,
@@ -193,6 +195,14 @@ impl<'a> Certificate<'a> {
         self.subject() == self.issuer()
     }
 
+    /// Whether it says that another key than this issuer's signed it: RFC 5280, sections 4.2.1.1 and
+    /// 4.2.1.2. OpenSSL and AWS-LC do not take such a CA for its issuer either.
+    pub(super) fn names_another_key(&self, issuer: &Certificate<'_>) -> bool {
+        let wanted = self.extensions.authority_key_id.as_ref().map(|range| self.bytes(range));
+        let offered = issuer.extensions.subject_key_id.as_ref().map(|range| issuer.bytes(range));
+        wanted.zip(offered).is_some_and(|(wanted, offered)| wanted != offered)
+    }
+
     /// Whether it is the same authority: one name with one key.
     pub(super) fn is_same_authority(&self, other: &Certificate<'_>) -> bool {
         self.subject() == other.subject() && self.key_info() == other.key_info()
@@ -238,13 +248,20 @@ impl Extensions {
                 oid::EXTENDED_KEY_USAGE => {
                     extensions.extended_key_usage.replace(read_purposes(extension.value)?).is_some()
                 }
+                oid::SUBJECT_KEY_IDENTIFIER => {
+                    extensions.refuse_unprocessed(&extension);
+                    extensions.subject_key_id.replace(read_key_id(extension.value)?).is_some()
+                }
+                oid::AUTHORITY_KEY_IDENTIFIER => {
+                    extensions.authority_key_id = read_authority_key_id(extension.value)?;
+                    extensions.refuse_unprocessed(&extension);
+                    false
+                }
                 oid::SUBJECT_ALT_NAME | oid::NAME_CONSTRAINTS | oid::CRL_DISTRIBUTION_POINTS => {
                     false
                 }
-                other => {
-                    if extension.is_critical && extensions.unsupported.is_none() {
-                        extensions.unsupported = Some(other.to_vec());
-                    }
+                _ => {
+                    extensions.refuse_unprocessed(&extension);
                     false
                 }
             };
@@ -271,6 +288,12 @@ impl Extensions {
         }
         fields.finish("the end of the basic constraints")?;
         outer.finish("the end of the basic constraints")
+    }
+
+    fn refuse_unprocessed(&mut self, extension: &Extension<'_>) {
+        if extension.is_critical && self.unsupported.is_none() {
+            self.unsupported = Some(extension.oid.to_vec());
+        }
     }
 
     /// Whether keyUsage allows it; without the extension everything is allowed.
@@ -313,6 +336,7 @@ impl<'a> Extension<'a> {
 
 /// Object identifiers of extensions, as their content octets.
 pub(super) mod oid {
+    pub(crate) const SUBJECT_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 14];
     pub(crate) const KEY_USAGE: &[u8] = &[0x55, 0x1d, 15];
     pub(crate) const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 17];
     pub(crate) const ISSUER_ALT_NAME: &[u8] = &[0x55, 0x1d, 18];
@@ -359,6 +383,22 @@ fn read_key_usage(value: Value<'_>) -> Result<u8, Malformed> {
         }
         _ => Err(bits.malformed("a key usage")),
     }
+}
+
+fn read_key_id(value: Value<'_>) -> Result<Range<usize>, Malformed> {
+    let mut outer = value.reader();
+    let id = outer.expect(der::OCTET_STRING, "a key identifier")?;
+    outer.finish("the end of the key identifier")?;
+    Ok(id.content_range())
+}
+
+/// The key's identifier; what else may stand there names a certificate, which may have been renewed.
+fn read_authority_key_id(value: Value<'_>) -> Result<Option<Range<usize>>, Malformed> {
+    let mut outer = value.reader();
+    let mut fields = outer.expect(der::SEQUENCE, "an authority key identifier")?.reader();
+    outer.finish("the end of the authority key identifier")?;
+    let id = fields.optional(der::primitive(0), "a key identifier")?;
+    Ok(id.map(|id| id.content_range()))
 }
 
 /// `anyExtendedKeyUsage` is for clients as well (RFC 5280, section 4.2.1.12).

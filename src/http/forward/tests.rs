@@ -401,7 +401,7 @@ fn a_response_keeps_its_own_headers_and_loses_those_of_its_hop() {
     let (_, out) = answered(
         "HTTP/1.0 404 Nope here\r\nserver: nginx\r\nDate: today\r\nConnection: keep-alive, X-A\r\nX-A: b\r\n\
          Keep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\nUpgrade: h2c\r\nTrailer: X\r\n\
-         Set-Cookie: a\r\nSet-Cookie: b\r\nX-Forwarded-For: c\r\nContent-Length: 3\r\n\r\n",
+         Content_Length: 9\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nX-Forwarded-For: c\r\nContent-Length: 3\r\n\r\n",
         "GET",
         Version::Http11,
         true,

@@ -1,0 +1,204 @@
+//! The files that a configuration is made of: read once for each load, and remembered by their content.
+//!
+//! Bounds: each kind of file has its limit in `limits`; a file over it is never held in memory.
+use super::faults::{Faults, OrNote};
+use aws_lc_rs::digest::{self, SHA256};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// SHA-256 of a file's content, or of anything else that two loads compare.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::of_parts([bytes])
+    }
+
+    /// Of several parts; where one ends and the next begins counts.
+    pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut context = digest::Context::new(&SHA256);
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(context.finish().as_ref());
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// Every file that a load looked at, and what it held; `None` where it could not be read.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Inputs(pub BTreeMap<PathBuf, Input>);
+
+/// One file that a load looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Input {
+    /// What it held; `None` where it could not be read.
+    pub digest: Option<Digest>,
+    /// The limit of its size.
+    pub bytes_max: usize,
+}
+
+impl Inputs {
+    /// The same files as they are now.
+    pub fn now(&self) -> Self {
+        let look = |(path, input): (&PathBuf, &Input)| {
+            let digest = read(path, input.bytes_max).ok().map(|bytes| Digest::of(&bytes));
+            (path.clone(), Input { digest, ..*input })
+        };
+        Self(self.0.iter().map(look).collect())
+    }
+}
+
+/// A file's content.
+#[derive(Clone, Debug)]
+pub(super) struct Content {
+    /// Where it was read.
+    pub(super) path: PathBuf,
+    /// All of it.
+    pub(super) bytes: Arc<[u8]>,
+    /// Its hash.
+    pub(super) digest: Digest,
+}
+
+/// The files of one load. Each is read once, however often it is named, so that all who name it see the
+/// same content.
+#[derive(Debug)]
+pub(super) struct Files {
+    base: PathBuf,
+    read: BTreeMap<PathBuf, (usize, Result<Content, String>)>,
+}
+
+impl Files {
+    /// Relative paths are relative to `base`.
+    pub(super) fn new(base: PathBuf) -> Self {
+        Self { base, read: BTreeMap::new() }
+    }
+
+    /// Where a path that is written in the configuration leads.
+    pub(super) fn resolve(&self, written: impl AsRef<Path>) -> PathBuf {
+        self.base.join(written)
+    }
+
+    /// Reads the file that is written at `key`; what stands in the way is a fault of that key.
+    pub(super) fn read(
+        &mut self,
+        written: &str,
+        bytes_max: usize,
+        faults: &mut Faults,
+        key: &str,
+    ) -> Option<Content> {
+        self.open(written, bytes_max).or_note(faults, key)
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// A sentence that names it.
+    pub(super) fn open(
+        &mut self,
+        written: impl AsRef<Path>,
+        bytes_max: usize,
+    ) -> Result<Content, String> {
+        let written = written.as_ref();
+        if written.as_os_str().is_empty() {
+            return Err("expected a path, found nothing".to_owned());
+        }
+        let path = self.resolve(written);
+        let (_, outcome) = self.read.entry(path).or_insert_with_key(|path| {
+            let content = read(path, bytes_max).map(|bytes| Content {
+                path: path.clone(),
+                digest: Digest::of(&bytes),
+                bytes: bytes.into(),
+            });
+            (bytes_max, content.map_err(|error| format!("{}: {error}", path.display())))
+        });
+        outcome.clone()
+    }
+
+    /// What was looked at.
+    pub(super) fn inputs(&self) -> Inputs {
+        let input = |(path, (bytes_max, outcome)): (&PathBuf, &(usize, Result<Content, _>))| {
+            let digest = outcome.as_ref().ok().map(|content| content.digest);
+            (path.clone(), Input { digest, bytes_max: *bytes_max })
+        };
+        Inputs(self.read.iter().map(input).collect())
+    }
+}
+
+/// Reads a file whole, or says why not. Only regular files: anything else may never end or never begin.
+fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
+    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if metadata.is_dir() {
+        return Err("this is a directory".to_owned());
+    }
+    if !metadata.is_file() {
+        return Err("this is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    // One byte more than the limit, so that a longer file shows, also one that grows meanwhile.
+    let mut file = File::open(path).map_err(|error| error.to_string())?.take(bytes_max as u64 + 1);
+    file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() > bytes_max {
+        return Err(format!("the file is over the limit of {bytes_max} bytes"));
+    }
+    if bytes.is_empty() {
+        return Err("the file is empty".to_owned());
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::scratch::Scratch;
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let scratch = Scratch::new();
+        scratch.write("empty", "");
+        scratch.write("long", "12345");
+        scratch.write("whole", "1234");
+        let mut files = Files::new(scratch.path("."));
+        let mut open = |name: &str| files.open(name, 4).map(|content| content.bytes.to_vec());
+        assert_eq!(open("whole").unwrap(), b"1234");
+        assert!(
+            open("long").unwrap_err().ends_with("/long: the file is over the limit of 4 bytes")
+        );
+        assert!(open("empty").unwrap_err().ends_with("/empty: the file is empty"));
+        assert!(open(".").unwrap_err().ends_with("this is a directory"));
+        assert!(open("missing").unwrap_err().contains("/missing: No such file"));
+        assert_eq!(open("").unwrap_err(), "expected a path, found nothing");
+        assert!(open("/dev/zero").unwrap_err().ends_with("this is not a regular file"));
+    }
+
+    #[test]
+    fn a_file_is_read_once_for_each_load() {
+        let scratch = Scratch::new();
+        scratch.write("a", "one");
+        let mut files = Files::new(scratch.path("."));
+        files.open("a", 10).unwrap();
+        scratch.write("a", "two");
+        assert_eq!(&*files.open("a", 10).unwrap().bytes, b"one");
+        let inputs = files.inputs();
+        assert_ne!(inputs, inputs.now());
+        scratch.write("a", "one");
+        assert_eq!(inputs, inputs.now());
+    }
+
+    #[test]
+    fn a_digest_of_parts_tells_where_they_end() {
+        assert_ne!(Digest::of_parts([&b"ab"[..], b"c"]), Digest::of_parts([&b"a"[..], b"bc"]));
+    }
+}
