@@ -1,7 +1,8 @@
 //! Command line of Portcullis: what each command prints, and its exit status.
 use clap::{Parser, Subcommand};
 use portcullis::api::client;
-use portcullis::config::{load, schema};
+use portcullis::config::load::{self, Endpoint};
+use portcullis::config::schema;
 use portcullis::demo::Demo;
 use portcullis::process::{log, start};
 use std::future::Future;
@@ -90,9 +91,9 @@ fn serve(path: &Path) -> Result<(), String> {
 }
 
 fn check(path: &Path) -> Result<(), String> {
-    let loaded = load::load(path, None).map_err(|faults| faults.to_string())?;
+    let warnings = load::check(path).map_err(|faults| faults.to_string())?;
     let mut lines: Vec<String> =
-        loaded.warnings().iter().map(|warning| format!("warning: {warning}")).collect();
+        warnings.iter().map(|warning| format!("warning: {warning}")).collect();
     lines.push(format!("{}: no faults", path.display()));
     print(&lines.join("\n"))
 }
@@ -127,7 +128,9 @@ fn admin_socket(socket: &Socket) -> Result<PathBuf, String> {
             .strip_prefix("unix:")
             .map(PathBuf::from)
             .ok_or_else(|| format!("{address}: an admin socket is written unix:PATH")),
-        (None, Some(file)) => load::admin_socket(file).map_err(|faults| faults.to_string()),
+        (None, Some(file)) => {
+            load::admin(file).map(|Endpoint::Unix(path)| path).map_err(|faults| faults.to_string())
+        }
         (None, None) => Err("name the node by --config or --admin".to_owned()),
     }
 }

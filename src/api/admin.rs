@@ -206,12 +206,10 @@ pub(super) mod tests {
             line,
             message: message.to_owned(),
         };
-        ReloadError::Faults(Faults {
-            list: vec![
-                fault("listeners[0].bind", Some(12), "not an address"),
-                fault("trust_stores[0]", None, "the bundle is empty"),
-            ],
-        })
+        ReloadError::Faults(Faults::from(vec![
+            fault("listeners[0].bind", Some(12), "not an address"),
+            fault("trust_stores[0]", None, "the bundle is empty"),
+        ]))
     }
 
     async fn ask(path: &Path, method: &str, target: &str) -> (u16, serde_json::Value) {

@@ -83,6 +83,22 @@ pub fn check(path: &Path) -> Result<Vec<Fault>, Faults> {
     Ok(prepare(path, None).1?.loaded.live.warnings)
 }
 
+/// The admin endpoint that the file at `path` names, whatever else is wrong with it: whoever asks a node
+/// to reload a bad file wants the node's answer.
+///
+/// # Errors
+/// When the file cannot be read at all, or its `admin` has faults.
+pub fn admin(path: &Path) -> Result<Endpoint, Faults> {
+    let (absolute, mut files) = files_of(path);
+    let mut faults = Faults::default();
+    let Some((written, _)) = configuration(&absolute, &mut files, &mut faults) else {
+        return Err(faults);
+    };
+    faults.list.retain(|fault| fault.path == "admin" || fault.path.starts_with("admin."));
+    let admin = faults.within("admin", |faults| compile::admin(&written.admin, &files, faults));
+    admin.filter(|_| faults.is_empty()).ok_or(faults)
+}
+
 /// Everything but the log, which is opened last: all else that a load does cannot be seen from outside.
 struct Prepared {
     loaded: Loaded,
@@ -99,9 +115,7 @@ struct LogWanted {
 }
 
 fn prepare(path: &Path, previous: Option<&Loaded>) -> (Inputs, Result<Prepared, Faults>) {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let base = absolute.parent().map(Path::to_owned).unwrap_or_default();
-    let mut files = Files::new(base);
+    let (absolute, mut files) = files_of(path);
     let mut faults = Faults::default();
     let prepared =
         configuration(&absolute, &mut files, &mut faults).and_then(|(written, declared)| {
@@ -114,6 +128,13 @@ fn prepare(path: &Path, previous: Option<&Loaded>) -> (Inputs, Result<Prepared, 
     loaded.inputs = inputs.clone();
     loaded.live.warnings = std::mem::take(&mut faults.warnings);
     (inputs, Ok(Prepared { loaded, log, faults }))
+}
+
+/// The file's absolute path, and the files beside it.
+fn files_of(path: &Path) -> (PathBuf, Files) {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let base = absolute.parent().map(Path::to_owned).unwrap_or_default();
+    (absolute, Files::new(base))
 }
 
 fn configuration(

@@ -23,6 +23,6 @@ pub mod written;
 
 pub use faults::{Fault, Faults};
 pub use files::Inputs;
-pub use load::{Endpoint, Loaded, Node, check, load};
+pub use load::{Endpoint, Loaded, Node};
 pub use schema::schema;
 pub use sources::Watch;

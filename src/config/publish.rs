@@ -84,9 +84,9 @@ impl Publisher {
         self.live.store(Arc::new(next));
         let (done, acknowledged) = mpsc::unbounded_channel();
         let mut sockets: Vec<Vec<(Name, OwnedFd)>> = self.lines.iter().map(|_| vec![]).collect();
-        for (name, asked, bound) in opened {
-            self.sockets.insert(Arc::clone(&name), Bound { asked, address: bound.address });
-            for (shard, socket) in sockets.iter_mut().zip(bound.sockets) {
+        for Opened { name, bound, sockets: opened } in opened {
+            self.sockets.insert(Arc::clone(&name), bound);
+            for (shard, socket) in sockets.iter_mut().zip(opened) {
                 shard.push((Arc::clone(&name), socket));
             }
         }
@@ -99,10 +99,7 @@ impl Publisher {
     }
 
     /// Binds the listeners of `next` that have no fitting sockets yet.
-    fn bind(
-        &self,
-        next: &Live,
-    ) -> Result<Vec<(Name, (SocketAddr, net::Options), net::Bound)>, Faults> {
+    fn bind(&self, next: &Live) -> Result<Vec<Opened>, Faults> {
         let cpus: Vec<usize> = self.lines.iter().map(|line| line.cpu).collect();
         let mut faults = Faults::default();
         let mut opened = Vec::new();
@@ -112,8 +109,12 @@ impl Publisher {
                 continue;
             }
             let ours = self.sockets.values().any(|bound| bound.address == listener.bind);
-            match self.bind_one(&asked, &cpus, ours) {
-                Ok(bound) => opened.push((Arc::clone(name), asked, bound)),
+            match bind_one(&asked, &cpus, ours) {
+                Ok(net::Bound { address, sockets }) => opened.push(Opened {
+                    name: Arc::clone(name),
+                    bound: Bound { asked, address },
+                    sockets,
+                }),
                 Err(error) => {
                     let message = format!("{name} cannot listen on {}: {error}", listener.bind);
                     faults.within("listeners", |faults| faults.note_here(message));
@@ -122,20 +123,27 @@ impl Publisher {
         }
         if faults.is_empty() { Ok(opened) } else { Err(faults) }
     }
+}
 
-    /// `SO_REUSEPORT` would let two nodes share a port without a word, so a port that is not ours yet is
-    /// first asked for alone.
-    fn bind_one(
-        &self,
-        (address, options): &(SocketAddr, net::Options),
-        cpus: &[usize],
-        ours: bool,
-    ) -> io::Result<net::Bound> {
-        if !ours {
-            net::listen::check_free(*address)?;
-        }
-        net::bind(*address, cpus, options)
+/// The sockets of a listener that is new, or that moved.
+#[derive(Debug)]
+struct Opened {
+    name: Name,
+    bound: Bound,
+    sockets: Vec<OwnedFd>,
+}
+
+/// `SO_REUSEPORT` would let two nodes share a port without a word, so a port that is not ours yet is
+/// first asked for alone.
+fn bind_one(
+    (address, options): &(SocketAddr, net::Options),
+    cpus: &[usize],
+    ours: bool,
+) -> io::Result<net::Bound> {
+    if !ours {
+        net::listen::check_free(*address)?;
     }
+    net::bind(*address, cpus, options)
 }
 
 /// A generation that is live and waits for the shards to say so.

@@ -10,7 +10,8 @@ use crate::api::status::{self, LastReload, NodeStatus, ShardStatus};
 use crate::api::{self, BoxFuture, Control, ReloadError, Reloaded};
 use crate::clock;
 use crate::config::Faults;
-use crate::config::load::{self, Loaded};
+use crate::config::files::Inputs;
+use crate::config::load::{self, Endpoint, Loaded};
 use crate::config::publish::{Line, Publisher};
 use crate::config::snapshot::{Live, Name};
 use crate::config::sources::Watch;
@@ -102,7 +103,8 @@ async fn run(
     allowed: &cpus::Cpus,
     ready: impl FnOnce(),
 ) -> Result<(), StartError> {
-    let admin = Admin::bind(&loaded.admin)?;
+    let Endpoint::Unix(socket) = &loaded.admin;
+    let admin = Admin::bind(socket)?;
     let metrics = match loaded.metrics {
         Some(address) => {
             Some(api::metrics::bind(address).map_err(trying(format!("metrics.bind {address}")))?)
@@ -160,6 +162,8 @@ struct Node {
 struct Changing {
     publisher: Publisher,
     loaded: Arc<Loaded>,
+    /// What the last attempt read, good or bad: a change is one from this.
+    inputs: Inputs,
 }
 
 /// What `/status` shows of the last change.
@@ -198,7 +202,7 @@ impl Node {
         }
         let mut publisher = Publisher::new(Arc::clone(&live), lines.clone());
         let resolver = Resolver::default();
-        let first = loaded.take_live();
+        let first = std::mem::replace(&mut loaded.live, Live::empty());
         resolver.resolve_all(&groups(&first)).await;
         // All sockets are bound before any shard starts.
         let pending = publisher.publish(first).map_err(StartError::Faults)?;
@@ -221,7 +225,11 @@ impl Node {
                 addresses: publisher.addresses(),
                 last_reload: None,
             }),
-            changing: Mutex::new(Changing { publisher, loaded: Arc::new(loaded) }),
+            changing: Mutex::new(Changing {
+                publisher,
+                inputs: loaded.inputs.clone(),
+                loaded: Arc::new(loaded),
+            }),
             draining: AtomicBool::new(false),
             drain_asked: Notify::new(),
         };
@@ -243,9 +251,11 @@ impl Node {
     async fn change(&self) -> Result<Reloaded, ReloadError> {
         let mut changing = self.changing.lock().await;
         let (path, previous) = (self.path.clone(), Arc::clone(&changing.loaded));
-        let loaded = tokio::task::spawn_blocking(move || load::load(&path, Some(&previous)))
-            .await
-            .unwrap_or_else(|_| Err(Faults::one("loading ended by a bug of ours")));
+        let attempt = tokio::task::spawn_blocking(move || load::attempt(&path, Some(&previous)));
+        let (inputs, loaded) = attempt.await.unwrap_or_else(|_| {
+            (changing.inputs.clone(), Err(Faults::one("loading ended by a bug of ours")))
+        });
+        changing.inputs = inputs;
         let result = match loaded {
             Ok(loaded) => self.publish(&mut changing, loaded).await,
             Err(faults) => Err(ReloadError::Faults(faults)),
@@ -259,7 +269,7 @@ impl Node {
         changing: &mut Changing,
         mut loaded: Loaded,
     ) -> Result<Reloaded, ReloadError> {
-        let next = loaded.take_live();
+        let next = std::mem::replace(&mut loaded.live, Live::empty());
         let warnings = next.warnings.clone();
         self.resolver.resolve_all(&groups(&next)).await;
         let pending = changing.publisher.publish(next).map_err(ReloadError::Faults)?;
@@ -304,18 +314,17 @@ impl Node {
 
     /// Reloads when a file has changed.
     async fn watch(self: Arc<Self>) {
-        let inputs = self.changing.lock().await.loaded.inputs.clone();
-        let mut watch = match Watch::new(inputs) {
-            Ok(watch) => watch,
-            Err(error) => {
-                tracing::warn!("files are not watched, only read on SIGHUP and reload: {error}");
-                return;
-            }
-        };
+        let mut seen = self.changing.lock().await.inputs.clone();
+        let mut watch = Watch::new(&seen);
         loop {
             watch.changed().await;
-            Arc::clone(&self).reload_and_log().await;
-            watch.follow(self.changing.lock().await.loaded.inputs.clone());
+            let inputs = self.changing.lock().await.inputs.clone();
+            if inputs == seen {
+                Arc::clone(&self).reload_and_log().await;
+            }
+            // Otherwise somebody has asked for a reload already; the watch looks again from there.
+            seen = self.changing.lock().await.inputs.clone();
+            watch.follow(&seen);
         }
     }
 

@@ -190,10 +190,11 @@ impl Session<'_> {
     async fn read_head(&mut self, rules: &Rules) -> Result<(Asked, Decision), Unread> {
         let mut seen = 0;
         loop {
-            if !self.inbox.is_empty() && head::worth_parsing(&self.inbox, seen) {
-                if let Some(read) = self.decide(rules)? {
-                    return Ok(read);
-                }
+            if !self.inbox.is_empty()
+                && head::worth_parsing(&self.inbox, seen)
+                && let Some(read) = self.decide(rules)?
+            {
+                return Ok(read);
             }
             seen = self.inbox.len();
             self.inbox.reserve(limits::REQUEST_HEAD_BYTES_MAX / 16);

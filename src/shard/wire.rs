@@ -7,6 +7,7 @@ use std::io;
 
 /// A client's connection after its handshake.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one for each connection, and TLS is the usual one")]
 pub enum Wire {
     /// Without TLS.
     Plain(Sock),
