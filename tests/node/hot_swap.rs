@@ -114,7 +114,7 @@ fn a_half_written_file_never_becomes_live() {
     // The stranger's root comes in, in two halves; the first ends within the last certificate.
     let whole = bundle.clone() + &pki().read("stranger.crt");
     let file = node.path("version-1/partners.pem");
-    let failed = ["outcome=\"failed\""];
+    let failed = ["outcome=\"faulty\""];
     let before = node.metric("portcullis_reloads_total", &failed);
     let mut half = fs::File::create(&file).unwrap();
     half.write_all(&whole.as_bytes()[..whole.len() - 100]).unwrap();

@@ -96,7 +96,7 @@ impl Node {
     /// Where a listener really listens.
     pub fn address(&self, listener: &str) -> SocketAddr {
         let status = self.status();
-        let bind = named(&status["listeners"], listener)["bind"].as_str().map(str::to_owned);
+        let bind = named(&status["listeners"], listener)["address"].as_str().map(str::to_owned);
         bind.and_then(|bind| bind.parse().ok()).unwrap_or_else(|| panic!("{listener}: {status}"))
     }
 
