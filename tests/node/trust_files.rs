@@ -1,7 +1,7 @@
 //! Bundles, revocation lists, certificates and keys: what they mean in any order, and that a bad one
 //! changes nothing.
 use crate::support::node::{named, piece};
-use crate::support::tools::{self, Identity, Tls, curl_https};
+use crate::support::tools::{self, Identity, Tls, curl_https, curl_was_refused};
 use crate::support::{Node, Setup, Target, pki};
 
 /// One `verify` listener; the trust files and the server's certificate lie beside the configuration.
@@ -36,7 +36,7 @@ fn configuration(target: &Target) -> String {
 fn gets_in(node: &Node, client: &'static str) -> bool {
     let ended =
         curl_https(node.address("https"), "localhost", Identity::Pem(client), Tls::V13, &[]);
-    assert!(matches!(ended.code, Some(0 | 35 | 55 | 56)), "{}", ended.said());
+    assert!(ended.code == Some(0) || curl_was_refused(&ended), "{}", ended.said());
     ended.code == Some(0)
 }
 
@@ -99,7 +99,9 @@ fn a_bad_file_changes_nothing_and_every_fault_is_told() {
     let target = Target::named("hello");
     let node = node(&target);
     let bundle = pki().read("partners.pem");
-    let half = bundle[..bundle.len() / 2].to_owned();
+    // Cut off within a certificate, and within the line that begins one.
+    let cut = bundle[..bundle.len() - 100].to_owned();
+    let begun = bundle.clone() + "-----BEGIN CERT";
     let version_1 = pki().read("version-1.crt");
     let stranger_list = pki().stranger.crl(&[&[1]]);
     let forged_list = {
@@ -109,10 +111,11 @@ fn a_bad_file_changes_nothing_and_every_fault_is_told() {
     };
     let wrong_key = pki().read("server-rsa.key");
     // A file, its bad content, and a word that the answer must hold beside the file's name.
-    let cases: [(&str, &str, &str); 16] = [
+    let cases: [(&str, &str, &str); 17] = [
         ("partners.pem", "", "partners.pem"),
         ("partners.pem", "not a certificate", "partners.pem"),
-        ("partners.pem", &half, "partners.pem"),
+        ("partners.pem", &cut, "partners.pem"),
+        ("partners.pem", &begun, "partners.pem"),
         ("partners.pem", &(bundle.clone() + &pki().read("good.crt")), "device-17"),
         ("partners.pem", &(bundle.clone() + &version_1), "version-1"),
         ("partners.pem", &(bundle.clone() + &version_1), "-extfile"),
@@ -229,7 +232,7 @@ fn a_version_1_root_anchors_with_a_warning_and_other_version_1_certificates_do_n
     };
     let (old, mended) = (ask("old-client"), ask("mended-client"));
     assert_eq!(mended.code, Some(0), "{}", mended.said());
-    assert!(matches!(old.code, Some(35 | 55 | 56)), "{}", old.said());
+    assert_ne!(old.code, Some(0), "{}", old.said());
     assert!(node.log_line(0).contains("Failed:ClientCertTypeUnsupported"), "{:?}", node.log());
     // A version 1 server certificate is refused with the option that mends it.
     node.write("server.crt", &std::fs::read_to_string(node.path("old-client.crt")).unwrap());

@@ -131,6 +131,11 @@ impl Pki {
         let extensions = self.path("client.ext");
         fs::write(&extensions, "basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n")
             .expect("the PKI's directory can be written");
+        self.write(
+            "lenient.cnf",
+            "openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = lenient\n\
+             [lenient]\nCipherString = DEFAULT:@SECLEVEL=0\n",
+        );
         self.by_openssl("weak", "1024", &["-extfile", &extensions]);
         // As in the guides of Huawei and API7: without -extfile, the certificate is version 1.
         self.by_openssl("version-1", "2048", &[]);
@@ -247,7 +252,8 @@ impl Authority {
 }
 
 fn ca_params(cn: &str) -> CertificateParams {
-    let mut params = Leaf::named(cn).params;
+    // Older than any client, the expired one included.
+    let mut params = Leaf::named(cn).with_years(2015..=2085).params;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
