@@ -78,13 +78,14 @@ impl Faults {
         }
     }
 
-    /// Notes that `key` is missing, unless it is there and was cut out for a fault that is noted already.
+    /// Notes that `key` lacks what it must have, unless that was cut out for a fault that is noted
+    /// already.
     pub fn note_missing(&mut self, key: &str, message: impl fmt::Display) {
         let path = self.scope.key(key).to_string();
         let is_below = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[']);
         let noted = |fault: &Fault| fault.path.strip_prefix(&path).is_some_and(is_below);
         if !self.list.iter().any(noted) {
-            self.note_here(message);
+            self.note(key, message);
         }
     }
 

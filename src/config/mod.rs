@@ -16,6 +16,7 @@ pub mod read;
 pub mod schema;
 #[cfg(test)]
 mod scratch;
+pub mod shapes;
 pub mod snapshot;
 pub mod sources;
 pub mod tree;

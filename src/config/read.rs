@@ -242,4 +242,4 @@ fn place_of_ignored(path: &serde_ignored::Path<'_>) -> Place {
 
 #[cfg(test)]
 #[path = "read_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -4,12 +4,11 @@
 //! types and words: `compile` does the rest. A key that is missing here is unknown to this build, and
 //! [`super::later`] tells which of them will come.
 use super::defaults;
+pub use super::shapes::{AutoOr, List, Scalar};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::{self, Deserializer, Visitor};
-use std::borrow::Cow;
+use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// Configuration of a Portcullis node. Relative paths are relative to this file.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -201,7 +200,7 @@ pub struct Listener {
     /// This build has no rules yet: an empty list.
     #[serde(default)]
     #[schemars(schema_with = "empty_list")]
-    pub rules: List<de::IgnoredAny>,
+    pub rules: List<IgnoredAny>,
     /// What is done with requests: one action.
     #[schemars(length(min = 1, max = 1))]
     pub default_actions: List<Action>,
@@ -412,125 +411,3 @@ fn empty_list(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 
 /// ALB's attribute keys and their values.
 pub type Attributes = BTreeMap<String, Scalar>;
-
-/// A word, number, or true or false: ALB's attribute values are strings, and files write them bare.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Scalar(pub String);
-
-/// A number, or `auto`.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum AutoOr {
-    /// The node chooses.
-    #[default]
-    Auto,
-    /// As written.
-    Number(u32),
-}
-
-/// A list that keeps the written position of each element, also where some could not be read.
-#[derive(Debug)]
-pub struct List<T>(pub Vec<(usize, T)>);
-
-impl<T> Default for List<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-/// Null is an element that was refused already and left behind to hold its position.
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let elements = Vec::<Option<T>>::deserialize(deserializer)?;
-        let positions = elements.into_iter().enumerate();
-        Ok(Self(positions.filter_map(|(index, element)| Some((index, element?))).collect()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl Visitor<'_> for Any {
-            type Value = Scalar;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string, a number, true or false")
-            }
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_owned()))
-            }
-            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
-            }
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
-            }
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
-            }
-            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Scalar, E> {
-                Ok(Scalar(value.to_string()))
-            }
-        }
-        deserializer.deserialize_any(Any)
-    }
-}
-
-impl<'de> Deserialize<'de> for AutoOr {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl Visitor<'_> for Any {
-            type Value = AutoOr;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("auto or a whole number from 1 to 4294967295")
-            }
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<AutoOr, E> {
-                match value {
-                    "auto" => Ok(AutoOr::Auto),
-                    _ => Err(E::invalid_value(de::Unexpected::Str(value), &self)),
-                }
-            }
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<AutoOr, E> {
-                let number = u32::try_from(value).ok().filter(|number| *number > 0);
-                let unexpected = de::Unexpected::Unsigned(value);
-                number.map(AutoOr::Number).ok_or_else(|| E::invalid_value(unexpected, &self))
-            }
-        }
-        deserializer.deserialize_any(Any)
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for List<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        Vec::<T>::schema_name()
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        Vec::<T>::json_schema(generator)
-    }
-}
-
-impl JsonSchema for Scalar {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "Scalar".into()
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": ["string", "number", "boolean"]})
-    }
-}
-
-impl JsonSchema for AutoOr {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "AutoOr".into()
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let number = serde_json::json!({"type": "integer", "minimum": 1, "maximum": u32::MAX});
-        schemars::json_schema!({"anyOf": [{"const": "auto"}, number]})
-    }
-}

@@ -47,7 +47,7 @@ fn verify(
     faults: &mut Faults,
 ) -> Option<Asked> {
     let Some(name) = &written.trust_store else {
-        faults.note_missing("trust_store", "mode: verify needs a trust_store");
+        faults.note_missing("trust_store", "mode: verify needs one");
         return None;
     };
     let made = faults.within("trust_store", |faults| known.trust_stores.find(name, faults))?;

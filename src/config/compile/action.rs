@@ -20,7 +20,7 @@ pub(super) fn default_action(
     match written.0.len() {
         1 => compiled,
         0 => {
-            let message = "default_actions has no action: forward or fixed-response";
+            let message = "there is no action: forward or fixed-response";
             faults.note_missing("default_actions", message);
             None
         }
@@ -38,7 +38,7 @@ fn action(written: &written::Action, known: &Known<'_>, faults: &mut Faults) -> 
                 faults.note("fixed_response_config", "belongs to the type fixed-response");
             }
             let Some(name) = &written.target_group else {
-                faults.note_missing("target_group", "the key target_group is missing");
+                faults.note_missing("target_group", "the type forward needs one");
                 return None;
             };
             let group =
@@ -50,8 +50,7 @@ fn action(written: &written::Action, known: &Known<'_>, faults: &mut Faults) -> 
                 faults.note("target_group", "belongs to the type forward");
             }
             let Some(response) = &written.fixed_response_config else {
-                let key = "fixed_response_config";
-                faults.note_missing(key, format_args!("the key {key} is missing"));
+                faults.note_missing("fixed_response_config", "the type fixed-response needs one");
                 return None;
             };
             faults

@@ -196,7 +196,7 @@ fn server_name_policies<'a>(
         let policy = faults.element("server_name_policies", *index, |faults| {
             let mut names = Vec::new();
             if written.server_names.0.is_empty() {
-                faults.note_missing("server_names", "the policy has no server_names");
+                faults.note_missing("server_names", "a policy needs at least one name");
             }
             for (index, name) in &written.server_names.0 {
                 match taken.insert(name, ()) {
