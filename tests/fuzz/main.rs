@@ -18,8 +18,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{fs, ops::Range};
 
-/// Each target's share.
-const MUTATE_FOR: Duration = Duration::from_secs(3);
+/// Each target's share: a few seconds, or a minute under `tests/run --long`.
+#[expect(clippy::disallowed_methods, reason = "tests/run speaks to the tests by the environment")]
+fn mutate_for() -> Duration {
+    let is_long = std::env::var("PORTCULLIS_TEST_LONG").is_ok_and(|value| !value.is_empty());
+    Duration::from_secs(if is_long { 60 } else { 3 })
+}
 
 /// Inputs grow no larger than this, but for seeds.
 const INPUT_BYTES_MAX: usize = 32 * 1024;
@@ -63,7 +67,7 @@ fn hold(target: &str, property: fn(&[u8])) {
         let held = catch_unwind(AssertUnwindSafe(|| property(seed)));
         assert!(held.is_ok(), "{}", file.display());
     }
-    let until = Instant::now() + MUTATE_FOR;
+    let until = Instant::now() + mutate_for();
     for number in 1_u64.. {
         if Instant::now() > until {
             println!("{target}: {number} mutations");

@@ -12,7 +12,7 @@ use std::thread;
 const GROWTH_KIB_MAX: u64 = 4 * 1024;
 
 fn body_bytes() -> u64 {
-    if long() { 2 << 30 } else { 64 << 20 }
+    if long() { 2 << 30 } else { 256 << 20 }
 }
 
 /// The content of all bodies: a block of an odd length, so that a shifted byte is seen.

@@ -1,6 +1,6 @@
 //! Everything is replaced while traffic flows: by command, by signal, and when a file changes.
 use crate::support::client::{handshake, tls_config};
-use crate::support::node::{named, piece};
+use crate::support::node::{named, piece, portcullis};
 use crate::support::tools::{Identity, Tls, curl_https, curl_was_refused};
 use crate::support::{Client, Node, Setup, Target, client, pki, wait};
 use rustix::process::Signal;
@@ -150,6 +150,19 @@ fn a_hangup_signal_reloads_and_a_fault_is_told_in_the_log() {
     assert!(node.stderr().contains("listeners[0].default_actions[0].type"), "{}", node.stderr());
     assert_eq!(node.generation(), generation);
     assert_eq!(Client::plain(node.address("new")).get("/").status, 200, "the old one serves on");
+}
+
+#[test]
+fn the_admin_socket_may_be_named_itself() {
+    let target = Target::named("hello");
+    let node = node(&target);
+    let socket = format!("unix:{}", node.path("portcullis.sock").display());
+    let generation = node.generation();
+    portcullis(&["reload", "--admin", &socket]).success();
+    assert_eq!(node.generation(), generation + 1);
+    let status = portcullis(&["status", "--admin", &socket]).success().stdout;
+    let status: serde_json::Value = serde_json::from_str(&status).expect("it prints JSON");
+    assert_eq!(status["generation"], generation + 1);
 }
 
 #[test]

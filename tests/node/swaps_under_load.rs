@@ -2,7 +2,7 @@
 //! one client's verdict, and the clients that stay trusted lose not one request.
 use crate::support::client::{handshake, tls_config, tls_config_for};
 use crate::support::node::piece;
-use crate::support::{Client, Node, Setup, Target, pki};
+use crate::support::{Client, Node, Setup, Target, long, pki};
 use rustls::ClientConfig;
 use rustls::version::{TLS12, TLS13};
 use std::io::{Read, Write};
@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 /// Swaps in all: every fourth is of the same kind.
-const SWAPS: usize = 1_000;
+fn swaps() -> usize {
+    if long() { 10_000 } else { 1_000 }
+}
 
 /// What is swapped, and the client whose verdict it flips.
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +141,7 @@ fn swaps_under_load_flip_one_client_each_and_fail_nobody_else() {
         // The load must end when an assertion fails, or the scope would wait for it for ever.
         let _stop = StopOnDrop(&load.stop);
         let mut trusted = [false; KINDS.len()];
-        for swap in 0..SWAPS {
+        for swap in 0..swaps() {
             let kind = swap % KINDS.len();
             trusted[kind] = !trusted[kind];
             let now = trusted[kind];
@@ -170,9 +172,9 @@ fn swaps_under_load_flip_one_client_each_and_fail_nobody_else() {
         }
     });
     assert_eq!(load.failures.load(Ordering::Relaxed), 0, "{load:?}");
-    assert!(load.requests.load(Ordering::Relaxed) > SWAPS, "{load:?}");
-    assert!(load.connections.load(Ordering::Relaxed) > SWAPS / 4, "{load:?}");
-    assert!(node.generation() > SWAPS as u64, "{}", node.generation());
+    assert!(load.requests.load(Ordering::Relaxed) > swaps(), "{load:?}");
+    assert!(load.connections.load(Ordering::Relaxed) > swaps() / 4, "{load:?}");
+    assert!(node.generation() > swaps() as u64, "{}", node.generation());
     node.assert_no_panic();
 }
 
