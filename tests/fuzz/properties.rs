@@ -1,0 +1,265 @@
+//! What must hold of each reader of hostile bytes, whatever the bytes: one function for each fuzz
+//! target. `fuzz_targets/` calls them under cargo-fuzz, `main.rs` on the stable toolchain.
+use portcullis::http::chunked::{BODY_END, CHUNK_END, Decoder, Step, size_line};
+use portcullis::http::head::{self, Body, Malformed, Version};
+use portcullis::limits::{CLIENT_HELLO_BYTES_MAX, HEADERS_MAX};
+use portcullis::tls::peek::{Peeked, server_name};
+use portcullis::trust::revocation::File;
+use portcullis::trust::{Bundle, Revocations};
+use rustls::server::Acceptor;
+use rustls_pki_types::UnixTime;
+use std::mem::MaybeUninit;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Where an input is cut to see whether the pieces agree with the whole: everywhere in a short one.
+fn cuts(length: usize) -> impl Iterator<Item = usize> {
+    (0..length).step_by(length / 256 + 1)
+}
+
+/// A request head, owned, as far as it matters to others.
+#[derive(Debug, Eq, PartialEq)]
+struct Head {
+    method: String,
+    target: String,
+    version: Version,
+    headers: Vec<(String, Vec<u8>)>,
+    host: Option<String>,
+    body: Body,
+    keep_alive: bool,
+    length: usize,
+}
+
+fn parsed(bytes: &[u8]) -> Result<Option<Head>, Malformed> {
+    let mut slots = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let request = head::request(bytes, &mut slots)?;
+    Ok(request.map(|request| Head {
+        method: request.method.to_owned(),
+        target: request.target.to_owned(),
+        version: request.version,
+        headers: request.headers.iter().map(|h| (h.name.to_owned(), h.value.to_vec())).collect(),
+        host: request.host.map(str::to_owned),
+        body: request.body,
+        keep_alive: request.keep_alive,
+        length: request.length,
+    }))
+}
+
+/// More bytes never change an answer; what is accepted has one length, one host and clean lines, and
+/// means the same when it is written anew.
+pub fn request_head(bytes: &[u8]) {
+    let whole = parsed(bytes);
+    for cut in cuts(bytes.len()) {
+        match parsed(&bytes[..cut]) {
+            Ok(None) => {}
+            Ok(Some(head)) => {
+                assert_eq!(
+                    whole.as_ref().ok().and_then(Option::as_ref),
+                    Some(&head),
+                    "cut at {cut}"
+                );
+            }
+            Err(reason) => assert!(whole.is_err(), "{reason:?} at {cut} is forgiven later"),
+        }
+    }
+    let Ok(Some(head)) = whole else { return };
+    let lines = &bytes[..head.length];
+    assert!(lines.ends_with(b"\r\n\r\n") && !lines.contains(&0));
+    for (index, byte) in lines.iter().enumerate() {
+        assert_ne!((*byte, lines.get(index + 1)), (b'\r', None));
+        assert!(*byte != b'\n' || lines[index - 1] == b'\r', "a bare LF at {index}");
+        assert!(*byte != b'\r' || lines[index + 1] == b'\n', "a bare CR at {index}");
+    }
+    let count =
+        |name: &str| head.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).count();
+    let (lengths, codings) = (count("content-length"), count("transfer-encoding"));
+    match head.body {
+        Body::Chunked => assert_eq!((lengths, codings), (0, 1)),
+        Body::Length(_) => assert_eq!((lengths, codings), (1, 0)),
+        Body::Empty => assert_eq!((lengths, codings), (0, 0)),
+        Body::UntilClose => panic!("no request ends with its connection"),
+    }
+    assert!(head.version == Version::Http10 || (count("host") == 1 && head.host.is_some()));
+    let version = if head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
+    let mut anew = format!("{} {} {version}\r\n", head.method, head.target).into_bytes();
+    for (name, value) in &head.headers {
+        anew.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+    }
+    anew.extend(b"\r\n");
+    // A head at a limit may grow over it by the blanks that were added.
+    if let Ok(again) = parsed(&anew) {
+        assert_eq!(again, Some(Head { length: anew.len(), ..head }));
+    } else {
+        assert!(anew.len() > 16 * 1024);
+    }
+}
+
+/// The content up to the end, an error, or the end of the input; where the body ended.
+type Decoded = (Vec<u8>, Result<Option<usize>, Malformed>);
+
+/// Decodes with the input arriving in pieces of `size` bytes.
+fn decoded(input: &[u8], size: usize) -> Decoded {
+    let (mut decoder, mut content, mut used_up) = (Decoder::default(), Vec::new(), 0);
+    let mut arrived = size.min(input.len());
+    loop {
+        let pending = &input[used_up..arrived];
+        match decoder.step(pending) {
+            Ok(Step::NeedMore { used }) => {
+                assert!(used <= pending.len());
+                used_up += used;
+                if arrived == input.len() {
+                    return (content, Ok(None));
+                }
+                arrived = (arrived + size).min(input.len());
+            }
+            Ok(Step::Data { data, used }) => {
+                assert!(data.end <= used && used <= pending.len() && !data.is_empty());
+                content.extend_from_slice(&pending[data]);
+                used_up += used;
+            }
+            Ok(Step::End { used }) => {
+                assert!(used <= pending.len());
+                return (content, Ok(Some(used_up + used)));
+            }
+            Err(reason) => return (content, Err(reason)),
+        }
+    }
+}
+
+/// Any split of a chunked body gives the same content and the same end; content that is encoded anew
+/// decodes to itself.
+pub fn chunked_body(bytes: &[u8]) {
+    let whole = decoded(bytes, usize::MAX);
+    for size in [1, 2, 3, 7, 64] {
+        let split = decoded(bytes, size);
+        assert_eq!(split.0, whole.0, "content in pieces of {size}");
+        assert_eq!(split.1.is_err(), whole.1.is_err(), "in pieces of {size}: {split:?}, {whole:?}");
+        assert!(split.1.is_err() || split.1 == whole.1, "the end in pieces of {size}");
+    }
+    let mut anew = Vec::new();
+    for piece in whole.0.chunks(1_000) {
+        size_line(piece.len(), &mut anew);
+        anew.extend_from_slice(piece);
+        anew.extend_from_slice(CHUNK_END);
+    }
+    anew.extend_from_slice(BODY_END);
+    assert_eq!(decoded(&anew, usize::MAX), (whole.0, Ok(Some(anew.len()))));
+}
+
+/// 1 January 2030: between the dates of the seeds.
+const NOW: Duration = Duration::from_secs(1_893_456_000);
+
+fn now() -> UnixTime {
+    UnixTime::since_unix_epoch(NOW)
+}
+
+/// The bundle whose CAs signed the seeds.
+fn seed_bundle() -> &'static Bundle {
+    static BUNDLE: OnceLock<Bundle> = OnceLock::new();
+    BUNDLE.get_or_init(|| {
+        let pem = include_bytes!("seeds/ca_bundle/root-and-issuing.pem");
+        Bundle::from_pem(pem, now()).expect("the seed is a bundle").0
+    })
+}
+
+/// A list that is accepted adds up, and means the same beside an empty one in either order; one that is
+/// refused says why.
+pub fn revocation_list(bytes: &[u8]) {
+    let file = File { name: "fuzzed.crl", bytes };
+    let empty =
+        File { name: "empty.crl", bytes: include_bytes!("seeds/revocation_list/empty.der") };
+    match Revocations::load(&[file], seed_bundle()) {
+        Ok(list) => {
+            assert_eq!(
+                list.entries(),
+                list.status().iter().map(|status| status.entries).sum::<usize>()
+            );
+            for files in [[empty, file], [file, empty]] {
+                let both = Revocations::load(&files, seed_bundle()).expect("both were fine alone");
+                assert_eq!(both.entries(), list.entries());
+            }
+        }
+        Err(faults) => {
+            assert!(!faults.is_empty());
+            for fault in faults {
+                assert!(fault.file_index == 0 && !fault.message.is_empty(), "{fault:?}");
+            }
+        }
+    }
+}
+
+/// A bundle that is accepted has a certificate for each subject, whatever its line ends; one that is
+/// refused says why. Input in DER form is put into PEM, so that mutations reach the certificate.
+pub fn ca_bundle(bytes: &[u8]) {
+    let pem = if bytes.first() == Some(&0x30) { armoured(bytes) } else { bytes.to_vec() };
+    match Bundle::from_pem(&pem, now()) {
+        Ok((bundle, _)) => {
+            assert!(bundle.ca_count() > 0);
+            assert_eq!(bundle.subjects().len(), bundle.ca_count());
+            assert!(bundle.partial_anchors().len() <= bundle.ca_count());
+            if pem.is_ascii() && !pem.contains(&b'\r') {
+                let text = String::from_utf8_lossy(&pem).replace('\n', "\r\n");
+                let (other, _) =
+                    Bundle::from_pem(text.as_bytes(), now()).expect("CR LF is fine too");
+                assert_eq!(other.ca_count(), bundle.ca_count());
+            }
+        }
+        Err(faults) => {
+            assert!(!faults.is_empty() && faults.iter().all(|fault| !fault.0.is_empty()));
+        }
+    }
+}
+
+/// PEM of one certificate.
+fn armoured(der: &[u8]) -> Vec<u8> {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut base64 = Vec::new();
+    for three in der.chunks(3) {
+        let bits = three.iter().fold(0_u32, |bits, &byte| bits << 8 | u32::from(byte));
+        let bits = bits << (8 * (3 - three.len()));
+        let digit = |index: usize| match index <= three.len() {
+            true => ALPHABET[(bits >> (18 - 6 * index) & 0x3f) as usize],
+            false => b'=',
+        };
+        base64.extend((0..4).map(digit));
+    }
+    let mut pem = b"-----BEGIN CERTIFICATE-----\n".to_vec();
+    for line in base64.chunks(64) {
+        pem.extend([line, b"\n"].concat());
+    }
+    pem.extend(b"-----END CERTIFICATE-----\n");
+    pem
+}
+
+/// Once there is an answer, more bytes never change it; and whenever rustls takes a ClientHello, it
+/// sees the name that we saw: the policy chosen by name is that of the connection.
+pub fn client_hello(bytes: &[u8]) {
+    let whole = server_name(bytes);
+    for cut in cuts(bytes.len()) {
+        let answer = server_name(&bytes[..cut]);
+        assert!(answer == Peeked::NeedMore || answer == whole, "{answer:?} at {cut}, {whole:?}");
+    }
+    if let Peeked::Hello(Some(name)) = &whole {
+        assert!(!name.is_empty() && !name.ends_with('.') && *name == name.to_ascii_lowercase());
+    }
+    if bytes.len() > CLIENT_HELLO_BYTES_MAX {
+        return;
+    }
+    if let Some(theirs) = by_rustls(bytes) {
+        assert_eq!(whole, Peeked::Hello(theirs));
+    }
+}
+
+/// What rustls makes of it: nothing, or a ClientHello with or without a name.
+fn by_rustls(mut bytes: &[u8]) -> Option<Option<String>> {
+    let mut acceptor = Acceptor::default();
+    loop {
+        if let Some(accepted) = acceptor.accept().ok()? {
+            let name = accepted.client_hello().server_name().map(str::to_ascii_lowercase);
+            return Some(name.map(|name| name.strip_suffix('.').unwrap_or(&name).to_owned()));
+        }
+        if bytes.is_empty() || acceptor.read_tls(&mut bytes).ok()? == 0 {
+            return None;
+        }
+    }
+}

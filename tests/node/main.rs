@@ -1,0 +1,36 @@
+//! Whole-node tests: the real binary, real sockets, real clients. One module for each behaviour that
+//! a user would name; one crate, so that there is one program to link.
+//!
+//! `tests/run` runs them on both I/O engines (`PORTCULLIS_TEST_ENGINE`); each node says in `/status`
+//! which one it has, and each start asserts it.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test may fail by panicking, and nobody calls into this crate"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bodies;
+mod client_hello;
+mod connections;
+mod demo;
+mod ending;
+mod engines;
+mod handshakes;
+mod hot_swap;
+mod identity_headers;
+mod limits;
+mod malformed;
+mod observing;
+mod refusals;
+mod resumption;
+mod server_names;
+mod start_up;
+mod swaps_under_load;
+mod targets;
+mod trust_files;

@@ -1,0 +1,32 @@
+//! What the tests stand on: a node to start, a PKI, targets, clients, and the tools of the trade.
+//!
+//! Nothing here sleeps for a guessed time: [`wait::until`] looks again until what was promised is
+//! so, and fails with a sentence when it never comes.
+pub mod client;
+pub mod node;
+pub mod pki;
+pub mod scratch;
+pub mod target;
+pub mod tools;
+pub mod wait;
+
+pub use client::Client;
+pub use node::{Node, Setup};
+pub use pki::pki;
+pub use target::Target;
+
+/// Whether the tests that take long run too (`tests/run --long`).
+pub fn long() -> bool {
+    setting("PORTCULLIS_TEST_LONG").is_some()
+}
+
+/// The engine that nodes are started with and must report.
+pub fn engine() -> String {
+    setting("PORTCULLIS_TEST_ENGINE").unwrap_or_else(|| "io_uring".to_owned())
+}
+
+/// A setting of `tests/run`.
+#[expect(clippy::disallowed_methods, reason = "tests/run speaks to the tests by the environment")]
+fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

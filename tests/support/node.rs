@@ -1,0 +1,344 @@
+//! A node: the real binary, its files in a directory of its own.
+use super::client::Client;
+use super::pki::pki;
+use super::scratch::Scratch;
+use super::tools::{self, Ended};
+use super::wait;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// The binary under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_portcullis");
+
+/// How a node is started. The default is one shard on the engine that `tests/run` asked for.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub shards: usize,
+    /// `node.io`.
+    pub io: String,
+    /// What `/status` must say of the engine.
+    pub engine: String,
+    /// `logs.format`.
+    pub format: &'static str,
+    /// Further fields of `node`, with a comma before them.
+    pub node: &'static str,
+    /// A program and its arguments that start the binary, such as `prlimit --nofile=256`.
+    pub under: Vec<&'static str>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let (io, engine) = (super::engine(), super::engine());
+        Self { shards: 1, io, engine, format: "alb", node: "", under: Vec::new() }
+    }
+}
+
+/// A running node. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Node {
+    scratch: Scratch,
+    setup: Setup,
+    child: Child,
+    metrics: SocketAddr,
+}
+
+impl Node {
+    /// Starts a node with this configuration (all but `node`, `admin`, `metrics`, `logs`, which the
+    /// tests write themselves) and waits until it serves.
+    pub fn start(configuration: &str) -> Self {
+        Self::with(Setup::default(), configuration)
+    }
+
+    pub fn with(setup: Setup, configuration: &str) -> Self {
+        Self::with_files(setup, configuration, &[])
+    }
+
+    /// `files` are written beside the configuration first: name and content.
+    pub fn with_files(setup: Setup, configuration: &str, files: &[(&str, &str)]) -> Self {
+        let scratch = Scratch::new("node");
+        for (name, content) in files {
+            fs::write(scratch.path().join(name), content).expect("the directory can be written");
+        }
+        let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let file = scratch.path().join("portcullis.yaml");
+        fs::write(&file, whole(&setup, metrics, configuration)).expect("the file can be written");
+        let stderr = fs::File::create(scratch.path().join("stderr")).expect("a file can be made");
+        let mut words = setup.under.clone();
+        words.push(BINARY);
+        let child = Command::new(words[0])
+            .args(&words[1..])
+            .args(["serve", "--config"])
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .expect("the binary starts");
+        let mut node = Self { scratch, setup, child, metrics };
+        wait::until("the node to be ready", || {
+            if let Some(status) = node.child.try_wait().expect("the node is our child") {
+                panic!("the node ended with {status}:\n{}", node.stderr());
+            }
+            node.probe("/readyz").filter(|&status| status == 200)
+        });
+        let engine = &node.status()["engine"];
+        assert_eq!(engine, &Value::from(node.setup.engine.as_str()), "{}", node.stderr());
+        node
+    }
+
+    // Where things are.
+
+    /// Where a listener really listens.
+    pub fn address(&self, listener: &str) -> SocketAddr {
+        let status = self.status();
+        let bind = named(&status["listeners"], listener)["address"].as_str().map(str::to_owned);
+        bind.and_then(|bind| bind.parse().ok()).unwrap_or_else(|| panic!("{listener}: {status}"))
+    }
+
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.scratch.path().join(file)
+    }
+
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.metrics
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the process has logged so far.
+    pub fn stderr(&self) -> String {
+        fs::read_to_string(self.path("stderr")).unwrap_or_default()
+    }
+
+    // Changing it.
+
+    /// Writes a file beside the configuration, whole: a temporary name, then a rename.
+    pub fn write(&self, file: &str, content: &str) {
+        let new = self.path(&format!(".{file}.new"));
+        fs::write(&new, content).expect("the directory can be written");
+        fs::rename(new, self.path(file)).expect("a file can be renamed");
+    }
+
+    /// Replaces the configuration (as [`Node::start`] takes it) without a word to the node.
+    pub fn configure(&self, configuration: &str) {
+        self.write("portcullis.yaml", &whole(&self.setup, self.metrics, configuration));
+    }
+
+    /// `portcullis reload`, which must be acknowledged.
+    pub fn reload(&self) {
+        self.command("reload").success();
+    }
+
+    /// `portcullis reload`, which must be refused; what it says.
+    pub fn reload_refused(&self) -> String {
+        let ended = self.command("reload");
+        assert_eq!(ended.code, Some(1), "{}", ended.said());
+        ended.said()
+    }
+
+    /// A subcommand against this node's admin socket.
+    pub fn command(&self, command: &str) -> Ended {
+        portcullis(&[command, "--config", self.path("portcullis.yaml").to_str().expect("UTF-8")])
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(id.expect("a process has an id"), signal).expect("the node is our child");
+    }
+
+    /// Waits for its end.
+    pub fn ended(&mut self) -> ExitStatus {
+        wait::until("the node to end", || self.child.try_wait().expect("the node is our child"))
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("the node is our child").is_none()
+    }
+
+    // Looking at it.
+
+    /// The body of a page of the metrics listener.
+    pub fn page(&self, path: &str) -> String {
+        let mut client = Client::plain(self.metrics);
+        let answer = client
+            .ask(&format!("GET {path} HTTP/1.1\r\nHost: metrics\r\nConnection: close\r\n\r\n"));
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.text()
+    }
+
+    /// The status of a page of the metrics listener; none while nobody listens.
+    pub fn probe(&self, path: &str) -> Option<u16> {
+        let mut client = Client::on(TcpStream::connect(self.metrics).ok()?);
+        let request = format!("GET {path} HTTP/1.1\r\nHost: metrics\r\nConnection: close\r\n\r\n");
+        client.try_send(request).ok()?;
+        client.try_answer("GET").ok().map(|answer| answer.status)
+    }
+
+    pub fn status(&self) -> Value {
+        serde_json::from_str(&self.page("/status")).expect("/status is JSON")
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.status()["generation"].as_u64().expect("a generation is a number")
+    }
+
+    /// The sum of the series of a metric whose labels include these (`listener="a"`).
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let page = self.page("/metrics");
+        let series = page.lines().filter_map(|line| line.strip_prefix(name));
+        let series = series.filter(|rest| rest.starts_with(['{', ' ']));
+        series
+            .filter(|rest| labels.iter().all(|label| rest.contains(label)))
+            .filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// Waits until a metric has this value: shards fold their counters in a few times a second.
+    pub fn metric_becomes(&self, name: &str, labels: &[&str], value: f64) {
+        wait::until(&format!("{name}{labels:?} to be {value}"), || {
+            ((self.metric(name, labels) - value).abs() < 0.5).then_some(())
+        });
+    }
+
+    /// The lines of the connection log so far.
+    pub fn log(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.path("connection.log")).unwrap_or_default();
+        // A line without its end is still being written.
+        text.split_inclusive('\n')
+            .filter_map(|line| line.strip_suffix('\n'))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Line `index` of the connection log, when it has come.
+    pub fn log_line(&self, index: usize) -> String {
+        wait::until("a line in the connection log", || self.log().get(index).cloned())
+    }
+
+    /// Panics in connections: bugs, every one.
+    pub fn assert_no_panic(&self) {
+        assert!(self.metric("portcullis_panics_total", &[]) < 0.5, "{}", self.stderr());
+        assert!(!self.stderr().contains("panicked at"), "{}", self.stderr());
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        kib.expect("the kernel says how much memory the node has")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("node in {}:\n{}", self.scratch.path().display(), self.stderr());
+        } else {
+            assert!(!self.stderr().contains("panicked at"), "{}", self.stderr());
+        }
+    }
+}
+
+/// Runs the binary to its end.
+pub fn portcullis(arguments: &[&str]) -> Ended {
+    tools::run(BINARY, arguments, b"")
+}
+
+/// The element of a list of objects that has this name.
+pub fn named<'a>(list: &'a Value, name: &str) -> &'a Value {
+    let found = list.as_array().into_iter().flatten().find(|object| object["name"] == name);
+    found.unwrap_or(&Value::Null)
+}
+
+/// The whole configuration file of a node.
+fn whole(setup: &Setup, metrics: SocketAddr, configuration: &str) -> String {
+    let Setup { shards, io, format, node, .. } = setup;
+    format!(
+        "node: {{name: edge-1, shards: {shards}, io: {io}{node}}}\n\
+         admin: {{bind: \"unix:portcullis.sock\"}}\n\
+         metrics: {{bind: \"{metrics}\"}}\n\
+         logs: {{connection: connection.log, format: {format}}}\n\
+         {configuration}\n"
+    )
+}
+
+/// A port that nobody has, below those that the kernel hands out, so that nobody gets it meanwhile.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 10_000).expect("it is below 10,000");
+    loop {
+        let port = 12_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Pieces of configuration that most tests share.
+pub mod piece {
+    use super::pki;
+
+    /// Certificates `ecdsa` (the first of most listeners) and `rsa`.
+    pub fn certificates() -> String {
+        let entry = |name: &str, file: &str| {
+            let (chain, key) =
+                (pki().path(&format!("{file}.crt")), pki().path(&format!("{file}.key")));
+            format!("  - {{name: {name}, chain: {chain}, key: {key}}}\n")
+        };
+        format!("certificates:\n{}{}", entry("ecdsa", "server-ecdsa"), entry("rsa", "server-rsa"))
+    }
+
+    /// Trust store `partners`: the root, the issuing CA, and the list that names `revoked`.
+    pub fn partners() -> String {
+        let (bundle, list) = (pki().path("partners.pem"), pki().path("naming.crl"));
+        format!(
+            "trust_stores:\n  - {{name: partners, ca_certificates_bundle: {bundle}, \
+             revocations: [{list}]}}\n"
+        )
+    }
+
+    /// Target group `targets` with these entries (see `target::entry`).
+    pub fn targets(entries: &[String]) -> String {
+        format!(
+            "target_groups:\n  - {{name: targets, protocol: HTTP, targets: [{}]}}\n",
+            entries.join(", ")
+        )
+    }
+
+    /// An HTTP listener on loopback that forwards to `targets`; `more` are further fields.
+    pub fn http(name: &str, more: &str) -> String {
+        format!(
+            "  - name: {name}\n    bind: 127.0.0.1:0\n    protocol: HTTP\n{}    \
+             default_actions: [{{type: forward, target_group: targets}}]\n",
+            lines(more)
+        )
+    }
+
+    /// The same over TLS, with certificate `ecdsa` unless `more` says `certificates`.
+    pub fn https(name: &str, more: &str) -> String {
+        let certificates =
+            if more.contains("certificates:") { "" } else { "    certificates: [ecdsa]\n" };
+        http(name, more).replace("protocol: HTTP\n", &format!("protocol: HTTPS\n{certificates}"))
+    }
+
+    /// `mutual_authentication` in mode `verify` against `partners`; `more` are further fields.
+    pub fn verify(more: &str) -> String {
+        let comma = if more.is_empty() { "" } else { ", " };
+        format!("mutual_authentication: {{mode: verify, trust_store: partners{comma}{more}}}")
+    }
+
+    /// Fields of a listener, one a line, indented.
+    fn lines(more: &str) -> String {
+        more.lines().map(|line| format!("    {}\n", line.trim_start())).collect()
+    }
+}

@@ -1,0 +1,221 @@
+//! A target on a raw socket: it keeps what it received byte for byte and answers from a script.
+use super::wait;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+/// A request as a target received it.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Which connection of the target it came on, counted from 0.
+    pub connection: usize,
+    /// Which request of that connection it is, counted from 0.
+    pub index: usize,
+    /// Request line and headers with the empty line, verbatim.
+    pub head: String,
+    /// The body as it was framed, chunk sizes and all.
+    pub body: Vec<u8>,
+}
+
+impl Received {
+    pub fn request_line(&self) -> &str {
+        self.head.lines().next().unwrap_or_default()
+    }
+
+    /// Header lines in order, verbatim.
+    pub fn headers(&self) -> Vec<&str> {
+        self.head.lines().skip(1).take_while(|line| !line.is_empty()).collect()
+    }
+
+    /// Every value of a header.
+    pub fn values(&self, name: &str) -> Vec<&str> {
+        values(&self.head, name)
+    }
+
+    /// The one value of a header that must be there once.
+    pub fn value(&self, name: &str) -> &str {
+        let values = self.values(name);
+        assert_eq!(values.len(), 1, "{name} in\n{}", self.head);
+        values[0]
+    }
+}
+
+/// Every value of a header in a head.
+pub fn values<'a>(head: &'a str, name: &str) -> Vec<&'a str> {
+    let fields = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
+    fields
+        .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
+        .collect()
+}
+
+/// What a target does with a request; an error closes its connection.
+type Script = dyn Fn(&Received, &mut TcpStream) -> io::Result<()> + Send + Sync;
+
+/// The target.
+#[derive(Debug)]
+pub struct Target {
+    pub address: SocketAddr,
+    received: Receiver<Received>,
+    stopped: Arc<AtomicBool>,
+}
+
+/// An answer with a body and its length.
+pub fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// The error that makes a script close its connection.
+pub fn close<T>() -> io::Result<T> {
+    Err(io::ErrorKind::ConnectionAborted.into())
+}
+
+impl Target {
+    /// Answers each request with these bytes.
+    pub fn answering(answer: impl Into<String>) -> Self {
+        let answer = answer.into();
+        Self::with(move |_, stream| stream.write_all(answer.as_bytes()))
+    }
+
+    /// Answers each request with a body that names the target.
+    pub fn named(name: &str) -> Self {
+        Self::answering(ok(name))
+    }
+
+    pub fn with(
+        script: impl Fn(&Received, &mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self::on(Ipv4Addr::LOCALHOST.into(), script)
+    }
+
+    pub fn on(
+        address: IpAddr,
+        script: impl Fn(&Received, &mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind((address, 0)).expect("loopback has a free port");
+        Self::listening(listener, script)
+    }
+
+    /// Takes over a socket that is bound already, for a target that comes up late.
+    pub fn listening(
+        listener: TcpListener,
+        script: impl Fn(&Received, &mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (sender, received) = channel();
+        let (script, stop): (Arc<Script>, _) = (Arc::new(script), stopped.clone());
+        thread::spawn(move || {
+            for (connection, stream) in listener.incoming().enumerate() {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let (script, sender) = (script.clone(), sender.clone());
+                let Ok(stream) = stream else { continue };
+                thread::spawn(move || serve(connection, stream, &*script, &sender));
+            }
+        });
+        Self { address, received, stopped }
+    }
+
+    /// `{id: ..., port: ...}`, as a target group lists it.
+    pub fn entry(&self) -> String {
+        entry(self.address)
+    }
+
+    /// The next request, when it has come.
+    pub fn received(&self) -> Received {
+        self.received.recv_timeout(wait::PATIENCE).expect("the target was promised a request")
+    }
+
+    /// Everything received so far and not looked at yet.
+    pub fn so_far(&self) -> Vec<Received> {
+        self.received.try_iter().collect()
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+/// `{id: ..., port: ...}`, as a target group lists an address.
+pub fn entry(address: SocketAddr) -> String {
+    format!("{{id: \"{}\", port: {}}}", address.ip(), address.port())
+}
+
+/// An address on which nobody listens.
+pub fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    listener.local_addr().expect("a bound socket has an address")
+}
+
+fn serve(connection: usize, mut stream: TcpStream, script: &Script, sender: &Sender<Received>) {
+    let mut buffer = Vec::new();
+    for index in 0.. {
+        let Ok(Some((head, body))) = read_request(&mut stream, &mut buffer) else { return };
+        let received = Received { connection, index, head, body };
+        // Told first: the client may have its answer before this thread runs again.
+        let _ = sender.send(received.clone());
+        if script(&received, &mut stream).is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads one request, verbatim; `None` when the connection ends between two.
+fn read_request(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+) -> io::Result<Option<(String, Vec<u8>)>> {
+    let end = loop {
+        if let Some(at) = find(buffer, b"\r\n\r\n") {
+            break at + 4;
+        }
+        if !more(stream, buffer)? {
+            return Ok(None);
+        }
+    };
+    let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
+    buffer.drain(..end);
+    let length = values(&head, "content-length").first().and_then(|value| value.parse().ok());
+    let body_end = if !values(&head, "transfer-encoding").is_empty() {
+        loop {
+            if buffer.starts_with(b"0\r\n\r\n") {
+                break 5;
+            }
+            if let Some(at) = find(buffer, b"\r\n0\r\n\r\n") {
+                break at + 7;
+            }
+            if !more(stream, buffer)? {
+                return close();
+            }
+        }
+    } else {
+        let length: usize = length.unwrap_or(0);
+        while buffer.len() < length {
+            if !more(stream, buffer)? {
+                return close();
+            }
+        }
+        length
+    };
+    Ok(Some((head, buffer.drain(..body_end).collect())))
+}
+
+fn more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<bool> {
+    let mut room = [0; 16 * 1024];
+    let count = stream.read(&mut room)?;
+    buffer.extend_from_slice(&room[..count]);
+    Ok(count > 0)
+}
+
+/// Where `needle` begins.
+pub fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
