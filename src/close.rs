@@ -31,6 +31,9 @@ pub enum Reason {
     /// A keep-alive connection was idle for the idle timeout; nobody's fault.
     #[error("the connection was idle")]
     Idle,
+    /// Trust changed, and the client of a kept connection is no longer accepted.
+    #[error("the client is no longer accepted")]
+    NoLongerAccepted,
     /// The target group has no target, or none with an address.
     #[error("the target group has no usable target")]
     NoTarget,
@@ -62,11 +65,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of [`Reason::index`].
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ClientClosed,
         Self::HandshakeTimeout,
         Self::ClientTimeout,
         Self::Idle,
+        Self::NoLongerAccepted,
         Self::NoTarget,
         Self::ConnectRefused,
         Self::ConnectTimeout,
@@ -86,9 +90,11 @@ impl Reason {
     /// Who caused it.
     pub const fn side(self) -> Side {
         match self {
-            Self::ClientClosed | Self::HandshakeTimeout | Self::ClientTimeout | Self::Idle => {
-                Side::Client
-            }
+            Self::ClientClosed
+            | Self::HandshakeTimeout
+            | Self::ClientTimeout
+            | Self::Idle
+            | Self::NoLongerAccepted => Side::Client,
             Self::ConnectRefused
             | Self::ConnectTimeout
             | Self::TargetClosed
@@ -102,7 +108,9 @@ impl Reason {
     /// Source: ALB guide, troubleshooting, "HTTP error codes".
     pub const fn status(self) -> Option<u16> {
         match self {
-            Self::ClientClosed | Self::HandshakeTimeout | Self::Idle => None,
+            Self::ClientClosed | Self::HandshakeTimeout | Self::Idle | Self::NoLongerAccepted => {
+                None
+            }
             Self::ClientTimeout => Some(408),
             Self::ConnectRefused | Self::TargetClosed | Self::TargetMalformed => Some(502),
             Self::NoTarget | Self::Draining | Self::Shed => Some(503),
@@ -118,6 +126,7 @@ impl Reason {
             Self::HandshakeTimeout => "handshake_timeout",
             Self::ClientTimeout => "client_timeout",
             Self::Idle => "idle",
+            Self::NoLongerAccepted => "no_longer_accepted",
             Self::NoTarget => "no_target",
             Self::ConnectRefused => "connect_refused",
             Self::ConnectTimeout => "connect_timeout",
@@ -138,6 +147,7 @@ impl Reason {
             | Self::HandshakeTimeout
             | Self::ClientTimeout
             | Self::Idle
+            | Self::NoLongerAccepted
             | Self::NoTarget
             | Self::TargetClosed
             | Self::TargetMalformed

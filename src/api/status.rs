@@ -2,7 +2,7 @@
 //!
 //! Pure. Keys are only ever added.
 use crate::config::Fault;
-use crate::config::snapshot::{Access, Authentication, Listener, Live, Name, RefusalForm, Tls};
+use crate::config::snapshot::{Access, Authentication, Listener, Live, RefusalForm, Tls};
 use crate::net::Engine;
 use crate::observe::metrics::Reload;
 use crate::observe::time::Seconds;
@@ -12,8 +12,6 @@ use crate::tls::Certificate;
 use crate::trust::{Store, revocation};
 use rustls_pki_types::UnixTime;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What the live value does not know of the node.
@@ -29,8 +27,6 @@ pub struct NodeStatus {
     pub io_uring_refused: Option<String>,
     /// In order.
     pub shards: Vec<ShardStatus>,
-    /// Where listeners really listen, by name: the port is filled in where the configuration says 0.
-    pub addresses: BTreeMap<Name, SocketAddr>,
     /// Whether the node is ending.
     pub draining: bool,
     /// Since its start.
@@ -76,7 +72,7 @@ pub fn build(live: &Live, node: &NodeStatus) -> Value {
         "shards": list(&node.shards, shard),
         "last_reload": node.last_reload.as_ref().map(last_reload),
         "warnings": live.warnings,
-        "listeners": list(live.listeners.values(), |of| listener(of, node)),
+        "listeners": list(live.listeners.values(), |of| listener(of, live)),
         "certificates": list(live.certificates.values(), |of| certificate(of)),
         "trust_stores": list(live.trust_stores.values(), |of| trust_store(of)),
         "target_groups": list(live.target_groups.values(), |of| target_group(of)),
@@ -104,11 +100,11 @@ fn last_reload(last: &LastReload) -> Value {
     })
 }
 
-fn listener(listener: &Listener, node: &NodeStatus) -> Value {
+fn listener(listener: &Listener, live: &Live) -> Value {
     json!({
         "name": *listener.name,
         "bind": listener.bind,
-        "address": node.addresses.get(&listener.name),
+        "address": live.addresses.get(&listener.name),
         "protocol": if listener.tls.is_some() { "HTTPS" } else { "HTTP" },
         "tls": listener.tls.as_ref().map(tls),
         "default_action": match &listener.default_action {
@@ -197,6 +193,7 @@ fn time(time: UnixTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::snapshot::Name;
     use crate::http::attributes::{Attributes, ServerName};
     use crate::http::identity::{Forbidden, Names};
     use crate::net::{Options, Steering};
@@ -206,6 +203,7 @@ mod tests {
     use arc_swap::ArcSwap;
     use rustls::ServerConfig;
     use rustls::server::ResolvesServerCertUsingSni;
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     fn names() -> Names {
@@ -287,6 +285,7 @@ mod tests {
                 listener("https", Some(passthrough()), Action::Forward(group.clone())),
             ]
             .into(),
+            addresses: [("https".into(), "127.0.0.1:4433".parse().unwrap())].into(),
             trust_stores: BTreeMap::new(),
             certificates: BTreeMap::new(),
             target_groups: [(group.name.clone(), group)].into(),
@@ -310,7 +309,6 @@ mod tests {
                 acknowledged_generation: 3,
                 open_connections: 5,
             }],
-            addresses: [("https".into(), "127.0.0.1:4433".parse().unwrap())].into(),
             draining: false,
             uptime: Duration::from_millis(61_999),
             last_reload: Some(LastReload {

@@ -11,6 +11,7 @@ use super::{Fault, Faults, read, tree};
 use crate::http::identity::Forbidden;
 use crate::observe::sink::{ConnectionLog, Form, Sink};
 use crate::{clock, limits, net};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -184,6 +185,7 @@ fn compile_all(
             generation: 0,
             forbidden: Forbidden::new(listeners.values().map(|one| &one.attributes.names)),
             listeners,
+            addresses: BTreeMap::new(),
             trust_stores: kept.trust_stores(),
             certificates: kept.certificates(),
             target_groups: kept.target_groups(),

@@ -79,11 +79,6 @@ impl Publisher {
         &self.lines
     }
 
-    /// The addresses that listeners are bound to, by name.
-    pub fn addresses(&self) -> BTreeMap<Name, SocketAddr> {
-        self.sockets.iter().map(|(name, bound)| (Arc::clone(name), bound.address)).collect()
-    }
-
     /// Makes `next` live under the next generation.
     ///
     /// # Errors
@@ -93,9 +88,6 @@ impl Publisher {
         next.generation = self.live.load().generation + 1;
         let generation = next.generation;
         self.sockets.retain(|name, _| next.listeners.contains_key(name));
-        let next = Arc::new(next);
-        self.live.store(Arc::clone(&next));
-        let (done, acknowledged) = mpsc::unbounded_channel();
         let mut sockets: Vec<Vec<(Name, OwnedFd)>> = self.lines.iter().map(|_| vec![]).collect();
         for Opened { name, bound, sockets: opened } in opened {
             self.ports.insert(bound.address.port());
@@ -104,6 +96,11 @@ impl Publisher {
                 shard.push((Arc::clone(&name), socket));
             }
         }
+        let address = |(name, bound): (&Name, &Bound)| (Arc::clone(name), bound.address);
+        next.addresses = self.sockets.iter().map(address).collect();
+        let next = Arc::new(next);
+        self.live.store(Arc::clone(&next));
+        let (done, acknowledged) = mpsc::unbounded_channel();
         for (line, open) in self.lines.iter().zip(sockets) {
             let order = Order::Adopt { live: Arc::clone(&next), open, done: done.clone() };
             // A shard that has ended answers nothing and is reported late.

@@ -26,6 +26,9 @@ pub struct Live {
     pub generation: u64,
     /// By name.
     pub listeners: BTreeMap<Name, Arc<Listener>>,
+    /// Where they listen, by name: the port is filled in where the configuration says 0. Publication
+    /// fills it.
+    pub addresses: BTreeMap<Name, SocketAddr>,
     /// By name.
     pub trust_stores: BTreeMap<Name, Arc<Store>>,
     /// By name.
@@ -46,6 +49,7 @@ impl Live {
         Self {
             generation: 0,
             listeners: BTreeMap::new(),
+            addresses: BTreeMap::new(),
             trust_stores: BTreeMap::new(),
             certificates: BTreeMap::new(),
             target_groups: BTreeMap::new(),

@@ -13,16 +13,14 @@ use crate::config::Faults;
 use crate::config::files::Inputs;
 use crate::config::load::{self, Endpoint, Loaded};
 use crate::config::publish::{Line, Publisher};
-use crate::config::snapshot::{Live, Name};
+use crate::config::snapshot::Live;
 use crate::config::sources::Watch;
 use crate::net::{self, Chosen};
 use crate::observe::metrics::{Board, Reload};
 use crate::shard::{self, Order, Room, Seat};
 use crate::target::Resolver;
-use arc_swap::ArcSwap;
-use std::collections::BTreeMap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -131,7 +129,7 @@ async fn run(
         tokio::select! {
             signal = signals.next() => match signal {
                 Signal::End => node.drain(),
-                Signal::Reload => drop(tokio::spawn(Arc::clone(&node).reload_and_log())),
+                Signal::Reload => drop(tokio::spawn(Arc::clone(&node).reload())),
                 Signal::Reopen => node.reopen_logs(),
             },
             () = node.drain_asked.notified() => break,
@@ -157,8 +155,8 @@ struct Node {
     lines: Vec<Line>,
     /// One change at a time.
     changing: Mutex<Changing>,
-    /// What the last change left for `/status`.
-    view: ArcSwap<View>,
+    /// How the last change ended, for `/status`.
+    last_reload: ArcSwapOption<LastReload>,
     draining: AtomicBool,
     drain_asked: Notify,
 }
@@ -169,13 +167,6 @@ struct Changing {
     loaded: Arc<Loaded>,
     /// What the last attempt read, good or bad: a change is one from this.
     inputs: Inputs,
-}
-
-/// What `/status` shows of the last change.
-#[derive(Default)]
-struct View {
-    addresses: BTreeMap<Name, SocketAddr>,
-    last_reload: Option<LastReload>,
 }
 
 impl Node {
@@ -229,10 +220,7 @@ impl Node {
             board,
             resolver,
             lines,
-            view: ArcSwap::from_pointee(View {
-                addresses: publisher.addresses(),
-                last_reload: None,
-            }),
+            last_reload: ArcSwapOption::empty(),
             changing: Mutex::new(Changing {
                 publisher,
                 inputs: loaded.inputs.clone(),
@@ -247,10 +235,11 @@ impl Node {
 
     /// Says where it listens, and what is odd.
     fn announce(&self) {
-        for (name, address) in &self.view.load().addresses {
+        let live = self.live.load();
+        for (name, address) in &live.addresses {
             tracing::info!(listener = %name, %address, "listening");
         }
-        for warning in &self.live.load().warnings {
+        for warning in &live.warnings {
             tracing::warn!("{warning}");
         }
     }
@@ -271,7 +260,7 @@ impl Node {
             Ok(loaded) => self.publish(&mut changing, loaded).await,
             Err(faults) => Err(ReloadError::Faults(faults)),
         };
-        self.note(&changing.publisher, &result);
+        self.note(&result);
         result
     }
 
@@ -294,33 +283,31 @@ impl Node {
         }
     }
 
-    /// Keeps for `/status` and metrics how a change ended.
-    fn note(&self, publisher: &Publisher, result: &Result<Reloaded, ReloadError>) {
+    /// Says how a change ended: in the log, in the metrics, in `/status`.
+    fn note(&self, result: &Result<Reloaded, ReloadError>) {
         let (outcome, faults) = match result {
-            Ok(_) => (Reload::Success, Vec::new()),
-            Err(ReloadError::Faults(faults)) => (Reload::Faulty, faults.list.clone()),
-            Err(ReloadError::NotAcknowledged { .. }) => (Reload::NotAcknowledged, Vec::new()),
-        };
-        self.board.reloaded(outcome);
-        self.view.store(Arc::new(View {
-            addresses: publisher.addresses(),
-            last_reload: Some(LastReload { time: clock::since_epoch(), outcome, faults }),
-        }));
-    }
-
-    async fn reload_and_log(self: Arc<Self>) {
-        match self.change().await {
             Ok(reloaded) => {
                 tracing::info!(generation = reloaded.generation, "reloaded");
-                for warning in &reloaded.warnings {
-                    tracing::warn!("{warning}");
-                }
+                self.announce();
+                (Reload::Success, Vec::new())
             }
             Err(ReloadError::Faults(faults)) => {
                 tracing::error!("not reloaded, the old generation serves on\n{faults}");
+                (Reload::Faulty, faults.list.clone())
             }
-            Err(late @ ReloadError::NotAcknowledged { .. }) => tracing::error!("{late}"),
-        }
+            Err(late @ ReloadError::NotAcknowledged { .. }) => {
+                tracing::error!("{late}");
+                (Reload::NotAcknowledged, Vec::new())
+            }
+        };
+        self.board.reloaded(outcome);
+        let last = LastReload { time: clock::since_epoch(), outcome, faults };
+        self.last_reload.store(Some(Arc::new(last)));
+    }
+
+    /// A change that nobody waits for: the log says how it ended.
+    async fn reload(self: Arc<Self>) {
+        let _ = self.change().await;
     }
 
     /// Reloads when a file has changed.
@@ -331,7 +318,7 @@ impl Node {
             watch.changed().await;
             let inputs = self.changing.lock().await.inputs.clone();
             if inputs == seen {
-                Arc::clone(&self).reload_and_log().await;
+                Arc::clone(&self).reload().await;
             }
             // Otherwise somebody has asked for a reload already; the watch looks again from there.
             seen = self.changing.lock().await.inputs.clone();
@@ -404,7 +391,6 @@ impl Control for Node {
     }
 
     fn status(&self) -> serde_json::Value {
-        let view = self.view.load();
         let shards = self.lines.iter().enumerate().map(|(index, line)| ShardStatus {
             index,
             cpu: line.cpu,
@@ -417,10 +403,9 @@ impl Control for Node {
             engine: self.chosen.engine,
             io_uring_refused: self.chosen.refused.as_ref().map(ToString::to_string),
             shards: shards.collect(),
-            addresses: view.addresses.clone(),
             draining: self.draining.load(Ordering::Acquire),
             uptime: self.started.elapsed(),
-            last_reload: view.last_reload.clone(),
+            last_reload: self.last_reload.load().as_deref().cloned(),
         };
         status::build(&self.live.load(), &node)
     }

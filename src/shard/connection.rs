@@ -47,6 +47,8 @@ pub struct Connection {
 /// What a client is to the requests of its connection.
 #[derive(Debug, Default)]
 pub struct Client {
+    /// The generation that judged it; of no meaning without TLS.
+    pub generation: u64,
     /// Identity header lines.
     pub identity: Vec<u8>,
     /// OpenSSL spelling of protocol and cipher; none without TLS.
@@ -150,6 +152,7 @@ impl Connection {
         self.front.counters.handshake_seconds.note(took.as_secs_f64());
         self.log(rules, &Attempt::concluded(&verdict, agreed, took, name));
         let client = Client {
+            generation: verdict.generation,
             server_name: server_name.clone(),
             tls_names: names(agreed),
             refused: verdict.result.as_ref().err().copied(),

@@ -5,9 +5,11 @@
 use super::connection::{Client, Connection};
 use super::exchange::{self, Task};
 use super::front::Rules;
+use super::judge;
 use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
+use crate::config::snapshot::RefusalForm;
 use crate::http::forward;
 use crate::http::head::{self, Body, Malformed, Version};
 use crate::http::respond::{self, Answer, Manner};
@@ -159,6 +161,9 @@ impl Session<'_> {
                 // The rules of the step in which the head is whole, so that no request is dispatched
                 // by an older generation than its shard has acknowledged.
                 let rules = self.connection.front.rules();
+                if let Err(reason) = self.judge_again(&rules) {
+                    return Next::Close(reason);
+                }
                 match self.decide(&rules) {
                     Ok(Some((asked, decision))) => {
                         self.wire.socket().disarm_reading();
@@ -178,6 +183,28 @@ impl Session<'_> {
                 return self.refuse(&self.connection.front.rules(), None, reason).await;
             }
         }
+    }
+
+    /// Judges the client of a kept connection anew once its verdict is older than the rules: what was
+    /// accepted may have been revoked since, or be asked for more (design decision 6).
+    fn judge_again(&mut self, rules: &Rules) -> Result<(), Reason> {
+        let Wire::Tls(stream) = self.wire else { return Ok(()) };
+        if self.client.generation == rules.live.generation {
+            return Ok(());
+        }
+        let listener = &rules.listener.name;
+        let server_name = self.client.server_name.as_deref();
+        let verdict = stream.with_client_chain(|chain| {
+            judge::verdict(&rules.live, listener, server_name, chain, clock::now())
+        });
+        let verdict = verdict.ok_or(Reason::Draining)?;
+        if verdict.result.is_err() && verdict.form != RefusalForm::Http {
+            return Err(Reason::NoLongerAccepted);
+        }
+        self.client.generation = verdict.generation;
+        self.client.refused = verdict.result.as_ref().err().copied();
+        self.client.identity = verdict.result.unwrap_or_default();
+        Ok(())
     }
 
     async fn carry_out(&mut self, rules: &Rules, asked: Asked, decision: Decision<'_>) -> Next {

@@ -1,6 +1,6 @@
 //! What must hold of each reader of hostile bytes, whatever the bytes: one function for each fuzz
 //! target. `fuzz_targets/` calls them under cargo-fuzz, `main.rs` on the stable toolchain.
-use portcullis::http::chunked::{BODY_END, CHUNK_END, Decoder, Step, size_line};
+use portcullis::http::chunked::{BODY_END, CHUNK_END, Decoder, SizeLine, Step};
 use portcullis::http::head::{self, Body, Malformed, Version};
 use portcullis::limits::{CLIENT_HELLO_BYTES_MAX, HEADERS_MAX};
 use portcullis::tls::peek::{Peeked, server_name};
@@ -138,7 +138,7 @@ pub fn chunked_body(bytes: &[u8]) {
     }
     let mut anew = Vec::new();
     for piece in whole.0.chunks(1_000) {
-        size_line(piece.len(), &mut anew);
+        anew.extend_from_slice(SizeLine::of(piece.len()).as_bytes());
         anew.extend_from_slice(piece);
         anew.extend_from_slice(CHUNK_END);
     }

@@ -86,8 +86,8 @@ fn openssl_is_given_no_ticket_and_no_session_id_where_certificates_are_asked_for
 /// How one handshake went, and what came of a request on it.
 fn visit(address: SocketAddr, name: &str, config: &Arc<ClientConfig>) -> Option<HandshakeKind> {
     let mut stream = handshake(address, name, config);
-    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    stream.write_all(request).ok()?;
+    let request = format!("GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
     let mut answer = Vec::new();
     // Read to the end, so that tickets sent behind the handshake are taken in.
     let _ = stream.read_to_end(&mut answer);
@@ -137,8 +137,8 @@ fn a_session_made_without_a_certificate_opens_no_listener_that_demands_one() {
             let root = pki().path("root.crt");
             let arguments = ["s_client", "-connect", &address, "-CAfile", &root, "-ign_eof"];
             let more = [flag, "-servername", name, session[0], session[1]];
-            let request = b"GET / HTTP/1.1\r\nHost: open.example.com\r\nConnection: close\r\n\r\n";
-            tools::run("openssl", &[&arguments[..], &more].concat(), request)
+            let request = format!("GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
+            tools::run("openssl", &[&arguments[..], &more].concat(), request.as_bytes())
         };
         let first = offer("open.example.com", ["-sess_out", file]);
         assert!(first.stdout.contains("200 OK"), "{}", first.said());

@@ -69,17 +69,53 @@ fn the_name_alone_decides_who_must_show_a_certificate() {
     ];
     for tls in Tls::BOTH {
         for (listener, name, open) in cases {
-            // openssl sends the name as it is; the Host header is always a permissive one.
+            // openssl sends the name as it is, and so does the Host header.
             let names = name.map_or(vec!["-noservername"], |name| vec!["-servername", name]);
-            let request = "GET / HTTP/1.1\r\nHost: open.example.com\r\nConnection: close\r\n\r\n";
+            let host = name.unwrap_or("192.0.2.1");
+            let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
             let got_in = |identity| {
-                let ended = s_client(node.address(listener), identity, tls, &names, request);
+                let ended = s_client(node.address(listener), identity, tls, &names, &request);
                 ended.stdout.contains("HTTP/1.1 200")
             };
             assert_eq!(got_in(Identity::None), open, "{listener} {name:?} {tls:?}");
             assert!(got_in(Identity::Pem("good")), "{listener} {name:?} {tls:?}, good client");
         }
     }
+}
+
+/// RFC 9110, section 7.4: a request for a name that the connection is not good for is misdirected.
+#[test]
+fn a_host_whose_policy_is_not_that_of_the_handshake_gets_421_and_no_target() {
+    let target = Target::answering(target::ok("hello"));
+    let open = "server_name_policies:\n\
+                - {server_names: [open.example.com, open2.example.com], \
+                mutual_authentication: {mode: \"off\"}}";
+    let node = Node::start(
+        &[
+            piece::certificates(),
+            piece::partners(),
+            piece::targets(&[target.entry()]),
+            "listeners:\n".to_owned(),
+            piece::https("mixed", &format!("{}\n{open}", piece::verify(""))),
+        ]
+        .concat(),
+    );
+    let ask = |identity, name: &str, host: &str| {
+        let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let names = ["-servername", name];
+        s_client(node.address("mixed"), identity, Tls::V13, &names, &request).stdout
+    };
+    for host in ["api.example.com", "API.example.com:443", "192.0.2.1", "[::1]:8443"] {
+        let answer = ask(Identity::None, "open.example.com", host);
+        assert!(answer.contains("HTTP/1.1 421 Misdirected Request"), "{host}: {answer}");
+    }
+    assert!(ask(Identity::Pem("good"), "api.example.com", "open.example.com").contains("421"));
+    assert!(target.so_far().is_empty());
+    for host in ["open.example.com", "OPEN.example.com:443", "open2.example.com"] {
+        let answer = ask(Identity::None, "open.example.com", host);
+        assert!(answer.contains("HTTP/1.1 200"), "{host}: {answer}");
+    }
+    assert!(ask(Identity::Pem("good"), "api.example.com", "other.example.com").contains("200"));
 }
 
 #[test]
