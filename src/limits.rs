@@ -18,6 +18,8 @@ pub const POOLED_BUFFERS_MAX: usize = 1_024;
 pub const CLIENT_HELLO_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of TLS records read in a whole handshake (a client chain is at most 64 KiB, ALB's limit).
 pub const HANDSHAKE_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of TLS records after the handshake that belong to a message which is not whole yet.
+pub const TLS_PENDING_BYTES_MAX: usize = 64 * 1024;
 /// Plaintext of one TLS record (RFC 8446, section 5.1).
 pub const TLS_RECORD_BYTES_MAX: usize = 16 * 1024;
 /// Shortest RSA key of a server certificate.

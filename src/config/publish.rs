@@ -8,7 +8,7 @@ use super::snapshot::{Live, Name};
 use crate::net;
 use crate::shard::Order;
 use arc_swap::ArcSwap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -37,13 +37,25 @@ pub struct Publisher {
     live: Arc<ArcSwap<Live>>,
     lines: Vec<Line>,
     sockets: BTreeMap<Name, Bound>,
+    /// Ports that this node listens on, or has.
+    ports: BTreeSet<u16>,
 }
 
 /// What a listener's sockets were bound to, and where they ended up.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Bound {
-    asked: (SocketAddr, net::Options),
+    asked: Asked,
     address: SocketAddr,
+}
+
+/// What makes a listener's sockets its own: with another answer it gets new ones, and the connections of
+/// the old ones end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Asked {
+    address: SocketAddr,
+    options: net::Options,
+    /// Clients that were told nothing of TLS cannot be held to it.
+    is_tls: bool,
 }
 
 /// Why a change is live and yet not confirmed.
@@ -59,7 +71,7 @@ pub struct NotAcknowledged {
 impl Publisher {
     /// For shards that were started with the same live value and have taken over nothing yet.
     pub fn new(live: Arc<ArcSwap<Live>>, lines: Vec<Line>) -> Self {
-        Self { live, lines, sockets: BTreeMap::new() }
+        Self { live, lines, sockets: BTreeMap::new(), ports: BTreeSet::new() }
     }
 
     /// The lines to the shards.
@@ -81,18 +93,21 @@ impl Publisher {
         next.generation = self.live.load().generation + 1;
         let generation = next.generation;
         self.sockets.retain(|name, _| next.listeners.contains_key(name));
-        self.live.store(Arc::new(next));
+        let next = Arc::new(next);
+        self.live.store(Arc::clone(&next));
         let (done, acknowledged) = mpsc::unbounded_channel();
         let mut sockets: Vec<Vec<(Name, OwnedFd)>> = self.lines.iter().map(|_| vec![]).collect();
         for Opened { name, bound, sockets: opened } in opened {
+            self.ports.insert(bound.address.port());
             self.sockets.insert(Arc::clone(&name), bound);
             for (shard, socket) in sockets.iter_mut().zip(opened) {
                 shard.push((Arc::clone(&name), socket));
             }
         }
         for (line, open) in self.lines.iter().zip(sockets) {
+            let order = Order::Adopt { live: Arc::clone(&next), open, done: done.clone() };
             // A shard that has ended answers nothing and is reported late.
-            let _ = line.orders.send(Order::Adopt { open, done: done.clone() });
+            let _ = line.orders.send(order);
         }
         let lines = self.lines.iter().map(|line| Arc::clone(&line.acknowledged)).collect();
         Ok(Pending { generation, acknowledged, lines })
@@ -104,12 +119,15 @@ impl Publisher {
         let mut faults = Faults::default();
         let mut opened = Vec::new();
         for (name, listener) in &next.listeners {
-            let asked = (listener.bind, listener.socket.clone());
+            let asked = Asked {
+                address: listener.bind,
+                options: listener.socket.clone(),
+                is_tls: listener.tls.is_some(),
+            };
             if self.sockets.get(name).is_some_and(|bound| bound.asked == asked) {
                 continue;
             }
-            let ours = self.sockets.values().any(|bound| bound.address == listener.bind);
-            match bind_one(&asked, &cpus, ours) {
+            match self.bind_one(&asked, &cpus) {
                 Ok(net::Bound { address, sockets }) => opened.push(Opened {
                     name: Arc::clone(name),
                     bound: Bound { asked, address },
@@ -123,6 +141,15 @@ impl Publisher {
         }
         if faults.is_empty() { Ok(opened) } else { Err(faults) }
     }
+
+    /// `SO_REUSEPORT` would let two nodes share a port without a word, so a port that is not ours is
+    /// first asked for alone. What was ours may still be closing.
+    fn bind_one(&self, asked: &Asked, cpus: &[usize]) -> io::Result<net::Bound> {
+        if !self.ports.contains(&asked.address.port()) {
+            net::listen::check_free(asked.address)?;
+        }
+        net::bind(asked.address, cpus, &asked.options)
+    }
 }
 
 /// The sockets of a listener that is new, or that moved.
@@ -131,19 +158,6 @@ struct Opened {
     name: Name,
     bound: Bound,
     sockets: Vec<OwnedFd>,
-}
-
-/// `SO_REUSEPORT` would let two nodes share a port without a word, so a port that is not ours yet is
-/// first asked for alone.
-fn bind_one(
-    (address, options): &(SocketAddr, net::Options),
-    cpus: &[usize],
-    ours: bool,
-) -> io::Result<net::Bound> {
-    if !ours {
-        net::listen::check_free(*address)?;
-    }
-    net::bind(*address, cpus, options)
 }
 
 /// A generation that is live and waits for the shards to say so.

@@ -121,18 +121,13 @@ fn append(content: &[u8], to_chunked: bool, out: &mut Buf) {
         return;
     }
     if to_chunked {
-        let mut line = Vec::with_capacity(SIZE_LINE_BYTES);
-        chunked::size_line(content.len(), &mut line);
-        out.extend_from_slice(&line);
+        out.extend_from_slice(chunked::SizeLine::of(content.len()).as_bytes());
     }
     out.extend_from_slice(content);
     if to_chunked {
         out.extend_from_slice(chunked::CHUNK_END);
     }
 }
-
-/// Sixteen hexadecimal digits and CRLF.
-const SIZE_LINE_BYTES: usize = 18;
 
 #[cfg(test)]
 mod tests {

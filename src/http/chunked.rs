@@ -8,6 +8,7 @@
 use super::fault::is_token;
 use super::malformed::Malformed;
 use crate::limits::CHUNK_LINE_BYTES_MAX;
+use std::io::Write;
 use std::ops::Range;
 
 /// What the decoder made of the bytes it was shown.
@@ -191,14 +192,35 @@ impl Decoder {
     }
 }
 
-/// The line before a chunk of `length` (> 0) bytes, appended to `out`: hexadecimal size and CRLF.
-///
-/// A length of 0 would end the body, so it writes nothing; [`BODY_END`] is for that.
-pub fn size_line(length: usize, out: &mut Vec<u8>) {
-    if length > 0 {
-        super::write_display(out, format_args!("{length:x}\r\n"));
+/// The line before a chunk: hexadecimal size and CRLF.
+#[derive(Clone, Copy, Debug)]
+pub struct SizeLine {
+    bytes: [u8; SIZE_LINE_BYTES],
+    length: usize,
+}
+
+impl SizeLine {
+    /// That of a chunk of `length` bytes. A length of 0 would end the body, so its line is empty;
+    /// [`BODY_END`] is for that.
+    pub fn of(length: usize) -> Self {
+        let mut line = Self { bytes: [0; SIZE_LINE_BYTES], length: 0 };
+        if length > 0 {
+            let mut room = &mut line.bytes[..];
+            // The room holds the largest number.
+            let _ = write!(room, "{length:x}\r\n");
+            line.length = SIZE_LINE_BYTES - room.len();
+        }
+        line
+    }
+
+    /// The line.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
     }
 }
+
+/// Sixteen hexadecimal digits and CRLF.
+const SIZE_LINE_BYTES: usize = 18;
 
 /// What follows a chunk's content.
 pub const CHUNK_END: &[u8] = b"\r\n";

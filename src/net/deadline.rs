@@ -1,7 +1,7 @@
 //! Deadlines of a shard's sockets: one compact table, judged every `limits::DEADLINE_TICK`.
 //!
-//! Each socket owns a slot from creation to drop, so arming is one store and a socket without a
-//! deadline costs four bytes of a scan that runs ten times a second. Ruled out: a timer for each
+//! Each socket owns two slots (reading, everything) from creation to drop, so arming is one store and a socket without a
+//! deadline costs eight bytes of a scan that runs ten times a second. Ruled out: a timer for each
 //! operation, which would have to drop the operation's future, and a wheel, which pays for every
 //! re-arming; here most deadlines are moved and hardly any expires.
 //!
@@ -70,6 +70,12 @@ impl<T: Clone, E: Clone> Table<T, E> {
         self.due[slot] = due;
         if let Some((_, armed)) = &mut self.owners[slot] {
             *armed = Some(end);
+        }
+    }
+
+    fn extend(&mut self, slot: usize, due: Tick) {
+        if self.due[slot] != NEVER {
+            self.due[slot] = due;
         }
     }
 
@@ -156,6 +162,12 @@ impl Slot {
         self.deadlines.table.borrow_mut().arm(self.index, due, end);
     }
 
+    /// Moves the deadline, if there is one.
+    pub(super) fn extend(&self, after: Duration) {
+        let due = due(self.deadlines.origin.elapsed(), after);
+        self.deadlines.table.borrow_mut().extend(self.index, due);
+    }
+
     pub(super) fn disarm(&self) {
         self.deadlines.table.borrow_mut().disarm(self.index);
     }
@@ -201,6 +213,18 @@ mod tests {
         table.arm(slot, 9, Reason::Idle);
         assert_eq!(table.expire(8), []);
         assert_eq!(table.expire(9), [((), Reason::Idle)]);
+    }
+
+    #[test]
+    fn extending_moves_a_deadline_and_makes_none() {
+        let mut table = Table::new();
+        let slot = table.insert(());
+        table.extend(slot, 5);
+        assert_eq!(table.expire(100), []);
+        table.arm(slot, 105, Reason::Idle);
+        table.extend(slot, 109);
+        assert_eq!(table.expire(108), []);
+        assert_eq!(table.expire(109), [((), Reason::Idle)]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Sockets are in non-blocking mode. An operation that is dropped has done nothing or all of its work,
 //! but callers keep to the rules of the other engine.
 use super::buffer::{Buf, BufResult};
+use super::listen::{accept_now, no_address};
 use super::socket::{ConnectError, send_now, stream};
 use rustix::net::{RecvFlags, SocketFlags};
 use socket2::{SockAddr, SockRef};
@@ -128,8 +129,13 @@ impl Listener {
             () = self.stopping.notified() => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-        let peer = peer.ok_or_else(|| io::Error::other("a client without an internet address"))?;
-        Ok((Socket(watched(socket)?), peer))
+        Ok((Socket(watched(socket)?), peer.ok_or_else(no_address)?))
+    }
+
+    pub(super) fn accept_waiting(&self) -> io::Result<Option<(Socket, SocketAddr)>> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let accepted = accept_now(self.socket.get_ref(), flags)?;
+        accepted.map(|(socket, peer)| Ok((Socket(watched(socket)?), peer))).transpose()
     }
 
     /// Ends the accepts that are pending now.

@@ -3,10 +3,12 @@ use super::engine::{self, Engine};
 use super::socket::{Io, Sock};
 use super::{epoll, uring};
 use crate::limits;
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::cell::Cell;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::{fmt, io, mem};
 
 /// How the kernel spreads new connections over the shards of one listener.
@@ -209,10 +211,49 @@ impl Listener {
         }
     }
 
+    /// A connection that waits to be accepted, once the listener is stopped and its last accept is over.
+    /// `None` when none waits.
+    ///
+    /// # Errors
+    /// As [`Listener::accept`].
+    pub fn accept_waiting(&self) -> io::Result<Option<(Sock, SocketAddr)>> {
+        debug_assert!(self.stopped.get(), "an accept may be pending");
+        let accepted = match &self.inner {
+            Inner::Uring(listener) => {
+                listener.accept_waiting()?.map(|(socket, peer)| (Io::Uring(socket), peer))
+            }
+            Inner::Epoll(listener) => {
+                listener.accept_waiting()?.map(|(socket, peer)| (Io::Epoll(socket), peer))
+            }
+        };
+        accepted.map(|(io, peer)| Ok((Sock::new(io, peer)?, peer))).transpose()
+    }
+
     /// Whether [`Listener::stop`] was called.
     pub fn is_stopped(&self) -> bool {
         self.stopped.get()
     }
+}
+
+/// Takes a waiting connection from a listening socket that does not block.
+pub(super) fn accept_now(
+    listener: impl AsFd,
+    flags: SocketFlags,
+) -> io::Result<Option<(OwnedFd, SocketAddr)>> {
+    match rustix::net::acceptfrom_with(listener, flags) {
+        Ok((socket, peer)) => {
+            let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+            let peer = peer.ok_or_else(no_address)?;
+            Ok(Some((socket, peer)))
+        }
+        Err(Errno::AGAIN) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What cannot come to a TCP listener.
+pub(super) fn no_address() -> io::Error {
+    io::Error::other("a client without an internet address")
 }
 
 impl fmt::Debug for Listener {

@@ -28,7 +28,8 @@ impl Sock {
             io,
             peer,
             killed: Cell::new(None),
-            deadline: deadlines.slot(inner.clone()),
+            reading: deadlines.slot(inner.clone()),
+            whole: deadlines.slot(inner.clone()),
         })))
     }
 
@@ -100,17 +101,28 @@ impl Sock {
     /// Kills the socket with `why` unless disarmed or armed anew within `after` (late by at most one
     /// `limits::DEADLINE_TICK`).
     pub fn arm(&self, after: Duration, why: Reason) {
-        self.0.deadline.arm(after, End::Both(why));
+        self.0.whole.arm(after, End::Both(why));
     }
 
-    /// Like [`Sock::arm`], but the deadline ends reading alone, as [`Sock::stop_reading`] does.
+    /// A second deadline, which ends reading alone as [`Sock::stop_reading`] does, so that an answer can
+    /// still be sent. For receives: it never moves the deadline of a send that is under way.
     pub fn arm_reading(&self, after: Duration, why: Reason) {
-        self.0.deadline.arm(after, End::Reading(why));
+        self.0.reading.arm(after, End::Reading(why));
     }
 
-    /// Takes the deadline away.
+    /// Moves the reading deadline to `after` from now, if there is one: bytes went the other way.
+    pub fn extend_reading(&self, after: Duration) {
+        self.0.reading.extend(after);
+    }
+
+    /// Takes the reading deadline away.
+    pub fn disarm_reading(&self) {
+        self.0.reading.disarm();
+    }
+
+    /// Takes the deadline of [`Sock::arm`] away.
     pub fn disarm(&self) {
-        self.0.deadline.disarm();
+        self.0.whole.disarm();
     }
 
     /// Says that no more bytes will be sent (FIN).
@@ -171,7 +183,10 @@ pub(super) struct Inner {
     io: Io,
     peer: SocketAddr,
     killed: Cell<Option<Reason>>,
-    deadline: Slot,
+    /// The deadline of a receive.
+    reading: Slot,
+    /// The deadline of everything else.
+    whole: Slot,
 }
 
 impl Inner {

@@ -11,11 +11,12 @@
 #![allow(unsafe_code, reason = "the kernel is handed raw pointers and descriptors")]
 use super::buffer::{Buf, BufResult};
 use super::engine;
+use super::listen::{accept_now, no_address};
 use super::socket::{ConnectError, stream};
 use crate::limits;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
-use rustix::net::Shutdown;
-use socket2::{SockAddr, SockAddrStorage};
+use rustix::net::{Shutdown, SocketFlags};
+use socket2::{SockAddr, SockAddrStorage, SockRef};
 use std::cell::Cell;
 use std::io;
 use std::marker::PhantomData;
@@ -266,8 +267,13 @@ impl Listener {
             // SAFETY: the kernel wrote an address of this length, in the size that it was told.
             unsafe { SockAddr::new(address, length) }.as_socket()
         });
-        let peer = peer.ok_or_else(|| io::Error::other("a client without an internet address"))?;
-        Ok((Socket(Rc::new(socket)), peer))
+        Ok((Socket(Rc::new(socket)), peer.ok_or_else(no_address)?))
+    }
+
+    pub(super) fn accept_waiting(&self) -> io::Result<Option<(Socket, SocketAddr)>> {
+        SockRef::from(&*self.socket).set_nonblocking(true)?;
+        let accepted = accept_now(&*self.socket, SocketFlags::CLOEXEC)?;
+        Ok(accepted.map(|(socket, peer)| (Socket(Rc::new(socket)), peer)))
     }
 
     /// Cancels a pending accept. Once that has completed, nothing but this holds the socket.

@@ -17,7 +17,7 @@ use crate::config::snapshot::{Live, Name};
 use crate::config::sources::Watch;
 use crate::net::{self, Chosen};
 use crate::observe::metrics::{Board, Reload};
-use crate::shard::{self, Order, Seat};
+use crate::shard::{self, Order, Room, Seat};
 use crate::target::Resolver;
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
@@ -68,8 +68,10 @@ pub fn serve(path: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
     let chosen = net::choose(loaded.node.io)
         .map_err(trying("node.io is io_uring, and the kernel refuses it; auto and epoll work"))?;
     let shards = loaded.node.shards.unwrap_or_else(|| allowed.shards());
-    let connections_max =
-        loaded.node.connections_max.unwrap_or_else(|| files::connections_max(open_files.limit));
+    let connections_max = loaded.node.connections_max.unwrap_or_else(|| {
+        let of_shard = loaded.live.listeners.len() + FILES_PER_SHARD;
+        files::connections_max(open_files.limit, shards * of_shard)
+    });
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         engine = chosen.engine.word(),
@@ -133,7 +135,10 @@ async fn run(
                 Signal::Reopen => node.reopen_logs(),
             },
             () = node.drain_asked.notified() => break,
-            Some(shard) = ended.recv() => return Err(StartError::ShardEnded(shard)),
+            Some(shard) = ended.recv() => {
+                node.flush_logs();
+                return Err(StartError::ShardEnded(shard));
+            }
         }
     }
     node.end(&mut ended, &mut signals, drain_timeout).await;
@@ -197,7 +202,10 @@ impl Node {
                 board: Arc::clone(&board),
                 orders: receiver,
                 acknowledged,
-                connections_max: connections_max.div_ceil(cpus.len()),
+                room: Room {
+                    connections_max: connections_max.div_ceil(cpus.len()),
+                    idle_targets_max: files::idle_targets_max(connections_max.div_ceil(cpus.len())),
+                },
             });
         }
         let mut publisher = Publisher::new(Arc::clone(&live), lines.clone());
@@ -250,6 +258,9 @@ impl Node {
     /// Reads everything anew and publishes it.
     async fn change(&self) -> Result<Reloaded, ReloadError> {
         let mut changing = self.changing.lock().await;
+        if self.draining.load(Ordering::Acquire) {
+            return Err(ReloadError::Faults(Faults::one("the node is ending")));
+        }
         let (path, previous) = (self.path.clone(), Arc::clone(&changing.loaded));
         let attempt = tokio::task::spawn_blocking(move || load::attempt(&path, Some(&previous)));
         let (inputs, loaded) = attempt.await.unwrap_or_else(|_| {
@@ -366,11 +377,18 @@ impl Node {
                 tracing::error!("ended, though shards were still busy");
             }
         }
+        self.flush_logs();
+    }
+
+    fn flush_logs(&self) {
         if let Some(log) = &self.live.load().connection_log {
             log.sink.flush();
         }
     }
 }
+
+/// Files of a shard's own: its ring or epoll descriptors and wakers, and a few to spare.
+const FILES_PER_SHARD: usize = 16;
 
 /// What shards get on top of the drain timeout to close what they cut off.
 const END_WITHIN: Duration = Duration::from_secs(5);

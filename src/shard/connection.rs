@@ -51,6 +51,8 @@ pub struct Client {
     pub identity: Vec<u8>,
     /// OpenSSL spelling of protocol and cipher; none without TLS.
     pub tls_names: Option<(&'static str, &'static str)>,
+    /// The server name that it gave in its handshake.
+    pub server_name: Option<String>,
     /// Why every request gets 403 (`refusal: http`).
     pub refused: Option<Refusal>,
 }
@@ -63,25 +65,45 @@ pub(super) async fn serve(
     socket: Sock,
     client: SocketAddr,
 ) {
-    let rules = front.rules();
-    let address = socket.local().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+    let address = address_of(&socket);
     let connection = Connection { shard, front, place, client, address, accepted: Instant::now() };
-    let reason = match rules.tls() {
-        None => {
-            connection.log(&rules, &Attempt::plain());
-            http1::serve(&connection, Wire::Plain(socket), Client::default()).await
-        }
-        Some(tls) => match connection.handshake(&rules, tls, socket).await {
-            Some((wire, client)) => http1::serve(&connection, wire, client).await,
-            None => return,
-        },
-    };
+    let Some((wire, client)) = connection.begin(socket).await else { return };
+    let reason = http1::serve(&connection, wire, client).await;
     if let Some(reason) = reason {
         connection.front.counters.closed[reason.index()].add(1);
     }
 }
 
+/// Writes the line of a connection that the shard has no room for.
+pub(super) fn log_shed(front: &Front, socket: &Sock, client: SocketAddr) {
+    let rules = front.rules();
+    let word = Reason::Shed.word();
+    let attempt = match rules.tls() {
+        Some(_) => Attempt::failed(Handshake::Shed, None, word),
+        None => Attempt { reason: Some(word), ..Attempt::plain() },
+    };
+    log(front, &rules, client, address_of(socket), &attempt);
+}
+
+/// The address of this node that the client came to.
+fn address_of(socket: &Sock) -> IpAddr {
+    socket.local().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
+}
+
 impl Connection {
+    /// Up to the first request. The rules are let go of here: a connection may outlive many generations,
+    /// and must not keep their trust in memory.
+    async fn begin(&self, socket: Sock) -> Option<(Wire, Client)> {
+        let rules = self.front.rules();
+        match rules.tls() {
+            Some(tls) => self.handshake(&rules, tls, socket).await,
+            None => {
+                self.log(&rules, &Attempt::plain());
+                Some((Wire::Plain(socket), Client::default()))
+            }
+        }
+    }
+
     /// Peeks, handshakes, takes the verdict, logs. `None` when that was the end of it.
     async fn handshake(&self, rules: &Rules, tls: &Tls, socket: Sock) -> Option<(Wire, Client)> {
         let Some(in_flight) = self.front.begin_handshake(&self.shard) else {
@@ -128,6 +150,7 @@ impl Connection {
         self.front.counters.handshake_seconds.note(took.as_secs_f64());
         self.log(rules, &Attempt::concluded(&verdict, agreed, took, name));
         let client = Client {
+            server_name: server_name.clone(),
             tls_names: names(agreed),
             refused: verdict.result.as_ref().err().copied(),
             identity: verdict.result.unwrap_or_default(),
@@ -174,32 +197,37 @@ impl Connection {
     }
 
     fn log(&self, rules: &Rules, attempt: &Attempt<'_>) {
-        let Some(log) = &rules.live.connection_log else { return };
-        let mut trace_id = [0; 16];
-        // Without randomness the line is still worth having; its id is then all zeros.
-        let _ = aws_lc_rs::rand::fill(&mut trace_id);
-        let mut line = Vec::with_capacity(512);
-        Entry {
-            time: clock::since_epoch(),
-            client: self.client,
-            listener_port: self.front.port,
-            tls_protocol: attempt.agreed.version.map(version_name),
-            tls_cipher: attempt.agreed.suite.map(suite_name),
-            handshake: attempt.took,
-            leaf: attempt.leaf.as_ref(),
-            verify: attempt.verify,
-            trace_id,
-            key_exchange: attempt.agreed.group.map(group_name),
-            elb: &log.elb,
-            address: self.address,
-            generation: attempt.generation.unwrap_or(rules.live.generation),
-            server_name: attempt.server_name,
-            listener: &rules.listener.name,
-            reason: attempt.reason,
-        }
-        .write(log.form, &mut line);
-        log.sink.write(line);
+        log(&self.front, rules, self.client, self.address, attempt);
     }
+}
+
+/// Writes the line of one connection attempt.
+fn log(front: &Front, rules: &Rules, client: SocketAddr, address: IpAddr, attempt: &Attempt<'_>) {
+    let Some(log) = &rules.live.connection_log else { return };
+    let mut trace_id = [0; 16];
+    // Without randomness the line is still worth having; its id is then all zeros.
+    let _ = aws_lc_rs::rand::fill(&mut trace_id);
+    let mut line = Vec::with_capacity(512);
+    Entry {
+        time: clock::since_epoch(),
+        client,
+        listener_port: front.port,
+        tls_protocol: attempt.agreed.version.map(version_name),
+        tls_cipher: attempt.agreed.suite.map(suite_name),
+        handshake: attempt.took,
+        leaf: attempt.leaf.as_ref(),
+        verify: attempt.verify,
+        trace_id,
+        key_exchange: attempt.agreed.group.map(group_name),
+        elb: &log.elb,
+        address,
+        generation: attempt.generation.unwrap_or(rules.live.generation),
+        server_name: attempt.server_name,
+        listener: &rules.listener.name,
+        reason: attempt.reason,
+    }
+    .write(log.form, &mut line);
+    log.sink.write(line);
 }
 
 /// How a killed handshake is counted.

@@ -13,6 +13,7 @@ use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::forward::{self, Onward};
 use crate::http::head::{self, Body, Malformed, Version};
+use crate::http::respond::CONTINUE;
 use crate::limits;
 use crate::net::{Buf, Sock};
 use crate::observe::count;
@@ -22,6 +23,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 /// What is to be exchanged.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +54,7 @@ struct Unanswered {
 /// What the client has been told so far.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Told {
-    /// Nothing: there is room for an answer of the node's own.
+    /// Nothing final: there is room for an answer of the node's own.
     Nothing,
     /// Part of the target's answer, so that no other one can be sent.
     Part,
@@ -76,7 +78,7 @@ enum Uploaded {
 }
 
 /// Sends a request to a target of the group and its answer to the client.
-pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, head: Buf) -> Next {
+pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf) -> Next {
     let shard = &session.connection.shard;
     let counters = shard.target_group(&task.group.name);
     let mut upstream = match shard.upstreams.checkout(task.group, &counters).await {
@@ -84,31 +86,31 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, head: Buf) ->
         Err(reason) => return session.refuse(task.rules, Some(&task.asked), reason).await,
     };
     counters.requests.add(1);
-    let mut head = head;
     loop {
+        session.connection.place.set_target(Some(upstream.socket.clone()));
         let (answered, uploaded) = attempt(session, &task, &upstream, head).await;
-        match answered {
-            Err(failed) if failed.silent && upstream.reused && task.asked.may_repeat() => {
-                counters.retries.add(1);
-                upstream = match shard.upstreams.fresh(upstream.target, &counters).await {
-                    Ok(upstream) => upstream,
-                    Err(reason) => {
-                        return session.refuse(task.rules, Some(&task.asked), reason).await;
-                    }
-                };
-                let Ok(Some(again)) = session.head_again(task.rules) else {
-                    debug_assert!(false, "a head that was read is there to be read again");
-                    return Next::Abort(Reason::Internal);
-                };
-                head = again;
+        session.connection.place.set_target(None);
+        let repeats = matches!(answered, Err(failed) if failed.silent)
+            && upstream.reused
+            && task.asked.may_repeat();
+        if !repeats {
+            if !task.asked.has_body() {
+                session.inbox.consume(task.asked.head_bytes);
             }
-            answered => {
-                if !task.asked.has_body() {
-                    session.inbox.consume(task.asked.head_bytes);
-                }
-                return conclude(session, &task, &counters, upstream, answered, uploaded).await;
-            }
+            return conclude(session, &task, &counters, upstream, answered, uploaded).await;
         }
+        counters.retries.add(1);
+        let fresh = shard.upstreams.fresh(upstream.target, &counters).await;
+        (upstream, head) = match (fresh, session.head_again(task.rules)) {
+            (Ok(upstream), Some(head)) => (upstream, head),
+            (Err(reason), _) => {
+                return session.refuse(task.rules, Some(&task.asked), reason).await;
+            }
+            (Ok(_), None) => {
+                debug_assert!(false, "a head that was read is there to be read again");
+                return Next::Abort(Reason::Internal);
+            }
+        };
     }
 }
 
@@ -172,48 +174,47 @@ async fn attempt(
     mut head: Buf,
 ) -> (Result<Answered, Unanswered>, Uploaded) {
     let asked = &task.asked;
-    let idle = task.rules.listener.idle_timeout;
-    let target = &upstream.socket;
-    session.wire.socket().disarm();
-    target.arm(idle, Reason::TargetTimeout);
+    let target = Target { socket: &upstream.socket, idle: task.rules.listener.idle_timeout };
     if !asked.has_body() {
-        if target.send_all(head).await.0.is_err() {
-            return (Err(Unanswered::silent(target)), Uploaded::Whole);
+        if target.send(head).await.is_err() {
+            return (Err(target.unsent()), Uploaded::Whole);
         }
-        let uploaded = Cell::new(true);
-        let answered = Download { session, task, target, uploaded: &uploaded }.run().await;
+        let answered = Download { session, task, target, uploaded: &Cell::new(true) }.run().await;
         return (answered, Uploaded::Whole);
     }
     session.inbox.consume(asked.head_bytes);
     let mut transfer = Transfer::new(asked.body, asked.body);
     // What is here already goes with the head, in one segment where it fits.
     if let Err(malformed) = transfer.step(&mut session.inbox, &mut head) {
-        return (Err(Unanswered::silent(target)), Uploaded::Malformed(malformed));
+        return (Err(target.unsent()), Uploaded::Malformed(malformed));
     }
     if asked.expects_continue && !transfer.is_done() {
         let mut interim = Buf::take();
         interim.extend_from_slice(CONTINUE);
-        if let Err(reason) = session.send(interim).await {
-            return (Err(Unanswered::silent(target)), Uploaded::ClientEnded(reason));
+        if let Err(reason) = session.send(interim, task.rules).await {
+            return (Err(target.unsent()), Uploaded::ClientEnded(reason));
         }
     }
-    if target.send_all(head).await.0.is_err() {
-        return (Err(Unanswered::silent(target)), Uploaded::TargetStopped);
+    if target.send(head).await.is_err() {
+        return (Err(target.unsent()), Uploaded::TargetStopped);
     }
+    relay(session, task, target, transfer).await
+}
+
+/// Relays both directions at once.
+async fn relay(
+    session: &mut Session<'_>,
+    task: &Task<'_>,
+    target: Target<'_>,
+    transfer: Transfer,
+) -> (Result<Answered, Unanswered>, Uploaded) {
     let uploaded = Cell::new(transfer.is_done());
     let answered = Cell::new(false);
     let wire = session.wire;
-    let received_bytes = &session.connection.front.counters.received_bytes;
     let inbox = std::mem::take(&mut session.inbox);
-    let upload = Upload {
-        wire,
-        target,
-        idle,
-        transfer,
-        whole: &uploaded,
-        answered: &answered,
-        received_bytes,
-    };
+    let received_bytes = &session.connection.front.counters.received_bytes;
+    let upload =
+        Upload { wire, target, transfer, whole: &uploaded, answered: &answered, received_bytes };
     let mut up = pin!(upload.run(inbox));
     let mut ended = None;
     let download = {
@@ -224,8 +225,8 @@ async fn attempt(
             {
                 // Without its client an exchange has no purpose; the kill completes the download.
                 match how {
-                    Uploaded::ClientEnded(reason) => target.kill(reason),
-                    Uploaded::Malformed(_) => target.kill(Reason::ClientClosed),
+                    Uploaded::ClientEnded(reason) => target.socket.kill(reason),
+                    Uploaded::Malformed(_) => target.socket.kill(Reason::ClientClosed),
                     Uploaded::Whole | Uploaded::TargetStopped | Uploaded::Abandoned => {}
                 }
                 ended = Some((how, rest));
@@ -237,16 +238,24 @@ async fn attempt(
     let (uploaded, rest, download) = match ended {
         Some((uploaded, rest)) => (uploaded, rest, download),
         None => {
+            // The answer is there first. Nothing more goes to the target, and what the client still
+            // sends is thrown away, so that a reset does not overtake what it was told.
             answered.set(true);
-            target.kill(Reason::ClientClosed);
+            target.socket.kill(Reason::ClientClosed);
             let download = match download {
                 Err(failed) if failed.told == Told::Nothing => {
-                    session.refuse(task.rules, Some(asked), failed.reason).await;
+                    session.refuse(task.rules, Some(&task.asked), failed.reason).await;
                     Err(Unanswered { told: Told::Refusal, ..failed })
                 }
                 other => other,
             };
-            wire.say_goodbye().await;
+            if matches!(download, Err(Unanswered { told: Told::Part, .. })) {
+                // The client must not take half an answer for a whole one.
+                wire.socket().reset_on_close();
+                wire.socket().stop_reading(Reason::TargetClosed);
+            } else {
+                wire.say_goodbye().await;
+            }
             let (uploaded, rest) = up.await;
             (uploaded, rest, download)
         }
@@ -255,14 +264,49 @@ async fn attempt(
     (download, uploaded)
 }
 
-/// RFC 9110, section 15.2.1.
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+/// The target's side of an exchange. Each operation has its own deadline.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    socket: &'a Sock,
+    idle: Duration,
+}
+
+impl Target<'_> {
+    async fn send(self, bytes: Buf) -> Result<(), Reason> {
+        self.socket.arm(self.idle, Reason::TargetTimeout);
+        let sent = self.socket.send_all(bytes).await.0;
+        self.socket.disarm();
+        sent.map_err(|_| self.socket.killed().unwrap_or(Reason::TargetClosed))
+    }
+
+    /// Appends what the target sent; `Ok(0)` is the proper end of its stream, a reset is an error.
+    /// Its silence counts from when the whole request has been sent.
+    async fn receive(self, received: &mut Buf, uploaded: bool) -> Result<usize, Reason> {
+        if uploaded {
+            self.socket.arm_reading(self.idle, Reason::TargetTimeout);
+        }
+        received.reserve(RECEIVE_BYTES_MIN);
+        let (result, back) = self.socket.recv(std::mem::take(received)).await;
+        self.socket.disarm_reading();
+        *received = back;
+        match (result, self.socket.killed()) {
+            (_, Some(reason)) => Err(reason),
+            (Ok(count), None) => Ok(count),
+            (Err(_), None) => Err(Reason::TargetClosed),
+        }
+    }
+
+    /// The request could not be sent.
+    fn unsent(self) -> Unanswered {
+        let reason = self.socket.killed().unwrap_or(Reason::TargetClosed);
+        Unanswered { reason, told: Told::Nothing, silent: !timed_out(reason) }
+    }
+}
 
 /// The request's body, from the client to the target.
 struct Upload<'a> {
     wire: &'a Wire,
-    target: &'a Sock,
-    idle: std::time::Duration,
+    target: Target<'a>,
     transfer: Transfer,
     /// Set once the whole body has been sent.
     whole: &'a Cell<bool>,
@@ -294,15 +338,18 @@ impl Upload<'_> {
             }
         }
         self.whole.set(true);
+        // From now on the target is waited for.
+        self.target.socket.arm_reading(self.target.idle, Reason::TargetTimeout);
         (Uploaded::Whole, inbox)
     }
 
     async fn receive(&self, inbox: &mut Buf) -> Result<usize, Reason> {
         let socket = self.wire.socket();
         if !self.answered.get() {
-            socket.arm_reading(self.idle, Reason::ClientTimeout);
+            socket.arm_reading(self.target.idle, Reason::ClientTimeout);
         }
         let (result, received) = self.wire.read(std::mem::take(inbox)).await;
+        socket.disarm_reading();
         *inbox = received;
         match result {
             Ok(count) if count > 0 => {
@@ -319,8 +366,7 @@ impl Upload<'_> {
         if out.is_empty() {
             return Ok(());
         }
-        self.target.arm(self.idle, Reason::TargetTimeout);
-        match self.target.send_all(out).await.0 {
+        match self.target.send(out).await {
             Ok(()) => Ok(()),
             Err(_) if self.answered.get() => Err(Uploaded::Abandoned),
             Err(_) => Err(Uploaded::TargetStopped),
@@ -332,7 +378,7 @@ impl Upload<'_> {
 struct Download<'a, 's> {
     session: &'a Session<'s>,
     task: &'a Task<'a>,
-    target: &'a Sock,
+    target: Target<'a>,
     uploaded: &'a Cell<bool>,
 }
 
@@ -348,37 +394,28 @@ struct Head {
 impl Download<'_, '_> {
     async fn run(self) -> Result<Answered, Unanswered> {
         let mut received = Buf::take();
-        let mut told = Told::Nothing;
-        let (head, mut out) = loop {
-            let (head, out) = self.head(&mut received, told).await?;
-            received.consume(head.bytes);
-            if head.status >= 200 {
-                break (head, out);
-            }
-            // Interim answers go on, but `100 Continue` has been given by this node, and HTTP/1.0
-            // knows none (RFC 9110, section 15.2).
-            if head.status != 100 && self.task.asked.version == Version::Http11 {
-                self.send(out).await?;
-                told = Told::Part;
-            }
-        };
+        let (head, mut out) = self.final_head(&mut received).await?;
         self.session.count_response(head.status);
         let mut transfer = Transfer::new(head.body, head.onward.body);
+        let mut told = Told::Nothing;
+        let failed = |reason, told| Unanswered { reason, told, silent: false };
         loop {
-            transfer.step(&mut received, &mut out).map_err(|_| malformed(Told::Part))?;
+            transfer
+                .step(&mut received, &mut out)
+                .map_err(|_| failed(Reason::TargetMalformed, told))?;
             if !out.is_empty() {
-                self.send(out).await?;
+                told = Told::Part;
+                self.send(out).await.map_err(|reason| failed(reason, told))?;
                 out = Buf::default();
             }
             if transfer.is_done() {
                 break;
             }
-            match self.receive(&mut received).await {
-                Ok(()) => {}
-                Err(Reason::TargetClosed) if transfer.ends_by_close() => transfer.close(&mut out),
-                Err(reason) => {
-                    return Err(Unanswered { reason, told: Told::Part, silent: false });
-                }
+            match self.target.receive(&mut received, self.uploaded.get()).await {
+                Ok(0) if transfer.ends_by_close() => transfer.close(&mut out),
+                Ok(0) => return Err(failed(Reason::TargetClosed, told)),
+                Ok(_) => {}
+                Err(reason) => return Err(failed(reason, told)),
             }
         }
         Ok(Answered {
@@ -387,23 +424,44 @@ impl Download<'_, '_> {
         })
     }
 
-    /// Reads a response head and writes the one that the client gets.
-    async fn head(&self, received: &mut Buf, told: Told) -> Result<(Head, Buf), Unanswered> {
+    /// Reads up to the final response head, and writes the one that the client gets. Interim answers go
+    /// on, but `100 Continue` has been given by this node, and HTTP/1.0 knows none (RFC 9110,
+    /// section 15.2).
+    async fn final_head(&self, received: &mut Buf) -> Result<(Head, Buf), Unanswered> {
+        let mut silent = true;
+        loop {
+            let (head, out) = self.head(received, &mut silent).await.map_err(|reason| {
+                Unanswered { reason, told: Told::Nothing, silent: silent && !timed_out(reason) }
+            })?;
+            received.consume(head.bytes);
+            if head.status >= 200 {
+                return Ok((head, out));
+            }
+            if head.status != 100 && self.task.asked.version == Version::Http11 {
+                self.send(out).await.map_err(|reason| Unanswered {
+                    reason,
+                    told: Told::Part,
+                    silent: false,
+                })?;
+            }
+        }
+    }
+
+    /// Reads one response head. `silent` stays true while the target has sent nothing.
+    async fn head(&self, received: &mut Buf, silent: &mut bool) -> Result<(Head, Buf), Reason> {
         let mut seen = 0;
         loop {
             if !received.is_empty()
                 && head::worth_parsing(received, seen)
-                && let Some(read) = self.parse(received).map_err(|_| malformed(told))?
+                && let Some(read) = self.parse(received).map_err(|_| Reason::TargetMalformed)?
             {
                 return Ok(read);
             }
             seen = received.len();
-            let silent = received.is_empty() && told == Told::Nothing;
-            self.receive(received).await.map_err(|reason| Unanswered {
-                reason,
-                told,
-                silent: silent && !timed_out(reason),
-            })?;
+            match self.target.receive(received, self.uploaded.get()).await? {
+                0 => return Err(Reason::TargetClosed),
+                _ => *silent = false,
+            }
         }
     }
 
@@ -418,14 +476,10 @@ impl Download<'_, '_> {
         // the request is not worth waiting for.
         let keep = self.uploaded.get() && self.session.keeps_alive(self.task.rules, asked);
         let onward = forward::onward(&response, asked.version, keep);
-        let mut out = Buf::take();
-        {
-            let mut scratch = self.session.connection.shard.scratch.borrow_mut();
-            scratch.clear();
-            let attributes = &self.task.rules.listener.attributes;
-            forward::response(&mut scratch, &response, onward, asked.version, attributes);
-            out.extend_from_slice(&scratch);
-        }
+        let attributes = &self.task.rules.listener.attributes;
+        let out = self.session.write(|out| {
+            forward::response(out, &response, onward, asked.version, attributes);
+        });
         let head = Head {
             bytes: response.length,
             status: response.status,
@@ -436,48 +490,18 @@ impl Download<'_, '_> {
         Ok(Some((head, out)))
     }
 
-    async fn receive(&self, received: &mut Buf) -> Result<(), Reason> {
-        let idle = self.task.rules.listener.idle_timeout;
-        self.target.arm(idle, Reason::TargetTimeout);
-        let mut room = std::mem::take(received);
-        room.reserve(RECEIVE_BYTES_MIN);
-        let (result, back) = self.target.recv(room).await;
-        *received = back;
-        match result {
-            Ok(count) if count > 0 => Ok(()),
-            Ok(_) | Err(_) => Err(self.target.killed().unwrap_or(Reason::TargetClosed)),
-        }
-    }
-
-    async fn send(&self, out: Buf) -> Result<(), Unanswered> {
-        let idle = self.task.rules.listener.idle_timeout;
-        let socket = self.session.wire.socket();
-        socket.arm(idle, Reason::ClientTimeout);
-        let sent = self.session.send(out).await;
-        if self.uploaded.get() {
-            // Only the target is waited for now, and its own deadline is armed.
-            socket.disarm();
-        }
-        sent.map_err(|reason| Unanswered { reason, told: Told::Part, silent: false })
+    /// Sends to the client. A client that takes an answer is not silent, so its deadline moves.
+    async fn send(&self, out: Buf) -> Result<(), Reason> {
+        self.session.send(out, self.task.rules).await?;
+        self.session.wire.socket().extend_reading(self.target.idle);
+        Ok(())
     }
 }
 
 /// Room that a receive asks for at least.
 const RECEIVE_BYTES_MIN: usize = 4 * 1024;
 
-const fn malformed(told: Told) -> Unanswered {
-    Unanswered { reason: Reason::TargetMalformed, told, silent: false }
-}
-
 /// Whether a silent target was waited for to the end; it may be at work, so nothing is sent again.
 fn timed_out(reason: Reason) -> bool {
     reason == Reason::TargetTimeout
-}
-
-impl Unanswered {
-    /// The request could not be sent.
-    fn silent(target: &Sock) -> Self {
-        let reason = target.killed().unwrap_or(Reason::TargetClosed);
-        Self { reason, told: Told::Nothing, silent: !timed_out(reason) }
-    }
 }

@@ -7,10 +7,11 @@ use super::{Shard, connection};
 use crate::close::Reason;
 use crate::config::snapshot::{Listener, Live, Tls};
 use crate::http::identity::Forbidden;
-use crate::net;
+use crate::net::{self, Sock};
 use crate::observe::count;
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,15 +28,15 @@ pub struct Front {
     pub counters: Arc<count::Listener>,
     /// The port that clients come to (the configured one may be 0).
     pub port: u16,
-    rules: RefCell<Rules>,
-    listener: net::Listener,
-    retired: Cell<bool>,
+    rules: RefCell<Rc<Rules>>,
+    /// Until it is retired: connections outlive their listening socket, which must not stay open for them.
+    listener: RefCell<Option<Rc<net::Listener>>>,
     stopped: Notify,
     handshakes: Cell<usize>,
 }
 
 /// What a request needs of the live value, as of the generation that the shard has taken over.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Rules {
     /// The listener.
     pub listener: Arc<Listener>,
@@ -44,6 +45,10 @@ pub struct Rules {
 }
 
 impl Rules {
+    fn new(live: &Arc<Live>, listener: &Arc<Listener>) -> Rc<Self> {
+        Rc::new(Self { listener: Arc::clone(listener), live: Arc::clone(live) })
+    }
+
     /// Header names that no client may send.
     pub fn forbidden(&self) -> &Forbidden {
         &self.live.forbidden
@@ -69,31 +74,31 @@ impl Front {
         Ok(Rc::new(Self {
             counters,
             port,
-            rules: RefCell::new(Rules { listener: Arc::clone(listener), live: Arc::clone(live) }),
-            listener: net::Listener::new(socket)?,
-            retired: Cell::new(false),
+            rules: RefCell::new(Rules::new(live, listener)),
+            listener: RefCell::new(Some(Rc::new(net::Listener::new(socket)?))),
             stopped: Notify::new(),
             handshakes: Cell::new(0),
         }))
     }
 
     /// The rules in force on this shard.
-    pub fn rules(&self) -> Rules {
-        self.rules.borrow().clone()
+    pub fn rules(&self) -> Rc<Rules> {
+        Rc::clone(&self.rules.borrow())
     }
 
     /// Whether it takes no new requests.
     pub fn is_retired(&self) -> bool {
-        self.retired.get()
+        self.listener.borrow().is_none()
     }
 
     pub(super) fn update(&self, live: &Arc<Live>, listener: &Arc<Listener>) {
-        *self.rules.borrow_mut() = Rules { listener: Arc::clone(listener), live: Arc::clone(live) };
+        *self.rules.borrow_mut() = Rules::new(live, listener);
     }
 
     pub(super) fn retire(&self) {
-        self.retired.set(true);
-        self.listener.stop();
+        if let Some(listener) = self.listener.take() {
+            listener.stop();
+        }
     }
 
     /// Waits until its accept loop has ended.
@@ -126,26 +131,14 @@ impl Drop for HandshakeInFlight {
     }
 }
 
-/// Accepts until the listener is retired.
+/// Accepts until the listener is retired; then takes what still waits, so that nobody who has connected
+/// is reset, and closes the socket.
 pub(super) async fn accept(shard: Rc<Shard>, front: Rc<Front>) {
+    let listener = front.listener.borrow().clone();
+    let Some(listener) = listener else { return };
     while !front.is_retired() {
-        match front.listener.accept().await {
-            Ok((socket, client)) => {
-                front.counters.accepted.add(1);
-                match shard.admit(&socket, &front) {
-                    Some(place) => drop(net::spawn(connection::serve(
-                        Rc::clone(&shard),
-                        Rc::clone(&front),
-                        place,
-                        socket,
-                        client,
-                    ))),
-                    None => {
-                        shard.counters.shed.add(1);
-                        front.counters.closed[Reason::Shed.index()].add(1);
-                    }
-                }
-            }
+        match listener.accept().await {
+            Ok((socket, client)) => begin(&shard, &front, socket, client),
             Err(_) if front.is_retired() => {}
             Err(error) => {
                 shard.counters.accept_errors.add(1);
@@ -155,7 +148,27 @@ pub(super) async fn accept(shard: Rc<Shard>, front: Rc<Front>) {
             }
         }
     }
+    while let Ok(Some((socket, client))) = listener.accept_waiting() {
+        begin(&shard, &front, socket, client);
+    }
+    drop(listener);
     front.stopped.notify_one();
+}
+
+/// Starts a connection, or sheds it.
+fn begin(shard: &Rc<Shard>, front: &Rc<Front>, socket: Sock, client: SocketAddr) {
+    front.counters.accepted.add(1);
+    match shard.admit(&socket, front) {
+        Some(place) => {
+            let (shard, front) = (Rc::clone(shard), Rc::clone(front));
+            drop(net::spawn(connection::serve(shard, front, place, socket, client)));
+        }
+        None => {
+            shard.counters.shed.add(1);
+            front.counters.closed[Reason::Shed.index()].add(1);
+            connection::log_shed(front, &socket, client);
+        }
+    }
 }
 
 /// Whether the kernel had no files or memory; anything else concerned that one connection.

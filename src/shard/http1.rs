@@ -15,7 +15,7 @@ use crate::limits;
 use crate::net::Buf;
 use crate::route::{Action, FixedResponse};
 use crate::target::Group;
-use std::sync::Arc;
+use crate::trust::Refusal;
 
 /// A client's connection while it serves requests.
 #[derive(Debug)]
@@ -25,6 +25,20 @@ pub(super) struct Session<'a> {
     pub(super) client: Client,
     /// Received and not consumed.
     pub(super) inbox: Buf,
+    /// What it waits for between requests.
+    waits: Waits,
+}
+
+/// What a connection waits for, as far as ending it is concerned.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Waits {
+    /// A request is in work.
+    #[default]
+    Nothing,
+    /// Its first request, which may be on its way.
+    First,
+    /// Another request: ending it loses nothing.
+    Next,
 }
 
 /// What comes after a request.
@@ -99,21 +113,24 @@ impl Asked {
 }
 
 /// What is done with a request.
-enum Decision {
+enum Decision<'r> {
     /// The node answers.
-    Answer(FixedResponse),
+    Answer(&'r FixedResponse),
     /// The client is refused (`refusal: http`).
-    Refuse(&'static str),
+    Refuse(Refusal),
+    /// The name that it asks for has another policy than the one that it shook hands under.
+    Misdirect,
     /// It goes to a target of this group, with this head.
-    Forward(Arc<Group>, Buf),
+    Forward(&'r Group, Buf),
 }
 
 /// Serves requests until the connection ends; says why, where it was not as agreed.
 pub(super) async fn serve(connection: &Connection, wire: Wire, client: Client) -> Option<Reason> {
-    let mut session = Session { connection, wire: &wire, client, inbox: Buf::default() };
+    let mut session =
+        Session { connection, wire: &wire, client, inbox: Buf::default(), waits: Waits::First };
     let (reason, abort) = loop {
         match session.turn().await {
-            Next::KeepAlive => {}
+            Next::KeepAlive => session.waits = Waits::Next,
             Next::Done => break (None, false),
             Next::Close(reason) => break (Some(reason), false),
             Next::Abort(reason) => break (Some(reason), true),
@@ -128,22 +145,45 @@ pub(super) async fn serve(connection: &Connection, wire: Wire, client: Client) -
 }
 
 impl Session<'_> {
-    /// One request.
+    /// One request: reads until its head is whole, decides, and carries that out.
     async fn turn(&mut self) -> Next {
         if let Err(reason) = self.first_byte().await {
             return Next::Close(reason);
         }
-        let rules = self.connection.front.rules();
-        let (asked, decision) = match self.read_head(&rules).await {
-            Ok(read) => read,
-            Err(Unread::Malformed(malformed)) => {
-                return self.refuse_malformed(&rules, malformed).await;
+        // From the first byte on there is one deadline for the whole head, which no byte moves.
+        let idle = self.connection.front.rules().listener.idle_timeout;
+        self.wire.socket().arm_reading(idle, Reason::ClientTimeout);
+        let mut seen = 0;
+        loop {
+            if !self.inbox.is_empty() && head::worth_parsing(&self.inbox, seen) {
+                // The rules of the step in which the head is whole, so that no request is dispatched
+                // by an older generation than its shard has acknowledged.
+                let rules = self.connection.front.rules();
+                match self.decide(&rules) {
+                    Ok(Some((asked, decision))) => {
+                        self.wire.socket().disarm_reading();
+                        return self.carry_out(&rules, asked, decision).await;
+                    }
+                    Ok(None) => {}
+                    Err(malformed) => return self.refuse_malformed(&rules, malformed).await,
+                }
             }
-            Err(Unread::Ended(reason)) => return self.refuse(&rules, None, reason).await,
-        };
+            seen = self.inbox.len();
+            self.inbox.reserve(limits::REQUEST_HEAD_BYTES_MAX / 16);
+            if let Err(reason) = self.receive().await {
+                // Where nothing of a request has come, nobody waits for an answer.
+                if self.inbox.is_empty() {
+                    return Next::Close(Reason::ClientClosed);
+                }
+                return self.refuse(&self.connection.front.rules(), None, reason).await;
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, rules: &Rules, asked: Asked, decision: Decision<'_>) -> Next {
         match decision {
             Decision::Forward(group, head) => {
-                exchange::run(self, Task { rules: &rules, group: &group, asked }, head).await
+                exchange::run(self, Task { rules, group, asked }, head).await
             }
             Decision::Answer(fixed) => {
                 let answer = Answer {
@@ -152,14 +192,16 @@ impl Session<'_> {
                     body: Some(fixed.body.as_bytes()),
                 };
                 self.inbox.consume(asked.head_bytes);
-                let keep_alive = !asked.has_body() && self.keeps_alive(&rules, &asked);
-                self.answer(&rules, Some(&asked), &answer, keep_alive).await
+                let keep_alive = !asked.has_body() && self.keeps_alive(rules, &asked);
+                self.answer(rules, Some(&asked), &answer, keep_alive).await
             }
-            Decision::Refuse(code) => {
-                let body = format!("{code}\n");
-                let answer =
-                    Answer { status: 403, content_type: "text/plain", body: Some(body.as_bytes()) };
-                self.answer(&rules, Some(&asked), &answer, false).await
+            Decision::Refuse(refusal) => {
+                let manner = self.manner(rules, Some(&asked), false);
+                let out = self.write(|out| respond::write_refused(out, refusal, &manner));
+                self.tell(rules, out, 403, false).await
+            }
+            Decision::Misdirect => {
+                self.answer(rules, Some(&asked), &Answer::standard(421), false).await
             }
         }
     }
@@ -169,16 +211,20 @@ impl Session<'_> {
         if !self.inbox.is_empty() {
             return Ok(());
         }
-        if self.connection.front.is_retired() {
-            return Err(Reason::Draining);
-        }
         self.inbox = Buf::default();
+        let mut within = self.connection.front.rules().listener.idle_timeout;
+        if self.connection.front.is_retired() && !self.wire.has_bytes() {
+            if self.waits == Waits::Next {
+                return Err(Reason::Draining);
+            }
+            // It has connected and not been served yet: its first request may be on its way.
+            within = within.min(limits::LINGER);
+        }
         let socket = self.wire.socket();
-        let idle = self.connection.front.rules().listener.idle_timeout;
-        socket.arm(idle, Reason::Idle);
-        self.connection.place.set_idle(true);
+        socket.arm_reading(within, Reason::Idle);
+        self.connection.place.set_waits(self.waits);
         let readable = self.wire.readable().await;
-        self.connection.place.set_idle(false);
+        self.connection.place.set_waits(Waits::Nothing);
         match (socket.killed(), readable) {
             (Some(reason), _) => Err(reason),
             (None, Err(_)) => Err(Reason::ClientClosed),
@@ -186,30 +232,8 @@ impl Session<'_> {
         }
     }
 
-    /// Reads until the head is whole, and decides.
-    async fn read_head(&mut self, rules: &Rules) -> Result<(Asked, Decision), Unread> {
-        let mut seen = 0;
-        loop {
-            if !self.inbox.is_empty()
-                && head::worth_parsing(&self.inbox, seen)
-                && let Some(read) = self.decide(rules)?
-            {
-                return Ok(read);
-            }
-            seen = self.inbox.len();
-            self.inbox.reserve(limits::REQUEST_HEAD_BYTES_MAX / 16);
-            self.wire.socket().arm_reading(rules.listener.idle_timeout, Reason::ClientTimeout);
-            match self.receive().await {
-                Ok(()) => {}
-                // Nothing of a request has come: nobody waits for an answer.
-                Err(_) if self.inbox.is_empty() => return Err(Unread::Ended(Reason::ClientClosed)),
-                Err(reason) => return Err(Unread::Ended(reason)),
-            }
-        }
-    }
-
     /// Parses the head and decides what is done. `None` needs more bytes.
-    fn decide(&self, rules: &Rules) -> Result<Option<(Asked, Decision)>, Malformed> {
+    fn decide<'r>(&self, rules: &'r Rules) -> Result<Option<(Asked, Decision<'r>)>, Malformed> {
         let mut slots = head::slots();
         let Some(request) = head::request(&self.inbox, &mut slots)? else { return Ok(None) };
         let asked = Asked {
@@ -221,21 +245,35 @@ impl Session<'_> {
             method: Method::of(request.method),
         };
         let decision = match (self.client.refused, &rules.listener.default_action) {
-            (Some(refusal), _) => Decision::Refuse(refusal.code()),
-            (None, Action::FixedResponse(fixed)) => Decision::Answer(fixed.clone()),
+            (Some(refusal), _) => Decision::Refuse(refusal),
+            (None, _) if self.is_misdirected(rules, request.host) => Decision::Misdirect,
+            (None, Action::FixedResponse(fixed)) => Decision::Answer(fixed),
             (None, Action::Forward(group)) => {
-                Decision::Forward(Arc::clone(group), self.head_for_target(rules, &request))
+                Decision::Forward(group, self.head_for_target(rules, &request))
             }
         };
         Ok(Some((asked, decision)))
     }
 
-    /// The head for the target once more, for another try.
-    pub(super) fn head_again(&self, rules: &Rules) -> Result<Option<Buf>, Malformed> {
-        match self.decide(rules)? {
-            Some((_, Decision::Forward(_, head))) => Ok(Some(head)),
-            Some((_, Decision::Answer(_) | Decision::Refuse(_))) | None => Ok(None),
+    /// Whether the request asks for a name whose policy is not the one that the client was judged by.
+    /// Otherwise a name without mutual authentication would be the way round that of another
+    /// (RFC 9110, section 7.4).
+    fn is_misdirected(&self, rules: &Rules, host: Option<&str>) -> bool {
+        let (Some(tls), Some(host)) = (rules.tls(), host) else { return false };
+        if tls.by_name.is_empty() {
+            return false;
         }
+        let name =
+            if host.starts_with('[') { host } else { host.split(':').next().unwrap_or(host) };
+        let judged_by = tls.access(self.client.server_name.as_deref());
+        !std::ptr::eq(judged_by, tls.access(Some(name)))
+    }
+
+    /// The head for the target once more, for another try.
+    pub(super) fn head_again(&self, rules: &Rules) -> Option<Buf> {
+        let mut slots = head::slots();
+        let request = head::request(&self.inbox, &mut slots).ok().flatten()?;
+        Some(self.head_for_target(rules, &request))
     }
 
     fn head_for_target(&self, rules: &Rules, request: &head::Request<'_, '_>) -> Buf {
@@ -243,22 +281,22 @@ impl Session<'_> {
             address: self.connection.client,
             local_address: self.connection.address,
             listener_port: self.connection.front.port,
-            tls: rules.listener.tls.is_some(),
+            tls: matches!(self.wire, Wire::Tls(_)),
             tls_names: self.client.tls_names,
             identity: &self.client.identity,
         };
+        let attributes = &rules.listener.attributes;
+        self.write(|out| forward::request(out, request, &client, attributes, rules.forbidden()))
+    }
+
+    /// What `write` writes, in a buffer that can be sent.
+    pub(super) fn write(&self, write: impl FnOnce(&mut Vec<u8>)) -> Buf {
         let mut scratch = self.connection.shard.scratch.borrow_mut();
         scratch.clear();
-        forward::request(
-            &mut scratch,
-            request,
-            &client,
-            &rules.listener.attributes,
-            rules.forbidden(),
-        );
-        let mut head = Buf::take();
-        head.extend_from_slice(&scratch);
-        head
+        write(&mut scratch);
+        let mut out = Buf::take();
+        out.extend_from_slice(&scratch);
+        out
     }
 
     /// Receives more into the inbox.
@@ -314,52 +352,42 @@ impl Session<'_> {
         answer: &Answer<'_>,
         keep_alive: bool,
     ) -> Next {
-        let manner = Manner {
+        let manner = self.manner(rules, asked, keep_alive);
+        let out = self.write(|out| respond::write(out, answer, &manner));
+        self.tell(rules, out, answer.status, keep_alive).await
+    }
+
+    fn manner(&self, rules: &Rules, asked: Option<&Asked>, keep_alive: bool) -> Manner {
+        Manner {
             version: asked.map_or(Version::Http11, |asked| asked.version),
             keep_alive,
             head_only: asked.is_some_and(|asked| asked.method == Method::Head),
             server: rules.listener.attributes.server,
             since_epoch: clock::since_epoch(),
-        };
-        let mut out = Buf::take();
-        {
-            let mut scratch = self.connection.shard.scratch.borrow_mut();
-            scratch.clear();
-            respond::write(&mut scratch, answer, &manner);
-            out.extend_from_slice(&scratch);
         }
-        self.count_response(answer.status);
-        self.wire.socket().arm(rules.listener.idle_timeout, Reason::ClientTimeout);
-        match self.send(out).await {
+    }
+
+    async fn tell(&self, rules: &Rules, out: Buf, status: u16, keep_alive: bool) -> Next {
+        self.count_response(status);
+        match self.send(out, rules).await {
             Ok(()) if keep_alive => Next::KeepAlive,
             Ok(()) => Next::Done,
             Err(reason) => Next::Abort(reason),
         }
     }
 
-    /// Sends to the client.
-    pub(super) async fn send(&self, bytes: Buf) -> Result<(), Reason> {
+    /// Sends to the client, within the idle timeout.
+    pub(super) async fn send(&self, bytes: Buf, rules: &Rules) -> Result<(), Reason> {
+        let socket = self.wire.socket();
         self.connection.front.counters.sent_bytes.add(bytes.len() as u64);
-        match self.wire.write(bytes).await.0 {
-            Ok(()) => Ok(()),
-            Err(_) => Err(self.wire.socket().killed().unwrap_or(Reason::ClientClosed)),
-        }
+        socket.arm(rules.listener.idle_timeout, Reason::ClientTimeout);
+        let sent = self.wire.write(bytes).await.0;
+        socket.disarm();
+        sent.map_err(|_| socket.killed().unwrap_or(Reason::ClientClosed))
     }
 
     pub(super) fn count_response(&self, status: u16) {
         let class = usize::from(status / 100).clamp(1, 5) - 1;
         self.connection.front.counters.responses[class].add(1);
-    }
-}
-
-/// Why no head was read.
-enum Unread {
-    Malformed(Malformed),
-    Ended(Reason),
-}
-
-impl From<Malformed> for Unread {
-    fn from(malformed: Malformed) -> Self {
-        Self::Malformed(malformed)
     }
 }

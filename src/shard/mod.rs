@@ -22,8 +22,10 @@ use crate::observe::{count, metrics::Board};
 use crate::upstream::Upstreams;
 use arc_swap::ArcSwap;
 use front::Front;
+use http1::Waits;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -36,6 +38,8 @@ use tokio::sync::{Notify, mpsc};
 pub enum Order {
     /// Take over a generation that is already in the live value.
     Adopt {
+        /// The generation.
+        live: Arc<Live>,
         /// The sockets of listeners that are new here.
         open: Vec<(Name, OwnedFd)>,
         /// Told the shard's index once no step works by an older generation.
@@ -61,8 +65,17 @@ pub struct Seat {
     pub orders: mpsc::UnboundedReceiver<Order>,
     /// The generation that it has taken over, for `/status`.
     pub acknowledged: Arc<AtomicU64>,
-    /// Connections that it may have open at once.
+    /// What it may have open at once.
+    pub room: Room,
+}
+
+/// Connections that a shard may have open at once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Room {
+    /// Of clients; each may need one more to its target.
     pub connections_max: usize,
+    /// To targets, idle.
+    pub idle_targets_max: usize,
 }
 
 /// What the tasks of a shard share.
@@ -95,8 +108,10 @@ struct Open {
 struct Handle {
     socket: Sock,
     front: Rc<Front>,
-    /// Whether it waits for a request, so that ending it loses nothing.
-    idle: Cell<bool>,
+    /// What it waits for.
+    waits: Cell<Waits>,
+    /// The target that it waits for.
+    target: RefCell<Option<Sock>>,
 }
 
 /// A connection's place among the open ones; gives it back on drop.
@@ -109,14 +124,15 @@ pub struct Place {
 
 /// Runs a shard until it has drained.
 pub async fn run(seat: Seat) {
-    let Seat { index, live, board, mut orders, acknowledged, connections_max } = seat;
+    let Seat { index, live, board, mut orders, acknowledged, room } = seat;
+    let Room { connections_max, idle_targets_max } = room;
     let shard = Rc::new(Shard {
         index,
         live,
         counters: board.shard(index),
         board,
         connections_max,
-        upstreams: Upstreams::new(index),
+        upstreams: Upstreams::new(index, idle_targets_max),
         fronts: RefCell::default(),
         target_groups: RefCell::default(),
         open: RefCell::default(),
@@ -126,9 +142,13 @@ pub async fn run(seat: Seat) {
     let sweep = net::spawn(sweep(Rc::clone(&shard)));
     while let Some(order) = orders.recv().await {
         match order {
-            Order::Adopt { open, done } => {
-                let generation = shard.adopt(open);
-                acknowledged.store(generation, Ordering::Release);
+            Order::Adopt { live, open, done } => {
+                match shard.adopt(&live, open) {
+                    Ok(()) => acknowledged.store(live.generation, Ordering::Release),
+                    Err(error) => {
+                        tracing::error!(shard = index, "cannot use a listening socket: {error}");
+                    }
+                }
                 // Nobody waits any more when the control thread has given up on an answer.
                 let _ = done.send(index);
             }
@@ -150,29 +170,33 @@ async fn sweep(shard: Rc<Shard>) {
 }
 
 impl Shard {
-    /// Takes over the current live value: starts new listeners, updates those that stay, ends those
-    /// that are gone. One step, without an await.
-    fn adopt(self: &Rc<Self>, open: Vec<(Name, OwnedFd)>) -> u64 {
-        let live = self.live.load_full();
+    /// Takes over a generation: starts new listeners, updates those that stay, ends those that are gone.
+    /// One step, without an await.
+    fn adopt(self: &Rc<Self>, live: &Arc<Live>, open: Vec<(Name, OwnedFd)>) -> io::Result<()> {
+        let mut failed = None;
         let mut opened: BTreeMap<Name, OwnedFd> = open.into_iter().collect();
         let mut gone = std::mem::take(&mut *self.fronts.borrow_mut());
         for (name, listener) in &live.listeners {
             let front = match (opened.remove(name), gone.remove(name)) {
                 // It stays, on the socket that it has.
                 (None, Some(front)) => {
-                    front.update(&live, listener);
+                    front.update(live, listener);
                     front
                 }
                 // It is new, or moved to another socket: connections of the old one are ended.
                 (Some(socket), old) => {
                     old.inspect(|front| self.retire(front));
                     let counters = self.board.listener(self.index, name);
-                    let Ok(front) = Front::open(&live, listener, counters, socket) else {
-                        tracing::error!(listener = %name, "cannot use the listening socket");
-                        continue;
-                    };
-                    net::spawn(front::accept(Rc::clone(self), Rc::clone(&front)));
-                    front
+                    match Front::open(live, listener, counters, socket) {
+                        Ok(front) => {
+                            net::spawn(front::accept(Rc::clone(self), Rc::clone(&front)));
+                            front
+                        }
+                        Err(error) => {
+                            failed = Some(error);
+                            continue;
+                        }
+                    }
                 }
                 (None, None) => {
                     debug_assert!(false, "a new listener comes with its sockets");
@@ -189,15 +213,21 @@ impl Shard {
             .keys()
             .map(|name| (Arc::clone(name), self.board.target_group(self.index, name)))
             .collect();
-        live.generation
+        failed.map_or(Ok(()), Err)
     }
 
-    /// Ends a listener: no new connections, idle ones closed, busy ones closed after their answer.
+    /// Ends a listener: no new connections, idle ones closed, busy ones closed after their answer. One
+    /// whose next request is on its way already is not idle.
     fn retire(&self, front: &Rc<Front>) {
         front.retire();
         for handle in self.open.borrow().by_key.values() {
-            if Rc::ptr_eq(&handle.front, front) && handle.idle.get() {
-                handle.socket.kill(Reason::Draining);
+            if !Rc::ptr_eq(&handle.front, front) || handle.socket.is_stale() {
+                continue;
+            }
+            match handle.waits.get() {
+                Waits::Nothing => {}
+                Waits::First => handle.socket.arm_reading(limits::LINGER, Reason::Draining),
+                Waits::Next => handle.socket.stop_reading(Reason::Draining),
             }
         }
     }
@@ -213,6 +243,9 @@ impl Shard {
         if tokio::time::timeout(grace, self.emptied()).await.is_err() {
             for handle in self.open.borrow().by_key.values() {
                 handle.socket.kill(Reason::Draining);
+                if let Some(target) = &*handle.target.borrow() {
+                    target.kill(Reason::Draining);
+                }
             }
             // What was cut off completes at once; a bound all the same, because the process must end.
             let _ = tokio::time::timeout(limits::LINGER, self.emptied()).await;
@@ -237,7 +270,8 @@ impl Shard {
         let handle = Rc::new(Handle {
             socket: socket.clone(),
             front: Rc::clone(front),
-            idle: Cell::new(false),
+            waits: Cell::default(),
+            target: RefCell::new(None),
         });
         open.by_key.insert(key, Rc::clone(&handle));
         self.counters.open.add(1);
@@ -255,9 +289,14 @@ impl Shard {
 }
 
 impl Place {
-    /// Says whether the connection waits for a request.
-    fn set_idle(&self, idle: bool) {
-        self.handle.idle.set(idle);
+    /// Says what the connection waits for.
+    fn set_waits(&self, waits: Waits) {
+        self.handle.waits.set(waits);
+    }
+
+    /// Says which target the connection waits for.
+    fn set_target(&self, target: Option<Sock>) {
+        *self.handle.target.borrow_mut() = target;
     }
 }
 

@@ -49,13 +49,22 @@ impl Wire {
         }
     }
 
-    /// Waits until the client sends something, holding no buffer. Returns at once when plaintext waits.
+    /// Whether the client has said something that waits to be read: then it is not idle.
+    pub fn has_bytes(&self) -> bool {
+        match self {
+            Self::Tls(stream) if stream.is_ready() => true,
+            Self::Plain(_) | Self::Tls(_) => self.socket().is_stale(),
+        }
+    }
+
+    /// Waits until the client sends something, holding no buffer. Returns at once when plaintext waits,
+    /// or the end has been read already.
     ///
     /// # Errors
     /// The socket's.
     pub async fn readable(&self) -> io::Result<()> {
         match self {
-            Self::Tls(stream) if stream.has_plaintext() => Ok(()),
+            Self::Tls(stream) if stream.is_ready() => Ok(()),
             Self::Plain(_) | Self::Tls(_) => self.socket().readable().await,
         }
     }

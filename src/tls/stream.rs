@@ -9,14 +9,19 @@
 //!   and a writer that passed an empty slice would panic on a client's fragmented KeyUpdate.
 //! * Only the writer sends. What a read makes rustls want to say (an alert) waits in `outbound` for
 //!   the next write or the close, because two sends on one socket could interleave.
-//! * After an error rustls is asked once more: it then hands out the alert.
+//! * After an error rustls is never shown bytes again: it would judge the same record a second time.
 //!
-//! Bounds: `limits::HANDSHAKE_BYTES_MAX` received in a handshake; its deadline is the caller's.
+//! Bounds: `limits::HANDSHAKE_BYTES_MAX` received in a handshake; its deadline is the caller's. After it
+//! `limits::TLS_PENDING_BYTES_MAX` that rustls cannot work on yet: it keeps the whole records of a
+//! message that comes in fragments, however much padding they carry.
 use super::verifier::{self, Judge};
 use crate::limits;
 use crate::net::{Buf, Sock};
+use rustls::server::ServerConnectionData;
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError,
+};
 use rustls::{CipherSuite, NamedGroup, ProtocolVersion, ServerConfig};
 use rustls_pki_types::CertificateDer;
 use std::cell::RefCell;
@@ -91,6 +96,8 @@ struct State {
     outbound: Buf,
     /// The client said `close_notify`, or the socket ended.
     ended: bool,
+    /// rustls gave up; its alert is in `outbound`.
+    failed: bool,
 }
 
 /// Where `State::advance` stopped.
@@ -125,14 +132,11 @@ impl Stream {
             plaintext: Buf::default(),
             outbound: Buf::default(),
             ended: false,
+            failed: false,
         };
         match state.handshake(&socket, judge).await {
             Ok(()) => Ok(Self { socket, state: RefCell::new(state) }),
             Err(error) => {
-                if matches!(error, HandshakeError::Tls(_)) {
-                    // The alert; the error itself is known already.
-                    let _ = state.advance();
-                }
                 Err(Box::new(Failed { error, agreed: state.agreed(), alert: state.outbound }))
             }
         }
@@ -148,24 +152,15 @@ impl Stream {
         self.state.borrow().agreed()
     }
 
-    /// The protocol that ALPN chose.
-    pub fn alpn(&self) -> Option<Vec<u8>> {
-        self.state.borrow().tls.alpn_protocol().map(<[u8]>::to_vec)
-    }
-
     /// Shows the client's chain, leaf first; empty when it sent none.
     pub fn with_client_chain<R>(&self, show: impl FnOnce(&[CertificateDer<'_>]) -> R) -> R {
         show(self.state.borrow().tls.peer_certificates().unwrap_or_default())
     }
 
-    /// Whether a read would find plaintext without waiting.
-    pub fn has_plaintext(&self) -> bool {
-        !self.state.borrow().plaintext.is_empty()
-    }
-
-    /// Whether part of a record has been received, so that the connection is not idle.
-    pub fn has_partial_record(&self) -> bool {
-        !self.state.borrow().inbound.is_empty()
+    /// Whether a read would answer without waiting: plaintext is there, or the end.
+    pub fn is_ready(&self) -> bool {
+        let state = self.state.borrow();
+        state.ended || !state.plaintext.is_empty()
     }
 
     /// Appends plaintext to `into`. `Ok(0)` is the end: `close_notify`, end of stream, or a kill.
@@ -268,6 +263,16 @@ impl State {
 
     /// Lets rustls work on all of `inbound`: plaintext to `plaintext`, bytes to send to `outbound`.
     fn advance(&mut self) -> Result<Stopped, rustls::Error> {
+        let result = self.work();
+        if result.is_err() {
+            self.failed = true;
+            self.ended = true;
+            self.collect_alert();
+        }
+        result
+    }
+
+    fn work(&mut self) -> Result<Stopped, rustls::Error> {
         loop {
             let status = self.tls.process_tls_records(&mut self.inbound);
             let mut discard = status.discard;
@@ -284,17 +289,7 @@ impl State {
                     }
                 }
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    if self.outbound.is_empty() {
-                        self.outbound = Buf::take();
-                    }
-                    match append(&mut self.outbound, limits::TLS_RECORD_BYTES_MAX / 4, |room| {
-                        data.encode(room).map_err(Insufficient::from)
-                    }) {
-                        Ok(()) | Err(Insufficient::Final) => {}
-                        Err(Insufficient::Needs(_)) => {
-                            return Err(rustls::Error::General("no room to encode".into()));
-                        }
-                    }
+                    encode(&mut self.outbound, &mut data)?;
                 }
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => {
@@ -305,18 +300,36 @@ impl State {
                 }
                 // Early data is never offered, and the enum is open for states to come.
                 Ok(_) => return Err(rustls::Error::General("unexpected TLS state".into())),
-                Err(error) => {
-                    self.inbound.consume(discard);
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
             self.inbound.consume(discard);
-            if let Some(stopped) = stopped {
-                if self.inbound.is_empty() {
-                    // Idle connections hold no buffer.
-                    self.inbound = Buf::default();
+            let Some(stopped) = stopped else { continue };
+            if self.inbound.is_empty() {
+                // Idle connections hold no buffer.
+                self.inbound = Buf::default();
+            }
+            if self.inbound.len() > limits::TLS_PENDING_BYTES_MAX && !self.tls.is_handshaking() {
+                return Err(rustls::Error::General("too many bytes of one message".into()));
+            }
+            return Ok(stopped);
+        }
+    }
+
+    /// What rustls still wants to say after an error. It hands that out before it looks at any bytes,
+    /// so that it judges none a second time.
+    fn collect_alert(&mut self) {
+        while self.tls.wants_write() {
+            match self.tls.process_tls_records(&mut self.inbound).state {
+                Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                    if encode(&mut self.outbound, &mut data).is_err() {
+                        return;
+                    }
                 }
-                return Ok(stopped);
+                // Plaintext that came before the error is nobody's any more.
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while traffic.next_record().is_some() {}
+                }
+                Ok(_) | Err(_) => return,
             }
         }
     }
@@ -327,12 +340,7 @@ impl State {
             match self.advance() {
                 Ok(Stopped::PeerClosed) => self.ended = true,
                 Ok(Stopped::WantsBytes) => {}
-                Err(error) => {
-                    // Collects the alert, which the close sends.
-                    let _ = self.advance();
-                    self.ended = true;
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
         }
         let count = self.plaintext.len();
@@ -347,13 +355,16 @@ impl State {
 
     /// One record (at most `limits::TLS_RECORD_BYTES_MAX` of plaintext) behind what already waits.
     fn encrypt(&mut self, plain: &[u8]) -> Result<Buf, rustls::Error> {
+        if self.failed {
+            return Err(rustls::Error::HandshakeNotComplete);
+        }
         let mut outbound = self.take_outbound();
         let status = self.tls.process_tls_records(&mut self.inbound);
         // Every read drains what rustls can make of `inbound`, so there is nothing to discard here and
         // the state is the one in which it can write.
         debug_assert_eq!(status.discard, 0, "reads leave only partial records behind");
-        match status.state? {
-            ConnectionState::WriteTraffic(mut traffic) => {
+        match status.state {
+            Ok(ConnectionState::WriteTraffic(mut traffic)) => {
                 append(&mut outbound, plain.len() + RECORD_OVERHEAD_BYTES, |room| {
                     traffic.encrypt(plain, room).map_err(Insufficient::from)
                 })
@@ -361,23 +372,24 @@ impl State {
                 Ok(outbound)
             }
             // The client closed its side; rustls still lets us write after saying so once.
-            ConnectionState::PeerClosed => {
+            Ok(ConnectionState::PeerClosed) => {
                 self.ended = true;
                 self.outbound = outbound;
                 self.encrypt(plain)
             }
-            ConnectionState::EncodeTlsData(_)
-            | ConnectionState::TransmitTlsData(_)
-            | ConnectionState::ReadTraffic(_)
-            | ConnectionState::ReadEarlyData(_)
-            | ConnectionState::BlockedHandshake
-            | ConnectionState::Closed => Err(rustls::Error::HandshakeNotComplete),
-            _ => Err(rustls::Error::General("unexpected TLS state".into())),
+            Ok(_) => Err(rustls::Error::HandshakeNotComplete),
+            Err(error) => {
+                self.failed = true;
+                Err(error)
+            }
         }
     }
 
     fn close(&mut self) -> Buf {
         let mut outbound = self.take_outbound();
+        if self.failed {
+            return outbound;
+        }
         if let Ok(ConnectionState::WriteTraffic(mut traffic)) =
             self.tls.process_tls_records(&mut self.inbound).state
         {
@@ -439,6 +451,19 @@ impl From<EncryptError> for Insufficient {
             EncryptError::EncryptExhausted => Self::Final,
         }
     }
+}
+
+/// Appends what rustls wants to say.
+fn encode(
+    out: &mut Buf,
+    data: &mut EncodeTlsData<'_, ServerConnectionData>,
+) -> Result<(), rustls::Error> {
+    if out.is_empty() {
+        *out = Buf::take();
+    }
+    let room = limits::TLS_RECORD_BYTES_MAX / 4;
+    append(out, room, |room| data.encode(room).map_err(Insufficient::from))
+        .map_err(|_| rustls::Error::General("no room to encode".into()))
 }
 
 /// Appends what `write` makes, asking once more with the room that it says it needs.

@@ -56,10 +56,10 @@ pub struct Connection {
 }
 
 impl Upstreams {
-    /// Those of the shard with this index.
-    pub fn new(shard: usize) -> Self {
+    /// Those of the shard with this index, which keep `idle_max` idle connections at most.
+    pub fn new(shard: usize, idle_max: usize) -> Self {
         Self {
-            idle: RefCell::default(),
+            idle: RefCell::new(Pool::new(idle_max)),
             passed_over: RefCell::default(),
             turns: RefCell::new(Turns::new(shard)),
             connect_timeout: limits::CONNECT_TIMEOUT,
@@ -174,12 +174,6 @@ impl Upstreams {
     fn idle(&self, target: SocketAddr) -> Option<Connection> {
         let socket = self.idle.borrow_mut().take(target, Instant::now(), Sock::is_stale)?;
         Some(Connection { socket, target, reused: true })
-    }
-}
-
-impl Default for Upstreams {
-    fn default() -> Self {
-        Self::new(0)
     }
 }
 

@@ -16,6 +16,8 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) struct Pool<C> {
     by_target: HashMap<SocketAddr, VecDeque<Idle<C>>>,
+    /// How many are kept at most.
+    count_max: usize,
     /// Sum of all lengths.
     count: usize,
 }
@@ -34,6 +36,13 @@ impl<C> Idle<C> {
 }
 
 impl<C> Pool<C> {
+    /// An empty one that keeps `count_max` connections, and never more than
+    /// `limits::IDLE_CONNECTIONS_PER_SHARD_MAX`.
+    pub(super) fn new(count_max: usize) -> Self {
+        let count_max = count_max.min(limits::IDLE_CONNECTIONS_PER_SHARD_MAX);
+        Self { by_target: HashMap::new(), count_max, count: 0 }
+    }
+
     /// The youngest idle connection to `target` that is not stale. Stale ones in its way are closed.
     pub(super) fn take(
         &mut self,
@@ -56,7 +65,7 @@ impl<C> Pool<C> {
     pub(super) fn put(&mut self, target: SocketAddr, connection: C, now: Instant) {
         let queue = self.by_target.entry(target).or_default();
         let target_full = queue.len() >= limits::IDLE_CONNECTIONS_PER_TARGET_MAX;
-        let shard_full = self.count >= limits::IDLE_CONNECTIONS_PER_SHARD_MAX;
+        let shard_full = self.count >= self.count_max;
         if target_full || shard_full {
             if queue.pop_front().is_none() {
                 return;
@@ -84,12 +93,6 @@ impl<C> Pool<C> {
     }
 }
 
-impl<C> Default for Pool<C> {
-    fn default() -> Self {
-        Self { by_target: HashMap::new(), count: 0 }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_youngest_connection_of_the_target_is_taken_first() {
-        let (mut pool, now) = (Pool::default(), Instant::now());
+        let (mut pool, now) = (Pool::new(usize::MAX), Instant::now());
         pool.put(target(1), 1, now);
         pool.put(target(1), 2, now);
         pool.put(target(2), 3, now);
@@ -125,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_stale_connection_is_never_given_out() {
-        let (mut pool, now) = (Pool::default(), Instant::now());
+        let (mut pool, now) = (Pool::new(usize::MAX), Instant::now());
         for connection in 1..=3 {
             pool.put(target(1), connection, now);
         }
@@ -135,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_kept_for_the_idle_time_and_no_longer() {
-        let (mut pool, now) = (Pool::default(), Instant::now());
+        let (mut pool, now) = (Pool::new(usize::MAX), Instant::now());
         pool.put(target(1), 1, now);
         let last = now + limits::TARGET_IDLE - Duration::from_nanos(1);
         assert_eq!(pool.take(target(1), last, good), Some(1));
@@ -145,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_full_target_gives_up_its_oldest() {
-        let (mut pool, now) = (Pool::default(), Instant::now());
+        let (mut pool, now) = (Pool::new(usize::MAX), Instant::now());
         let max = u32::try_from(limits::IDLE_CONNECTIONS_PER_TARGET_MAX).unwrap();
         for connection in 0..=max {
             pool.put(target(1), connection, now);
@@ -157,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_full_shard_keeps_no_connection_more() {
-        let (mut pool, now) = (Pool::default(), Instant::now());
+        let (mut pool, now) = (Pool::new(usize::MAX), Instant::now());
         let targets = u16::try_from(
             limits::IDLE_CONNECTIONS_PER_SHARD_MAX / limits::IDLE_CONNECTIONS_PER_TARGET_MAX,
         );
@@ -176,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_sweep_closes_old_and_stale_ones_and_forgets_targets_without_any() {
-        let (mut pool, start) = (Pool::default(), Instant::now());
+        let (mut pool, start) = (Pool::new(usize::MAX), Instant::now());
         let now = start + limits::TARGET_IDLE;
         pool.put(target(1), 10, start);
         pool.put(target(2), 20, start);
@@ -193,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_sweep_looks_at_one_good_connection_of_each_target() {
-        let (mut pool, now) = (Pool::default(), Instant::now());
+        let (mut pool, now) = (Pool::new(usize::MAX), Instant::now());
         for connection in 0..100 {
             pool.put(target(1), connection, now);
         }

@@ -60,7 +60,7 @@ fn errors(counts: &count::TargetGroup, reason: Reason) -> u64 {
 fn a_connection_that_was_put_back_is_lent_again() {
     on_both_engines(|| async {
         let (_listener, address) = listening();
-        let (upstreams, counts) = (Upstreams::default(), count::TargetGroup::default());
+        let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let group = group(&[address]);
         let first = upstreams.checkout(&group, &counts).await.unwrap();
         assert!(!first.reused);
@@ -79,7 +79,7 @@ fn a_connection_that_was_put_back_is_lent_again() {
 fn a_connection_that_the_target_closed_is_not_lent_again() {
     on_both_engines(|| async {
         let (listener, address) = listening();
-        let (upstreams, counts) = (Upstreams::default(), count::TargetGroup::default());
+        let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let group = group(&[address]);
         upstreams.put_back(upstreams.checkout(&group, &counts).await.unwrap());
         drop::<TcpStream>(listener.accept().unwrap().0);
@@ -91,7 +91,7 @@ fn a_connection_that_the_target_closed_is_not_lent_again() {
 fn a_connection_that_this_node_ended_is_not_kept() {
     on_both_engines(|| async {
         let (_listener, address) = listening();
-        let (upstreams, counts) = (Upstreams::default(), count::TargetGroup::default());
+        let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let group = group(&[address]);
         let connection = upstreams.checkout(&group, &counts).await.unwrap();
         connection.socket.kill(Reason::TargetTimeout);
@@ -104,7 +104,7 @@ fn a_connection_that_this_node_ended_is_not_kept() {
 fn a_refused_connect_goes_to_the_next_target_and_passes_the_first_over() {
     on_both_engines(|| async {
         let ((_socket, refused), (_listener, good)) = (refusing(), listening());
-        let (upstreams, counts) = (Upstreams::default(), count::TargetGroup::default());
+        let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let group = group(&[refused, good]);
         for turn in 0..4 {
             let connection = upstreams.checkout(&group, &counts).await.unwrap();
@@ -119,7 +119,7 @@ fn a_refused_connect_goes_to_the_next_target_and_passes_the_first_over() {
 fn a_target_that_is_passed_over_is_tried_when_there_is_no_other() {
     on_both_engines(|| async {
         let (socket, address) = refusing();
-        let (upstreams, counts) = (Upstreams::default(), count::TargetGroup::default());
+        let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let group = group(&[address]);
         let refused = upstreams.checkout(&group, &counts).await;
         assert_eq!(refused.unwrap_err(), Reason::ConnectRefused);
@@ -133,7 +133,7 @@ fn a_target_that_is_passed_over_is_tried_when_there_is_no_other() {
 fn a_request_tries_two_targets_and_no_third() {
     on_both_engines(|| async {
         let (a, b, c) = (refusing(), refusing(), refusing());
-        let (upstreams, counts) = (Upstreams::default(), count::TargetGroup::default());
+        let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let group = group(&[a.1, b.1, c.1]);
         let refused = upstreams.checkout(&group, &counts).await;
         assert_eq!(refused.unwrap_err(), Reason::ConnectRefused);
@@ -145,8 +145,10 @@ fn a_request_tries_two_targets_and_no_third() {
 fn a_connect_without_an_answer_ends_in_time_and_goes_to_the_next_target() {
     on_both_engines(|| async {
         let ((_socket, _fillers, silent), (_listener, good)) = (silent(), listening());
-        let upstreams =
-            Upstreams { connect_timeout: Duration::from_millis(200), ..Upstreams::default() };
+        let upstreams = Upstreams {
+            connect_timeout: Duration::from_millis(200),
+            ..Upstreams::new(0, usize::MAX)
+        };
         let counts = count::TargetGroup::default();
         let late = upstreams.checkout(&group(&[silent]), &counts).await;
         assert_eq!(late.unwrap_err(), Reason::ConnectTimeout);
@@ -160,7 +162,7 @@ fn a_connect_without_an_answer_ends_in_time_and_goes_to_the_next_target() {
 #[test]
 fn a_group_without_an_address_has_no_target() {
     on_both_engines(|| async {
-        let (upstreams, counts) = (Upstreams::default(), count::TargetGroup::default());
+        let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let nothing = upstreams.checkout(&group(&[]), &counts).await;
         assert_eq!(nothing.unwrap_err(), Reason::NoTarget);
         assert_eq!(errors(&counts, Reason::NoTarget), 1);
@@ -171,7 +173,7 @@ fn a_group_without_an_address_has_no_target() {
 fn a_sweep_closes_what_the_target_closed() {
     on_both_engines(|| async {
         let (listener, address) = listening();
-        let (upstreams, counts) = (Upstreams::default(), count::TargetGroup::default());
+        let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         upstreams.put_back(upstreams.checkout(&group(&[address]), &counts).await.unwrap());
         drop::<TcpStream>(listener.accept().unwrap().0);
         upstreams.sweep();

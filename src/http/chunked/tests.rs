@@ -185,7 +185,7 @@ fn encoding_anew_keeps_the_content() {
         let content = vec![b'\r'; size];
         let mut body = Vec::new();
         for _ in 0..2 {
-            size_line(size, &mut body);
+            body.extend_from_slice(SizeLine::of(size).as_bytes());
             body.extend_from_slice(&content);
             body.extend_from_slice(CHUNK_END);
         }
@@ -196,9 +196,7 @@ fn encoding_anew_keeps_the_content() {
 
 #[test]
 fn a_chunk_of_no_bytes_is_not_written() {
-    let mut out = Vec::new();
-    size_line(0, &mut out);
-    assert!(out.is_empty());
-    size_line(4_096, &mut out);
-    assert_eq!(out, b"1000\r\n");
+    assert!(SizeLine::of(0).as_bytes().is_empty());
+    assert_eq!(SizeLine::of(4_096).as_bytes(), b"1000\r\n");
+    assert_eq!(SizeLine::of(usize::MAX).as_bytes(), b"ffffffffffffffff\r\n");
 }
