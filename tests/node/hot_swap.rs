@@ -97,23 +97,33 @@ fn a_half_written_file_never_becomes_live() {
     let target = Target::named("hello");
     let node = node(&target);
     let address = node.address("https");
-    let bundle = pki().read("partners.pem");
-    // The stranger's root comes in, in two halves; the first ends within the last certificate.
-    let whole = bundle.clone() + &pki().read("stranger.crt");
     let file = node.path("version-1/partners.pem");
-    let failed = ["outcome=\"faulty\""];
-    let before = node.metric("portcullis_reloads_total", &failed);
-    let mut half = fs::File::create(&file).unwrap();
-    half.write_all(&whole.as_bytes()[..whole.len() - 100]).unwrap();
-    half.flush().unwrap();
-    // The node looks at it and finds it wanting.
-    wait::until("the node to refuse the half", || {
-        (node.metric("portcullis_reloads_total", &failed) > before).then_some(())
-    });
-    assert!(gets_in(address, "good"), "the old bundle serves on");
-    assert!(!gets_in(address, "untrusted"));
-    half.write_all(&whole.as_bytes()[whole.len() - 100..]).unwrap();
-    drop(half);
+    // The stranger's root comes in; the first half ends within its certificate.
+    let whole = pki().read("partners.pem") + &pki().read("stranger.crt");
+    let (half, rest) = whole.split_at(whole.len() - 100);
+    let old_serves = || {
+        assert!(gets_in(address, "good"), "the old bundle serves on");
+        assert!(!gets_in(address, "untrusted"));
+    };
+
+    // Somebody is still writing. Whoever asks for a reload now is told what is wrong.
+    let mut writer = fs::File::create(&file).unwrap();
+    writer.write_all(half.as_bytes()).unwrap();
+    assert!(node.reload_refused().contains("partners.pem"));
+    old_serves();
+    writer.write_all(rest.as_bytes()).unwrap();
+    drop(writer);
+    wait::until("the whole to be live", || gets_in(address, "untrusted").then_some(()));
+
+    // Somebody was cut off: the node looks at it and finds it wanting.
+    fs::write(&file, pki().read("partners.pem")).unwrap();
+    wait::until("the old bundle to be back", || (!gets_in(address, "untrusted")).then_some(()));
+    let faulty = || node.metric("portcullis_reloads_total", &["outcome=\"faulty\""]);
+    let before = faulty();
+    fs::write(&file, half).unwrap();
+    wait::until("the half to be refused", || (faulty() > before).then_some(()));
+    old_serves();
+    fs::write(&file, &whole).unwrap();
     wait::until("the whole to be live", || gets_in(address, "untrusted").then_some(()));
     assert!(gets_in(address, "good"));
 }
