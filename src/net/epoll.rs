@@ -34,8 +34,8 @@ fn watched(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 pub(super) struct Socket(AsyncFd<OwnedFd>);
 
 impl Socket {
-    pub(super) async fn recv(&self, mut buf: Buf) -> BufResult<usize> {
-        let room = buf.room();
+    pub(super) async fn recv(&self, mut buf: Buf, bytes_max: usize) -> BufResult<usize> {
+        let room = buf.room_of(bytes_max);
         let receive = |socket: &OwnedFd| {
             Ok(rustix::io::retry_on_intr(|| {
                 rustix::net::recv(socket, &mut *room, RecvFlags::DONTWAIT)
