@@ -127,6 +127,32 @@ pub struct Verify {
     pub conditions: Conditions,
     /// What a refused client sees.
     pub refusal: RefusalForm,
+    /// What happens to a live connection whose client is no longer accepted.
+    pub on_revocation: OnRevocation,
+    /// What happens to a live connection whose client's path has expired.
+    pub on_expiry: OnExpiry,
+}
+
+/// What a change of trust or of the listener does to live connections that it no longer accepts.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnRevocation {
+    /// They go on.
+    Keep,
+    /// No new request; what has begun may finish within `limits::REVOKED_DRAIN`, idle ones end at once.
+    #[default]
+    Drain,
+    /// They end at once.
+    Close,
+}
+
+/// What time does to live connections.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnExpiry {
+    /// They go on.
+    Keep,
+    /// They end, as [`OnRevocation`] says: `Drain` unless it says `Close`.
+    #[default]
+    Close,
 }
 
 /// What a refused client sees.

@@ -237,6 +237,10 @@ pub struct MutualAuthentication {
     pub advertise_trust_store_ca_names: Option<OnOff>,
     /// `verify`: what a refused client sees.
     pub refusal: Option<Refusal>,
+    /// `verify`: what happens to live connections of a client that a change no longer accepts.
+    pub on_revocation: Option<OnRevocation>,
+    /// `verify`: what happens to live connections of a client whose path has expired.
+    pub on_expiry: Option<OnExpiry>,
 }
 
 /// What holds for some server names.
@@ -380,6 +384,24 @@ words! {
         Reset = "reset",
         /// A finished handshake and 403 with the reason code.
         Http = "http",
+    }
+    /// What happens to live connections of a client that a change no longer accepts.
+    OnRevocation {
+        /// They go on.
+        Keep = "keep",
+        /// No new request; what has begun may finish within 30 s.
+        #[default]
+        Drain = "drain",
+        /// They end at once.
+        Close = "close",
+    }
+    /// What happens to live connections of a client whose path has expired.
+    OnExpiry {
+        /// They go on.
+        Keep = "keep",
+        /// They end.
+        #[default]
+        Close = "close",
     }
     /// Which action.
     ActionType {

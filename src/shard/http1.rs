@@ -9,7 +9,7 @@ use super::judge;
 use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
-use crate::config::snapshot::RefusalForm;
+use crate::config::snapshot::{OnRevocation, RefusalForm};
 use crate::http::forward;
 use crate::http::head::{self, Body, Malformed, Version};
 use crate::http::respond::{self, Answer, Manner};
@@ -189,6 +189,9 @@ impl Session<'_> {
     /// accepted may have been revoked since, or be asked for more (design decision 6).
     fn judge_again(&mut self, rules: &Rules) -> Result<(), Reason> {
         let Wire::Tls(stream) = self.wire else { return Ok(()) };
+        if self.connection.place.is_ending() {
+            return Err(Reason::NoLongerAccepted);
+        }
         if self.client.generation == rules.live.generation {
             return Ok(());
         }
@@ -198,8 +201,15 @@ impl Session<'_> {
             judge::verdict(&rules.live, listener, server_name, chain, clock::now())
         });
         let verdict = verdict.ok_or(Reason::Draining)?;
-        if verdict.result.is_err() && verdict.form != RefusalForm::Http {
-            return Err(Reason::NoLongerAccepted);
+        if let Err(refusal) = verdict.result {
+            let on_refusal =
+                rules.tls().map(|tls| tls.access(server_name).authentication.on_refusal(refusal));
+            if on_refusal == Some(OnRevocation::Keep) {
+                return Ok(());
+            }
+            if verdict.form != RefusalForm::Http {
+                return Err(Reason::NoLongerAccepted);
+            }
         }
         self.client.generation = verdict.generation;
         self.client.refused = verdict.result.as_ref().err().copied();
@@ -345,6 +355,7 @@ impl Session<'_> {
     pub(super) fn keeps_alive(&self, rules: &Rules, asked: &Asked) -> bool {
         asked.keep_alive
             && !self.connection.front.is_retired()
+            && !self.connection.place.is_ending()
             && self.connection.accepted.elapsed() < rules.listener.client_keep_alive
     }
 

@@ -25,6 +25,7 @@ mod handshakes;
 mod hot_swap;
 mod identity_headers;
 mod limits;
+mod live_connections;
 mod malformed;
 mod observing;
 mod refusals;

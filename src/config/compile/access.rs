@@ -1,7 +1,7 @@
 //! Mutual authentication. Source: `alb-contract.md`, section 1.1.
 use super::listener::Known;
 use crate::config::Faults;
-use crate::config::snapshot::{Authentication, RefusalForm, Verify};
+use crate::config::snapshot::{Authentication, OnExpiry, OnRevocation, RefusalForm, Verify};
 use crate::config::written::{self, Mode, OnOff};
 use crate::limits;
 use crate::tls::verifier::Ask;
@@ -77,7 +77,17 @@ fn verify(
         // The handshake must finish, so that there is somebody to answer 403 to.
         RefusalForm::Http => Ask::Optional,
     };
-    let authentication = Authentication::Verify(Verify { store, conditions, refusal });
+    let on_revocation = match written.on_revocation.unwrap_or_default() {
+        written::OnRevocation::Keep => OnRevocation::Keep,
+        written::OnRevocation::Drain => OnRevocation::Drain,
+        written::OnRevocation::Close => OnRevocation::Close,
+    };
+    let on_expiry = match written.on_expiry.unwrap_or_default() {
+        written::OnExpiry::Keep => OnExpiry::Keep,
+        written::OnExpiry::Close => OnExpiry::Close,
+    };
+    let verify = Verify { store, conditions, refusal, on_revocation, on_expiry };
+    let authentication = Authentication::Verify(verify);
     Some(Asked { authentication, ask, advertised })
 }
 
@@ -94,6 +104,8 @@ fn refuse_options(written: &written::MutualAuthentication, mode: &str, faults: &
             written.advertise_trust_store_ca_names.is_some_and(|switch| switch == OnOff::On),
         ),
         ("refusal", written.refusal.is_some()),
+        ("on_revocation", written.on_revocation.is_some()),
+        ("on_expiry", written.on_expiry.is_some()),
     ];
     for (key, _) in options.into_iter().filter(|(_, given)| *given) {
         faults.note(key, format_args!("needs mode: verify, and the mode here is {mode}"));
