@@ -32,14 +32,23 @@ impl Site {
     }
 
     fn certificate(&self, name: &str) {
+        self.certificate_until(name, 2099);
+    }
+
+    fn certificate_until(&self, name: &str, year: i32) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![format!("{name}.example.com")]).unwrap();
+        let mut params = CertificateParams::new(vec![format!("{name}.example.com")]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
         self.scratch.write(&format!("certs/{name}.key"), key.serialize_pem());
         let certificate = params.signed_by(&key, &self.ca).unwrap();
         self.scratch.write(&format!("certs/{name}.crt"), certificate.pem());
     }
 
     fn revoke(&self, serials: &[u64]) {
+        self.revoke_until(serials, 2099);
+    }
+
+    fn revoke_until(&self, serials: &[u64], year: i32) {
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: date_time_ymd(2025, 1, 1),
@@ -47,8 +56,8 @@ impl Site {
             invalidity_date: None,
         };
         let list = CertificateRevocationListParams {
-            this_update: date_time_ymd(2025, 1, 1),
-            next_update: date_time_ymd(2099, 1, 1),
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(year, 1, 1),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: serials.iter().map(revoked).collect(),
@@ -216,6 +225,27 @@ fn a_reload_takes_over_what_did_not_change() {
     let last = site.load(Some(&after)).unwrap();
     assert!(!Arc::ptr_eq(&tls(new).server_config, &tls(&last.live).server_config));
     assert_ne!(before.inputs, last.inputs);
+}
+
+/// Also in a reload that takes both over: time goes on where files stay.
+#[test]
+fn what_has_expired_loads_with_a_warning() {
+    let site = Site::new();
+    site.certificate_until("api", 2021);
+    site.revoke_until(&[], 2021);
+    let first = site.load(None).unwrap();
+    let again = site.load(Some(&first)).unwrap();
+    for loaded in [first, again] {
+        let warnings: Vec<_> = loaded.live.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            warnings,
+            [
+                "line 10: certificates[0].chain: the certificate expired at 2021-01-01T00:00:00Z",
+                "line 14: trust_stores[0].revocations: trust/partners.crl: the list of CN=CA was \
+                 due for renewal at 2021-01-01T00:00:00Z; it is enforced as it stands",
+            ]
+        );
+    }
 }
 
 #[test]
