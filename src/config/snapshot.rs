@@ -79,7 +79,7 @@ pub struct Listener {
     pub client_keep_alive: Duration,
     /// Time from accept to a finished handshake.
     pub handshake_timeout: Duration,
-    /// Handshakes in flight on each shard; more are shed.
+    /// Its handshakes in flight on each shard; more are shed.
     pub handshakes_in_flight_max: usize,
     /// What is done with requests.
     pub default_action: Action,

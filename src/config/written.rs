@@ -208,7 +208,7 @@ pub struct Listener {
     #[serde(default = "defaults::handshake_timeout_ms")]
     #[schemars(range(min = 1, max = 60_000))]
     pub handshake_timeout_ms: u32,
-    /// Handshakes in flight on each shard; further connections are closed at once.
+    /// Handshakes of this listener in flight on each shard; further connections are closed at once.
     #[serde(default = "defaults::handshakes_in_flight_max")]
     #[schemars(range(min = 1, max = 65_536))]
     pub handshakes_in_flight_max: u32,

@@ -192,7 +192,8 @@ impl Session<'_> {
         if self.connection.place.is_ending() {
             return Err(Reason::NoLongerAccepted);
         }
-        if self.client.generation == rules.live.generation {
+        // A handshake may have been judged by a generation that this shard has yet to take over.
+        if self.client.generation >= rules.live.generation {
             return Ok(());
         }
         let listener = &rules.listener.name;
@@ -378,8 +379,16 @@ impl Session<'_> {
     }
 
     pub(super) async fn refuse_malformed(&self, rules: &Rules, malformed: Malformed) -> Next {
-        self.connection.front.counters.malformed[malformed.index()].add(1);
+        self.note_malformed(malformed);
         self.answer(rules, None, &Answer::standard(malformed.status()), false).await
+    }
+
+    /// Counts a request that is refused because of its form, and names the reason in the debug log.
+    pub(super) fn note_malformed(&self, malformed: Malformed) {
+        let front = &self.connection.front;
+        front.counters.malformed[malformed.index()].add(1);
+        let listener = &*front.rules().listener.name;
+        tracing::debug!(listener, client = %self.connection.client, reason = malformed.word(), "malformed");
     }
 
     /// Sends an answer of the node's own.
