@@ -1,11 +1,11 @@
 //! `/status`: the live value and the node, as JSON for people and scripts.
 //!
 //! Pure. Keys are only ever added.
+use crate::calendar::Seconds;
 use crate::config::Fault;
 use crate::config::snapshot::{Access, Authentication, Listener, Live, RefusalForm, Tls};
 use crate::net::Engine;
 use crate::observe::metrics::Reload;
-use crate::observe::time::Seconds;
 use crate::route::Action;
 use crate::target::{Group, Place};
 use crate::tls::Certificate;

@@ -5,8 +5,8 @@ use crate::support::pki::{Leaf, RSA_SERIAL};
 use crate::support::{Client, Node, Target, pki, target, wait};
 use std::fs;
 use std::io::Write;
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Three listeners, one for each way to end; the revocation list lies beside the configuration.
@@ -42,13 +42,13 @@ fn revoke_the_rsa_client(node: &Node) {
 }
 
 /// A target that answers `/slow` only when it is told to, in two halves.
-fn slow_target() -> (Target, Sender<()>) {
-    let (go, gone) = channel();
-    let gone = Arc::new(Mutex::new(gone));
+fn slow_target() -> (Target, Arc<AtomicBool>) {
+    let go = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&go);
     let target = Target::with(move |received, stream| {
         if received.request_line().contains("/slow") {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")?;
-            let _ = gone.lock().unwrap().recv_timeout(wait::PATIENCE);
+            wait::until("the word to go on", || told.load(Ordering::Relaxed).then_some(()));
             return stream.write_all(b"other");
         }
         stream.write_all(target::ok("hello").as_bytes())
@@ -110,7 +110,7 @@ fn under_drain_what_has_begun_finishes_and_nothing_new_is_served() {
     assert!(target.received().request_line().contains("/slow"));
     revoke_the_rsa_client(&node);
     wait::until("the verdict", || (ended(&node, "drain") == 1.0).then_some(()));
-    go.send(()).unwrap();
+    go.store(true, Ordering::Relaxed);
     let answer = client.answer();
     assert_eq!((answer.status, answer.text().as_str()), (200, "firstother"));
     assert_eq!(client.until_closed(), b"", "the pipelined request is not served");
@@ -127,7 +127,7 @@ fn under_close_what_has_begun_is_cut_off() {
     revoke_the_rsa_client(&node);
     let part = String::from_utf8_lossy(&client.until_closed()).into_owned();
     assert!(!part.contains("other"), "{part}");
-    drop(go);
+    go.store(true, Ordering::Relaxed);
 }
 
 #[test]
@@ -197,4 +197,19 @@ fn a_connection_ends_when_its_certificate_expires_unless_it_may_stay() {
     for client in others {
         assert_eq!(client.get("/").status, 200);
     }
+}
+
+/// What is kept under an older verdict is not punished for it: the newest one counts.
+#[test]
+fn a_client_that_is_trusted_again_before_it_asks_is_served() {
+    let target = Target::named("hello");
+    let node = node(&target);
+    let mut client = Client::tls(node.address("keep"), "localhost", &tls_config(Some("good-rsa")));
+    assert_eq!(client.get("/").status, 200);
+    revoke_the_rsa_client(&node);
+    node.write("partners.crl", &pki().read("naming.crl"));
+    node.reload();
+    assert_eq!(client.get("/").status, 200);
+    let labels = ["listener=\"keep\"", "reason=\"no_longer_accepted\""];
+    assert_eq!(node.metric("portcullis_connections_closed_total", &labels), 0.0);
 }

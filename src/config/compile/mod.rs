@@ -23,7 +23,7 @@ use super::nearest::nearest;
 use super::read::{Declared, Names};
 use super::snapshot::{Listener, Name};
 use super::written::{Configuration, List};
-use crate::observe::time::Seconds;
+use crate::calendar::Seconds;
 use crate::target::Group;
 use crate::tls::Certificate;
 use crate::trust::Store;
