@@ -162,6 +162,8 @@ fn trust_store(store: &Store) -> Value {
         "partial_anchors": store.bundle.partial_anchors(),
         "revoked_entries": store.revocations.entries(),
         "revocations": list(store.revocations.status(), revocations),
+        "stale_revocations": store.rules.stale_revocations.name(),
+        "unlisted_issuers": store.rules.unlisted_issuers.name(),
     })
 }
 

@@ -8,8 +8,6 @@ pub(super) const KEYS: &[&str] = &[
     "admin.allow_changes_over_tcp",
     "logs.access",
     "logs.health_check",
-    "trust_stores[].stale_revocations",
-    "trust_stores[].unlisted_issuers",
     "target_groups[].health_check",
     "target_groups[].target_type",
     "target_groups[].ip_address_type",

@@ -249,6 +249,21 @@ fn what_has_expired_loads_with_a_warning() {
 }
 
 #[test]
+fn a_trust_store_with_other_rules_is_another_store() {
+    use crate::trust::{Rules, StaleRevocations, UnlistedIssuers};
+    let site = Site::new();
+    let before = site.load(None).unwrap();
+    let name = "name: staff\n";
+    let strict = format!("{name}    stale_revocations: refuse\n    unlisted_issuers: refuse\n");
+    site.configure(&CONFIGURATION.replace(name, &strict));
+    let after = site.load(Some(&before)).unwrap();
+    let rules = |loaded: &Loaded| loaded.live.trust_stores["staff"].rules;
+    assert_eq!(rules(&before), Rules::default());
+    let (stale_revocations, unlisted_issuers) = (StaleRevocations::Refuse, UnlistedIssuers::Refuse);
+    assert_eq!(rules(&after), Rules { stale_revocations, unlisted_issuers });
+}
+
+#[test]
 fn a_group_with_other_targets_is_another_group() {
     let site = Site::new();
     let before = site.load(None).unwrap();

@@ -132,6 +132,12 @@ pub struct TrustStore {
     /// Files of revocation lists, PEM or DER.
     #[serde(default)]
     pub revocations: List<String>,
+    /// What becomes of an issuer's clients once nextUpdate of its list has passed.
+    #[serde(default)]
+    pub stale_revocations: StaleRevocations,
+    /// What becomes of clients whose issuers have no list that is about them.
+    #[serde(default)]
+    pub unlisted_issuers: UnlistedIssuers,
 }
 
 /// Targets that do the same work.
@@ -374,6 +380,22 @@ words! {
         /// No.
         #[default]
         Off = "off",
+    }
+    /// What becomes of an issuer's clients once nextUpdate of its list has passed.
+    StaleRevocations {
+        /// The list goes on being enforced.
+        #[default]
+        Enforce = "enforce",
+        /// They are refused.
+        Refuse = "refuse",
+    }
+    /// What becomes of clients whose issuers have no list that is about them.
+    UnlistedIssuers {
+        /// They are not checked.
+        #[default]
+        Allow = "allow",
+        /// They are refused.
+        Refuse = "refuse",
     }
     /// What a refused client sees.
     Refusal {

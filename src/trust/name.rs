@@ -35,6 +35,11 @@ pub(super) fn check(name: Reader<'_>) -> Result<(), Malformed> {
     for_each_attribute(name, |_, _, _| ())
 }
 
+/// A part of a name, a SET, around these attributes.
+pub(super) fn part(attributes: &[u8]) -> Vec<u8> {
+    [&[der::SET][..], &length_octets(attributes.len()), attributes].concat()
+}
+
 /// Visits the attributes in the certificate's order; each with what joins it to the one before.
 fn for_each_attribute<'a>(
     mut parts: Reader<'a>,

@@ -9,14 +9,14 @@
 //!
 //! webpki judges names, basic constraints, path lengths and signatures; ours is what it leaves out:
 //! key usage, purposes (it does not know anyExtendedKeyUsage), what an anchor's certificate says, key
-//! kinds, revocation, and validity where a leaf's expiry is forgiven.
+//! kinds, demands for a policy, revocation, and validity where a leaf's expiry is forgiven.
 //! Bounds: `limits::INTERMEDIATES_MAX`, `CHAIN_CERTIFICATES_MAX`, `CHAIN_BYTES_MAX`,
 //! `SIGNATURE_CHECKS_MAX`.
 #![deny(clippy::indexing_slicing)]
-use super::bundle::{Anchor, Ca};
+use super::bundle::{Anchor, Authority, Ca};
 use super::signature::REMEMBERED;
 use super::x509::{Certificate, KeyUsage, Version};
-use super::{Bundle, Refusal, Revocations};
+use super::{Bundle, Refusal, Revocations, Rules, policy};
 use crate::limits;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub struct Store {
     pub bundle: Bundle,
     /// Its revocation index.
     pub revocations: Revocations,
+    /// What it asks of its revocation lists.
+    pub rules: Rules,
 }
 
 /// What a listener asks of a chain beyond the store's rules.
@@ -206,12 +208,30 @@ impl<'a> Search<'a> {
         let not_after = self.check_validity(leaf, intermediates, &ca.certificate)?;
         check_purposes(leaf, intermediates, &ca.certificate)?;
         check_anchor_path_length(intermediates, &ca.certificate)?;
+        policy::check(path)?;
         self.verify(leaf, intermediates, anchor)?;
-        let issuers = intermediates.iter().copied().chain([&ca.certificate]);
-        let is_revoked = path.iter().zip(issuers).any(|(certificate, issuer)| {
-            self.store.revocations.find(certificate, issuer, &anchor.authority).is_some()
-        });
-        if is_revoked { Err(Refusal::CrlHit) } else { Ok(Accepted { not_after }) }
+        self.check_revocations(path, &ca.certificate, &anchor.authority)?;
+        Ok(Accepted { not_after })
+    }
+
+    /// No certificate of the path is revoked, and the lists of every issuer are what the store asks for.
+    fn check_revocations(
+        &self,
+        path: &[&Certificate<'_>],
+        anchor: &Certificate<'_>,
+        authority: &Authority,
+    ) -> Result<(), Refusal> {
+        let Store { revocations, rules, .. } = self.store;
+        let issued = || path.iter().zip(path.iter().skip(1).copied().chain([anchor]));
+        let is_revoked = |(certificate, issuer): (&&Certificate<'_>, &Certificate<'_>)| {
+            revocations.find(certificate, issuer, authority).is_some()
+        };
+        if issued().any(is_revoked) {
+            return Err(Refusal::CrlHit);
+        }
+        issued().try_for_each(|(certificate, issuer)| {
+            revocations.check_lists(certificate, issuer, authority, *rules, self.now)
+        })
     }
 
     /// Every certificate is valid now; the leaf's end is forgiven where the listener says so.

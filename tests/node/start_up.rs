@@ -122,13 +122,13 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "{name: partners,",
-        "{name: partners, stale_revocations: refuse,",
+        "{name: partners, stale_revocations: ignore,",
         "trust_stores[0].stale_revocations",
         "",
     ),
     (
         "{name: partners,",
-        "{name: partners, unlisted_issuers: refuse,",
+        "{name: partners, unlisted_issuers: ignore,",
         "trust_stores[0].unlisted_issuers",
         "",
     ),
