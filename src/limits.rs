@@ -51,6 +51,12 @@ pub const CHAIN_BYTES_MAX: usize = 64 * 1024;
 pub const SIGNATURE_CHECKS_MAX: usize = 100;
 /// Positive signature checks remembered by each shard.
 pub const REMEMBERED_SIGNATURES_MAX: usize = 16_384;
+/// Identity filters of one mutual authentication.
+pub const IDENTITY_FILTERS_MAX: usize = 100;
+/// Patterns of the identity filters of one mutual authentication, together.
+pub const IDENTITY_PATTERNS_MAX: usize = 100_000;
+/// Alternative names of a client's certificate that filters look at; with more it has none.
+pub const IDENTITY_NAMES_MAX: usize = 1_000;
 
 // HTTP. Source: ALB guide, quotas: request line 16 K, one header 16 K, request headers 64 K,
 // response headers 32 K.

@@ -3,7 +3,7 @@
 //! Pure. Keys are only ever added.
 use crate::calendar::Seconds;
 use crate::config::Fault;
-use crate::config::snapshot::{Access, Authentication, Listener, Live, RefusalForm, Tls};
+use crate::config::snapshot::{Access, Authentication, Listener, Live, Tls};
 use crate::net::Engine;
 use crate::observe::metrics::Reload;
 use crate::route::Action;
@@ -130,18 +130,15 @@ fn tls(tls: &Tls) -> Value {
 
 /// In the words of the configuration.
 fn mutual_authentication(access: &Access) -> Value {
+    let mode = access.authentication.mode();
     match &access.authentication {
-        Authentication::Off => json!({"mode": "off"}),
-        Authentication::Passthrough => json!({"mode": "passthrough"}),
+        Authentication::Off | Authentication::Passthrough => json!({"mode": mode}),
         Authentication::Verify(verify) => json!({
-            "mode": "verify",
+            "mode": mode,
             "trust_store": *verify.store.name,
-            "refusal": match verify.refusal {
-                RefusalForm::Alert => "alert",
-                RefusalForm::Reset => "reset",
-                RefusalForm::Http => "http",
-            },
+            "refusal": verify.refusal.word(),
             "ignore_client_certificate_expiry": verify.conditions.ignore_client_certificate_expiry,
+            "client_certificate_identity_filters": verify.conditions.filters.count(),
         }),
     }
 }
@@ -261,6 +258,7 @@ mod tests {
             },
             certificates: vec!["api".into()],
             own: Access {
+                server_names: Vec::new(),
                 authentication: Authentication::Passthrough,
                 server_config: Arc::new(server_config),
             },

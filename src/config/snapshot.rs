@@ -101,6 +101,8 @@ pub struct Tls {
 /// How clients of one (listener, server name) get in.
 #[derive(Clone, Debug)]
 pub struct Access {
+    /// The names that it is for, as they are written; empty for the listener's own.
+    pub server_names: Vec<String>,
     /// What is asked of them.
     pub authentication: Authentication,
     /// The rustls side of it.
@@ -114,13 +116,15 @@ pub enum Authentication {
     Off,
     /// Whatever is presented is passed on.
     Passthrough,
-    /// Judged against a trust store.
+    /// What is presented is judged against a trust store.
     Verify(Verify),
 }
 
-/// `mode: verify`.
+/// `mode: verify` and `mode: optional`.
 #[derive(Clone, Debug)]
 pub struct Verify {
+    /// Whether a certificate must be shown.
+    pub presence: Presence,
     /// Current trust.
     pub store: Arc<Store>,
     /// What is asked beyond the store's rules.
@@ -155,6 +159,15 @@ pub enum OnExpiry {
     Close,
 }
 
+/// Whether clients must show a certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Presence {
+    /// Who shows none is refused (`verify`).
+    Required,
+    /// Who shows none is let in without identity headers (`optional`).
+    Optional,
+}
+
 /// What a refused client sees.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum RefusalForm {
@@ -167,7 +180,30 @@ pub enum RefusalForm {
     Http,
 }
 
+impl RefusalForm {
+    /// Its word in the configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Reset => "reset",
+            Self::Http => "http",
+        }
+    }
+}
+
 impl Authentication {
+    /// Its word in the configuration.
+    pub const fn mode(&self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Passthrough => "passthrough",
+            Self::Verify(verify) => match verify.presence {
+                Presence::Required => "verify",
+                Presence::Optional => "optional",
+            },
+        }
+    }
+
     /// What a refused client sees.
     pub fn refusal_form(&self) -> RefusalForm {
         match self {

@@ -4,7 +4,7 @@
 //! One function, [`verdict`], for every way in. It reads the live value at the moment of judging and
 //! never across an await (design decision 6).
 use crate::clock;
-use crate::config::snapshot::{Authentication, Live, Name, RefusalForm};
+use crate::config::snapshot::{Authentication, Live, Name, Presence, RefusalForm};
 use crate::http::identity;
 use crate::observe::count::Handshake;
 use crate::tls::verifier::Judge;
@@ -59,10 +59,13 @@ pub fn verdict(
         (Authentication::Passthrough, Some(leaf)) => {
             judge_form(leaf).and_then(|()| identity::passed_through(names, chain))
         }
-        (Authentication::Verify(_), None) => Err(Refusal::Missing),
+        (Authentication::Verify(verify), None) => match verify.presence {
+            Presence::Required => Err(Refusal::Missing),
+            Presence::Optional => Ok(Vec::new()),
+        },
         (Authentication::Verify(verify), Some(der)) => verify
             .store
-            .judge(chain, verify.conditions, now)
+            .judge(chain, &verify.conditions, now)
             .and_then(|accepted| {
                 not_after = Some(accepted.not_after);
                 leaf.as_ref().ok_or(Refusal::Invalid)

@@ -8,6 +8,7 @@ mod access;
 mod action;
 mod attributes;
 mod certificate;
+mod identity_filters;
 mod listener;
 mod node;
 mod server_configs;
