@@ -122,8 +122,8 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("    protocol: HTTPS", "    protocol: TLS", "listeners[0].protocol", "TLS"),
     (
         "mode: verify",
-        "mode: verify, on_revocation: drain",
-        "listeners[0].mutual_authentication.on_revocation",
+        "mode: verify, session_resumption: bound",
+        "listeners[0].mutual_authentication.session_resumption",
         "",
     ),
     (
