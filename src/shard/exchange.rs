@@ -133,7 +133,7 @@ async fn conclude(
         (Ok(_), Uploaded::TargetStopped | Uploaded::Abandoned) => Next::Done,
         (Ok(_), Uploaded::ClientEnded(reason)) => Next::Close(reason),
         (Ok(_), Uploaded::Malformed(malformed)) => {
-            session.connection.front.counters.malformed[malformed.index()].add(1);
+            session.note_malformed(malformed);
             Next::Done
         }
         (Err(Unanswered { told: Told::Nothing, .. }), Uploaded::Malformed(malformed)) => {
