@@ -69,6 +69,9 @@ pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a response's head.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Interim answers (1xx) of a target to one request; a progress report each second outlasts most
+/// patience, and a target that sends nothing else would hold its client for ever.
+pub const INTERIM_ANSWERS_MAX: usize = 1_000;
 /// Headers of one request or response (ours; ALB names no number).
 pub const HEADERS_MAX: usize = 200;
 /// Headers that the Connection headers of one message may name (each is compared with each header).
