@@ -524,6 +524,32 @@ fn the_log_stays_open_over_reloads_and_a_check_opens_none() {
     let faults = site.faults_of(&CONFIGURATION.replace("connection.log", "none/connection.log"));
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert!(faults[0].starts_with("line 4: logs.connection: none/connection.log: No such"));
+    let checked = check(&site.path()).unwrap_err();
+    assert!(checked.to_string().contains("none/connection.log: No such"), "{checked}");
+}
+
+#[test]
+fn metrics_and_a_listener_cannot_share_a_port() {
+    let site = Site::new();
+    for (metrics, listener) in [
+        ("127.0.0.1:8443", "127.0.0.1:8443"),
+        ("127.0.0.1:8443", "0.0.0.0:8443"),
+        ("0.0.0.0:8443", "127.0.0.1:8443"),
+    ] {
+        let text = CONFIGURATION.replace("127.0.0.1:9901", metrics);
+        let faults = site.faults_of(&text.replace("127.0.0.1:8443\n", &format!("{listener}\n")));
+        assert_eq!(faults, ["line 3: metrics.bind: the listener https has this port"]);
+    }
+    site.configure(&CONFIGURATION.replace("127.0.0.1:9901", "127.0.0.2:8443"));
+    site.load(None).unwrap();
+}
+
+#[test]
+fn a_mode_that_cannot_be_read_makes_no_fault_of_what_goes_with_it() {
+    let site = Site::new();
+    let faults = site.faults_of(&CONFIGURATION.replace("mode: verify", "mode: verfy"));
+    let word = "\"verfy\" is unknown here; did you mean verify?";
+    assert_eq!(faults, [format!("line 26: listeners[0].mutual_authentication.mode: {word}")]);
 }
 
 #[test]

@@ -58,6 +58,11 @@ impl Live {
             warnings: Vec::new(),
         }
     }
+
+    /// Its target groups, for the resolver.
+    pub fn groups(&self) -> Vec<Arc<Group>> {
+        self.target_groups.values().cloned().collect()
+    }
 }
 
 /// A listener.

@@ -183,7 +183,7 @@ pub struct Listener {
     /// Its name in logs and metrics: letters, digits, '.', '_', '-'; at most 64.
     #[schemars(length(min = 1, max = 64))]
     pub name: String,
-    /// Address and port to accept on, such as 0.0.0.0:443 or [::]:443. Port 0 lets the kernel choose.
+    /// Address and port to accept on, such as 0.0.0.0:443 or "[::]:443". Port 0 lets the kernel choose.
     pub bind: String,
     /// What clients speak.
     pub protocol: Protocol,

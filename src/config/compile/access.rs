@@ -30,6 +30,10 @@ pub(super) fn mutual_authentication(
     known: &Known<'_>,
     faults: &mut Faults,
 ) -> Option<Asked> {
+    // What goes with a mode that could not be read is nobody's fault.
+    if faults.has("mode") {
+        return None;
+    }
     match written.mode {
         Mode::Off => {
             refuse_options(written, "off", faults);
