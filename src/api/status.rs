@@ -1,11 +1,11 @@
 //! `/status`: the live value and the node, as JSON for people and scripts.
 //!
 //! Pure. Keys are only ever added.
+use crate::calendar::Seconds;
 use crate::config::Fault;
-use crate::config::snapshot::{Access, Authentication, Listener, Live, RefusalForm, Tls};
+use crate::config::snapshot::{Access, Authentication, Listener, Live, Tls};
 use crate::net::Engine;
 use crate::observe::metrics::Reload;
-use crate::observe::time::Seconds;
 use crate::route::Action;
 use crate::target::{Group, Place};
 use crate::tls::Certificate;
@@ -137,18 +137,15 @@ fn server_name_policies(tls: &Tls) -> BTreeMap<String, &Access> {
 
 /// In the words of the configuration.
 fn mutual_authentication(access: &Access) -> Value {
+    let mode = access.authentication.mode();
     match &access.authentication {
-        Authentication::Off => json!({"mode": "off"}),
-        Authentication::Passthrough => json!({"mode": "passthrough"}),
+        Authentication::Off | Authentication::Passthrough => json!({"mode": mode}),
         Authentication::Verify(verify) => json!({
-            "mode": "verify",
+            "mode": mode,
             "trust_store": *verify.store.name,
-            "refusal": match verify.refusal {
-                RefusalForm::Alert => "alert",
-                RefusalForm::Reset => "reset",
-                RefusalForm::Http => "http",
-            },
+            "refusal": verify.refusal.word(),
             "ignore_client_certificate_expiry": verify.conditions.ignore_client_certificate_expiry,
+            "client_certificate_identity_filters": verify.conditions.filters.count(),
         }),
     }
 }
@@ -169,6 +166,8 @@ fn trust_store(store: &Store) -> Value {
         "partial_anchors": store.bundle.partial_anchors(),
         "revoked_entries": store.revocations.entries(),
         "revocations": list(store.revocations.status(), revocations),
+        "stale_revocations": store.rules.stale_revocations.name(),
+        "unlisted_issuers": store.rules.unlisted_issuers.name(),
     })
 }
 
@@ -265,6 +264,7 @@ mod tests {
             },
             certificates: vec!["api".into()],
             own: Access {
+                server_names: Vec::new(),
                 authentication: Authentication::Passthrough,
                 server_config: Arc::new(server_config),
             },

@@ -1,7 +1,7 @@
 //! Whole files, with a PKI of their own, and what a load makes of them.
 use super::*;
 use crate::config::scratch::Scratch;
-use crate::config::snapshot::{Authentication, RefusalForm};
+use crate::config::snapshot::{Authentication, Presence, RefusalForm};
 use crate::http::attributes::ServerName;
 use crate::route::Action;
 use rcgen::{
@@ -249,6 +249,21 @@ fn what_has_expired_loads_with_a_warning() {
 }
 
 #[test]
+fn a_trust_store_with_other_rules_is_another_store() {
+    use crate::trust::{Rules, StaleRevocations, UnlistedIssuers};
+    let site = Site::new();
+    let before = site.load(None).unwrap();
+    let name = "name: staff\n";
+    let strict = format!("{name}    stale_revocations: refuse\n    unlisted_issuers: refuse\n");
+    site.configure(&CONFIGURATION.replace(name, &strict));
+    let after = site.load(Some(&before)).unwrap();
+    let rules = |loaded: &Loaded| loaded.live.trust_stores["staff"].rules;
+    assert_eq!(rules(&before), Rules::default());
+    let (stale_revocations, unlisted_issuers) = (StaleRevocations::Refuse, UnlistedIssuers::Refuse);
+    assert_eq!(rules(&after), Rules { stale_revocations, unlisted_issuers });
+}
+
+#[test]
 fn a_group_with_other_targets_is_another_group() {
     let site = Site::new();
     let before = site.load(None).unwrap();
@@ -310,7 +325,7 @@ listeners:
   - name: a
     bind: 0.0.0.0
     protocol: HTTP
-    on_revocation: keep
+    session_resumption: bound
     backlog: 0
     default_actions: []
 ",
@@ -335,12 +350,12 @@ listeners:
         "line 36: listeners[1].sl_policy: unknown key; did you mean ssl_policy?",
         "line 37: listeners[1].ssl_policy: unknown; the policies are",
         "line 38: listeners[1].certificates: expected a list, found a mapping",
-        "line 39: listeners[1].mutual_authentication.trust_store: mode: verify needs one",
+        "line 39: listeners[1].mutual_authentication.trust_store: the modes verify and optional need one",
         "line 40: listeners[1].default_actions[0].target_group: there is no target group named \
          \"order\"; did you mean orders?",
         "line 41: listeners[2].name: listeners[0] has this name already",
         "line 42: listeners[2].bind: \"0.0.0.0\" is not an IP address and a port",
-        "line 44: listeners[2].on_revocation: this build does not have on_revocation yet",
+        "line 44: listeners[2].session_resumption: this build does not have session_resumption yet",
         "line 45: listeners[2].backlog: 0 is not from 1 to 65535",
         "line 46: listeners[2].default_actions: there is no action",
     ];
@@ -556,4 +571,54 @@ fn the_admin_socket_is_found_in_a_file_with_other_faults() {
     assert_eq!(admin(&site.path()), Ok(Endpoint::Unix("/run/a.sock".into())));
     site.configure("admin: {bind: 5}\n");
     assert_eq!(admin(&site.path()).unwrap_err().list.len(), 1);
+}
+
+#[test]
+fn identity_filters_say_whom_a_listener_lets_in() {
+    let site = Site::new();
+    let filters = "client_certificate_identity_filters:
+      - {san_uri: [\"spiffe://example.org/orders/*\"], issuer: [CN=CA]}
+      - {action: accept, subject_cn: [a, b]}";
+    let configuration = CONFIGURATION.replace(
+        "{mode: verify, trust_store: partners, refusal: http}",
+        &format!("\n      mode: optional\n      trust_store: partners\n      {filters}"),
+    );
+    site.configure(&configuration);
+    let loaded = site.load(None).unwrap();
+    let tls = loaded.live.listeners["https"].tls.as_ref().unwrap();
+    let Authentication::Verify(verify) = &tls.own.authentication else { panic!("optional") };
+    assert_eq!(verify.presence, Presence::Optional);
+    assert_eq!(verify.conditions.filters.count(), 2);
+    let access = tls.access(Some("b.open.example.com"));
+    assert_eq!(access.server_names, ["open.example.com", "*.open.example.com"]);
+    assert!(tls.own.server_names.is_empty());
+
+    let faults = site.faults_of(&configuration.replace(
+        "- {action: accept, subject_cn: [a, b]}",
+        "- {subject_cn: [good, \"*\", a*b], san_dns: [x_y*], sha256: [7a]}
+      - {}
+      - {san_urn: [x]}
+      - {action: refuse, subject_cn: [x]}
+      - {subject_ou: x}",
+    ));
+    let key = "listeners[0].mutual_authentication.client_certificate_identity_filters";
+    for expected in [
+        "[1].subject_cn[1]: \"*\": a lone * says nothing",
+        "[1].subject_cn[2]: \"a*b\": a * may stand only at the end",
+        "[1].san_dns[0]: \"x_y*\": expected a DNS name or *.parent",
+        "[1].sha256[0]: \"7a\": expected the SHA-256",
+        "[2]: a filter needs at least one field",
+        "[3].san_urn: unknown key; did you mean san_uri?",
+        "[4].action: \"refuse\" is unknown here",
+        "[5].subject_ou: expected a list, found \"x\"",
+    ] {
+        let expected = format!("{key}{expected}");
+        assert!(faults.iter().any(|fault| fault.contains(&expected)), "{expected}\n{faults:#?}");
+    }
+    let off = CONFIGURATION.replace(
+        "mutual_authentication: {mode: off}",
+        "mutual_authentication: {mode: off, client_certificate_identity_filters: [{issuer: [x]}]}",
+    );
+    let expected = "client_certificate_identity_filters: needs mode: verify or optional";
+    assert!(site.faults_of(&off)[0].contains(expected));
 }

@@ -9,14 +9,15 @@
 //!
 //! webpki judges names, basic constraints, path lengths and signatures; ours is what it leaves out:
 //! key usage, purposes (it does not know anyExtendedKeyUsage), what an anchor's certificate says, key
-//! kinds, revocation, and validity where a leaf's expiry is forgiven.
+//! kinds, demands for a policy, conditions on identity, revocation, and validity where a leaf's expiry
+//! is forgiven.
 //! Bounds: `limits::INTERMEDIATES_MAX`, `CHAIN_CERTIFICATES_MAX`, `CHAIN_BYTES_MAX`,
 //! `SIGNATURE_CHECKS_MAX`.
 #![deny(clippy::indexing_slicing)]
-use super::bundle::{Anchor, Ca};
+use super::bundle::{Anchor, Authority, Ca};
 use super::signature::REMEMBERED;
 use super::x509::{Certificate, KeyUsage, Version};
-use super::{Bundle, Refusal, Revocations};
+use super::{Bundle, Filters, Refusal, Revocations, Rules, policy};
 use crate::limits;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::sync::Arc;
@@ -30,14 +31,18 @@ pub struct Store {
     pub bundle: Bundle,
     /// Its revocation index.
     pub revocations: Revocations,
+    /// What it asks of its revocation lists.
+    pub rules: Rules,
 }
 
 /// What a listener asks of a chain beyond the store's rules.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Conditions {
     /// Forgive the leaf's notAfter, and nothing else (`ignore_client_certificate_expiry`). A path whose
     /// CAs became valid only after the leaf had expired was never whole, and is not forgiven.
     pub ignore_client_certificate_expiry: bool,
+    /// Who of those whose path is good is let in.
+    pub filters: Filters,
 }
 
 /// A chain that was accepted.
@@ -56,7 +61,7 @@ impl Store {
     pub fn judge(
         &self,
         chain: &[CertificateDer<'_>],
-        conditions: Conditions,
+        conditions: &Conditions,
         now: UnixTime,
     ) -> Result<Accepted, Refusal> {
         let sent = read_chain(chain)?;
@@ -108,7 +113,7 @@ struct Search<'a> {
     store: &'a Store,
     /// What the client sent after its leaf, in any order.
     sent: &'a [Certificate<'a>],
-    conditions: Conditions,
+    conditions: &'a Conditions,
     now: UnixTime,
     /// Signatures that may still be checked.
     checks_left: usize,
@@ -120,7 +125,7 @@ impl<'a> Search<'a> {
     fn new(
         store: &'a Store,
         sent: &'a [Certificate<'a>],
-        conditions: Conditions,
+        conditions: &'a Conditions,
         now: UnixTime,
     ) -> Self {
         let checks_left = limits::SIGNATURE_CHECKS_MAX;
@@ -206,12 +211,33 @@ impl<'a> Search<'a> {
         let not_after = self.check_validity(leaf, intermediates, &ca.certificate)?;
         check_purposes(leaf, intermediates, &ca.certificate)?;
         check_anchor_path_length(intermediates, &ca.certificate)?;
+        policy::check(path)?;
         self.verify(leaf, intermediates, anchor)?;
-        let issuers = intermediates.iter().copied().chain([&ca.certificate]);
-        let is_revoked = path.iter().zip(issuers).any(|(certificate, issuer)| {
-            self.store.revocations.find(certificate, issuer, &anchor.authority).is_some()
-        });
-        if is_revoked { Err(Refusal::CrlHit) } else { Ok(Accepted { not_after }) }
+        if !self.conditions.filters.allow(leaf) {
+            return Err(Refusal::Rejected);
+        }
+        self.check_revocations(path, &ca.certificate, &anchor.authority)?;
+        Ok(Accepted { not_after })
+    }
+
+    /// No certificate of the path is revoked, and the lists of every issuer are what the store asks for.
+    fn check_revocations(
+        &self,
+        path: &[&Certificate<'_>],
+        anchor: &Certificate<'_>,
+        authority: &Authority,
+    ) -> Result<(), Refusal> {
+        let Store { revocations, rules, .. } = self.store;
+        let issued = || path.iter().zip(path.iter().skip(1).copied().chain([anchor]));
+        let is_revoked = |(certificate, issuer): (&&Certificate<'_>, &Certificate<'_>)| {
+            revocations.find(certificate, issuer, authority).is_some()
+        };
+        if issued().any(is_revoked) {
+            return Err(Refusal::CrlHit);
+        }
+        issued().try_for_each(|(certificate, issuer)| {
+            revocations.check_lists(certificate, issuer, authority, *rules, self.now)
+        })
     }
 
     /// Every certificate is valid now; the leaf's end is forgiven where the listener says so.
