@@ -71,18 +71,25 @@ pub fn serve(path: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
     let chosen = net::choose(loaded.node.io)
         .map_err(trying("node.io is io_uring, and the kernel refuses it; auto and epoll work"))?;
     let shards = loaded.node.shards.unwrap_or_else(|| allowed.shards());
-    let connections_max = loaded.node.connections_max.unwrap_or_else(|| {
-        let of_shard = loaded.live.listeners.len() + FILES_PER_SHARD;
-        files::connections_max(open_files.limit, shards * of_shard)
-    });
+    let of_shard = loaded.live.listeners.len() + FILES_PER_SHARD;
+    let room = files::connections_max(open_files.limit, shards * of_shard);
+    let connections_max = loaded.node.connections_max.unwrap_or(room);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         engine = chosen.engine.word(),
         shards,
         open_files = open_files.limit,
+        open_files_before = open_files.before,
         connections_max,
         "starting"
     );
+    if room < connections_max.max(FEW_CONNECTIONS) {
+        tracing::warn!(
+            room,
+            "the limit of open files leaves room for few connections, fewer than wanted or than is \
+             of use: raise it (ulimit -n, or LimitNOFILE in systemd)"
+        );
+    }
     if let Some(refused) = &chosen.refused {
         tracing::warn!("the kernel refuses io_uring ({refused}); running on epoll");
     }
@@ -263,6 +270,9 @@ async fn end(
 
 /// Files of a shard's own: its ring or epoll descriptors and wakers, and a few to spare.
 const FILES_PER_SHARD: usize = 16;
+
+/// A node with room for fewer connections is probably not what anybody wants.
+const FEW_CONNECTIONS: usize = 256;
 
 /// What shards get on top of the drain timeout to close what they cut off.
 const END_WITHIN: Duration = Duration::from_secs(5);
