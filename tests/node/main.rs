@@ -27,6 +27,7 @@ mod identity_headers;
 mod limits;
 mod malformed;
 mod observing;
+mod pkits;
 mod refusals;
 mod resumption;
 mod server_names;
