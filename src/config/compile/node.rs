@@ -10,10 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The section `node`.
-pub(in crate::config) fn node(
-    written: &written::Node,
-    faults: &mut Faults,
-) -> Option<Node> {
+pub(in crate::config) fn node(written: &written::Node, faults: &mut Faults) -> Option<Node> {
     name_of_ours(&written.name).or_note(faults, "name");
     let shards = match written.shards {
         AutoOr::Auto => Some(None),
