@@ -58,6 +58,11 @@ impl Live {
             warnings: Vec::new(),
         }
     }
+
+    /// Its target groups, for the resolver.
+    pub fn groups(&self) -> Vec<Arc<Group>> {
+        self.target_groups.values().cloned().collect()
+    }
 }
 
 /// A listener.
@@ -79,7 +84,7 @@ pub struct Listener {
     pub client_keep_alive: Duration,
     /// Time from accept to a finished handshake.
     pub handshake_timeout: Duration,
-    /// Handshakes in flight on each shard; more are shed.
+    /// Its handshakes in flight on each shard; more are shed.
     pub handshakes_in_flight_max: usize,
     /// What is done with requests.
     pub default_action: Action,
@@ -101,6 +106,8 @@ pub struct Tls {
 /// How clients of one (listener, server name) get in.
 #[derive(Clone, Debug)]
 pub struct Access {
+    /// The names that it is for, as they are written; empty for the listener's own.
+    pub server_names: Vec<String>,
     /// What is asked of them.
     pub authentication: Authentication,
     /// The rustls side of it.
@@ -114,19 +121,56 @@ pub enum Authentication {
     Off,
     /// Whatever is presented is passed on.
     Passthrough,
-    /// Judged against a trust store.
+    /// What is presented is judged against a trust store.
     Verify(Verify),
 }
 
-/// `mode: verify`.
+/// `mode: verify` and `mode: optional`.
 #[derive(Clone, Debug)]
 pub struct Verify {
+    /// Whether a certificate must be shown.
+    pub presence: Presence,
     /// Current trust.
     pub store: Arc<Store>,
     /// What is asked beyond the store's rules.
     pub conditions: Conditions,
     /// What a refused client sees.
     pub refusal: RefusalForm,
+    /// What happens to a live connection whose client is no longer accepted.
+    pub on_revocation: OnRevocation,
+    /// What happens to a live connection whose client's path has expired.
+    pub on_expiry: OnExpiry,
+}
+
+/// What a change of trust or of the listener does to live connections that it no longer accepts.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnRevocation {
+    /// They go on.
+    Keep,
+    /// No new request; what has begun may finish within `limits::REVOKED_DRAIN`, idle ones end at once.
+    #[default]
+    Drain,
+    /// They end at once.
+    Close,
+}
+
+/// What time does to live connections.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnExpiry {
+    /// They go on.
+    Keep,
+    /// They end, as [`OnRevocation`] says: `Drain` unless it says `Close`.
+    #[default]
+    Close,
+}
+
+/// Whether clients must show a certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Presence {
+    /// Who shows none is refused (`verify`).
+    Required,
+    /// Who shows none is let in without identity headers (`optional`).
+    Optional,
 }
 
 /// What a refused client sees.
@@ -141,7 +185,30 @@ pub enum RefusalForm {
     Http,
 }
 
+impl RefusalForm {
+    /// Its word in the configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Reset => "reset",
+            Self::Http => "http",
+        }
+    }
+}
+
 impl Authentication {
+    /// Its word in the configuration.
+    pub const fn mode(&self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Passthrough => "passthrough",
+            Self::Verify(verify) => match verify.presence {
+                Presence::Required => "verify",
+                Presence::Optional => "optional",
+            },
+        }
+    }
+
     /// What a refused client sees.
     pub fn refusal_form(&self) -> RefusalForm {
         match self {

@@ -4,7 +4,7 @@
 //! One function, [`verdict`], for every way in. It reads the live value at the moment of judging and
 //! never across an await (design decision 6).
 use crate::clock;
-use crate::config::snapshot::{Authentication, Live, Name, RefusalForm};
+use crate::config::snapshot::{Authentication, Live, Name, Presence, RefusalForm};
 use crate::http::identity;
 use crate::observe::count::Handshake;
 use crate::tls::verifier::Judge;
@@ -23,6 +23,8 @@ pub struct Verdict {
     pub result: Result<Vec<u8>, Refusal>,
     /// What a refused client sees.
     pub form: RefusalForm,
+    /// When the first certificate of an accepted path expires; none where no path was judged.
+    pub not_after: Option<UnixTime>,
     /// What the leaf says, where there was one that could be read.
     pub leaf: Option<Facts>,
 }
@@ -51,22 +53,30 @@ pub fn verdict(
     let access = listener.tls.as_ref()?.access(server_name);
     let names = &listener.attributes.names;
     let leaf = chain.first().and_then(|leaf| Facts::from_der(leaf));
+    let mut not_after = None;
     let result = match (&access.authentication, chain.first()) {
         (Authentication::Off, _) | (Authentication::Passthrough, None) => Ok(Vec::new()),
         (Authentication::Passthrough, Some(leaf)) => {
             judge_form(leaf).and_then(|()| identity::passed_through(names, chain))
         }
-        (Authentication::Verify(_), None) => Err(Refusal::Missing),
+        (Authentication::Verify(verify), None) => match verify.presence {
+            Presence::Required => Err(Refusal::Missing),
+            Presence::Optional => Ok(Vec::new()),
+        },
         (Authentication::Verify(verify), Some(der)) => verify
             .store
-            .judge(chain, verify.conditions, now)
-            .and_then(|_| leaf.as_ref().ok_or(Refusal::Invalid))
+            .judge(chain, &verify.conditions, now)
+            .and_then(|accepted| {
+                not_after = Some(accepted.not_after);
+                leaf.as_ref().ok_or(Refusal::Invalid)
+            })
             .and_then(|facts| identity::verified(names, facts, der)),
     };
     Some(Verdict {
         generation: live.generation,
         result,
         form: access.authentication.refusal_form(),
+        not_after,
         leaf,
     })
 }

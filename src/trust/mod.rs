@@ -7,6 +7,7 @@
 //! under it. Below them stand the readers: of PEM, of DER, of certificates, of revocation lists.
 pub mod bundle;
 pub mod certificate;
+pub mod filter;
 pub mod memory;
 pub mod refusal;
 pub mod revocation;
@@ -28,6 +29,7 @@ mod testing;
 
 pub use bundle::Bundle;
 pub use certificate::Facts;
+pub use filter::Filters;
 pub use refusal::Refusal;
 pub use revocation::{Revocations, Rules, StaleRevocations, UnlistedIssuers};
 pub use verdict::{Accepted, Conditions, Store};

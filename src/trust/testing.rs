@@ -345,5 +345,5 @@ pub(super) fn chain(chain: &[&Identity]) -> Vec<CertificateDer<'static>> {
 
 /// The verdict at [`NOW`], without conditions.
 pub(super) fn judge(store: &Store, sent: &[&Identity]) -> Result<(), Refusal> {
-    store.judge(&chain(sent), Conditions::default(), at(NOW)).map(|_| ())
+    store.judge(&chain(sent), &Conditions::default(), at(NOW)).map(|_| ())
 }

@@ -9,14 +9,15 @@
 //!
 //! webpki judges names, basic constraints, path lengths and signatures; ours is what it leaves out:
 //! key usage, purposes (it does not know anyExtendedKeyUsage), what an anchor's certificate says, key
-//! kinds, demands for a policy, revocation, and validity where a leaf's expiry is forgiven.
+//! kinds, demands for a policy, conditions on identity, revocation, and validity where a leaf's expiry
+//! is forgiven.
 //! Bounds: `limits::INTERMEDIATES_MAX`, `CHAIN_CERTIFICATES_MAX`, `CHAIN_BYTES_MAX`,
 //! `SIGNATURE_CHECKS_MAX`.
 #![deny(clippy::indexing_slicing)]
 use super::bundle::{Anchor, Authority, Ca};
 use super::signature::REMEMBERED;
 use super::x509::{Certificate, KeyUsage, Version};
-use super::{Bundle, Refusal, Revocations, Rules, policy};
+use super::{Bundle, Filters, Refusal, Revocations, Rules, policy};
 use crate::limits;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::sync::Arc;
@@ -35,11 +36,13 @@ pub struct Store {
 }
 
 /// What a listener asks of a chain beyond the store's rules.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Conditions {
     /// Forgive the leaf's notAfter, and nothing else (`ignore_client_certificate_expiry`). A path whose
     /// CAs became valid only after the leaf had expired was never whole, and is not forgiven.
     pub ignore_client_certificate_expiry: bool,
+    /// Who of those whose path is good is let in.
+    pub filters: Filters,
 }
 
 /// A chain that was accepted.
@@ -58,7 +61,7 @@ impl Store {
     pub fn judge(
         &self,
         chain: &[CertificateDer<'_>],
-        conditions: Conditions,
+        conditions: &Conditions,
         now: UnixTime,
     ) -> Result<Accepted, Refusal> {
         let sent = read_chain(chain)?;
@@ -110,7 +113,7 @@ struct Search<'a> {
     store: &'a Store,
     /// What the client sent after its leaf, in any order.
     sent: &'a [Certificate<'a>],
-    conditions: Conditions,
+    conditions: &'a Conditions,
     now: UnixTime,
     /// Signatures that may still be checked.
     checks_left: usize,
@@ -122,7 +125,7 @@ impl<'a> Search<'a> {
     fn new(
         store: &'a Store,
         sent: &'a [Certificate<'a>],
-        conditions: Conditions,
+        conditions: &'a Conditions,
         now: UnixTime,
     ) -> Self {
         let checks_left = limits::SIGNATURE_CHECKS_MAX;
@@ -210,6 +213,9 @@ impl<'a> Search<'a> {
         check_anchor_path_length(intermediates, &ca.certificate)?;
         policy::check(path)?;
         self.verify(leaf, intermediates, anchor)?;
+        if !self.conditions.filters.allow(leaf) {
+            return Err(Refusal::Rejected);
+        }
         self.check_revocations(path, &ca.certificate, &anchor.authority)?;
         Ok(Accepted { not_after })
     }

@@ -53,6 +53,8 @@ pub(super) struct Extensions {
     distribution_points: Option<Range<usize>>,
     extended_key_usage: Option<Purposes>,
     pub(super) policies: Policies,
+    /// The names, without their outer SEQUENCE.
+    alternative_names: Option<Range<usize>>,
     /// The first critical extension that webpki does not know.
     unsupported: Option<Vec<u8>>,
 }
@@ -177,6 +179,11 @@ impl<'a> Certificate<'a> {
         self.bytes(&self.subject)
     }
 
+    /// The subject's alternative names, one after the other; empty where there are none.
+    pub(super) fn alternative_names(&self) -> &[u8] {
+        self.extensions.alternative_names.as_ref().map_or(&[], |names| self.bytes(names))
+    }
+
     /// The subjectPublicKeyInfo, without its outer SEQUENCE.
     pub(super) fn key_info(&self) -> &[u8] {
         self.bytes(&self.key_info)
@@ -295,7 +302,11 @@ impl Extensions {
                     extensions.refuse_unprocessed(&extension);
                     false
                 }
-                oid::SUBJECT_ALT_NAME | oid::NAME_CONSTRAINTS => false,
+                oid::SUBJECT_ALT_NAME => {
+                    let names = read_alternative_names(extension.value)?;
+                    extensions.alternative_names.replace(names).is_some()
+                }
+                oid::NAME_CONSTRAINTS => false,
                 _ => {
                     extensions.refuse_unprocessed(&extension);
                     false
@@ -431,6 +442,13 @@ fn read_key_id(value: Value<'_>) -> Result<Range<usize>, Malformed> {
     let id = outer.expect(der::OCTET_STRING, "a key identifier")?;
     outer.finish("the end of the key identifier")?;
     Ok(id.content_range())
+}
+
+fn read_alternative_names(value: Value<'_>) -> Result<Range<usize>, Malformed> {
+    let mut outer = value.reader();
+    let names = outer.expect(der::SEQUENCE, "alternative names")?;
+    outer.finish("the end of the alternative names")?;
+    Ok(names.content_range())
 }
 
 /// The key's identifier; what else may stand there names a certificate, which may have been renewed.

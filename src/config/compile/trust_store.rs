@@ -1,5 +1,5 @@
 //! Trust stores: a CA bundle, and the revocation files that its CAs must have signed.
-use super::{Kept, Made, Named, name_of_alb, named};
+use super::{Kept, Made, Named, name_of_alb, named, written_time};
 use crate::config::Faults;
 use crate::config::files::{Content, Digest, Files};
 use crate::config::snapshot::Name;
@@ -32,6 +32,13 @@ pub(super) fn all(
         let made = trust_store(name, written, previous.trust_stores.get(name), files, now, faults)?;
         for (key, warning) in &made.warnings {
             faults.warn(key, warning);
+        }
+        for list in made.value.revocations.status() {
+            if let Some(due) = list.next_update.filter(|due| now > *due) {
+                let (file, issuer, due) = (&list.file, &list.issuer, written_time(due));
+                let message = format!("{file}: the list of {issuer} was due for renewal at {due}");
+                faults.warn("revocations", format_args!("{message}; it is enforced as it stands"));
+            }
         }
         Some(made)
     })

@@ -285,7 +285,7 @@ fn a_verdict_changes_with_the_time_alone() {
     let store = Store { rules: STALE, ..store(&[&pki.root, &pki.intermediate], &[list]) };
     let client = pki.client();
     let verdict =
-        |time| store.judge(&chain(&[&client]), Conditions::default(), at(time)).map(|_| ());
+        |time| store.judge(&chain(&[&client]), &Conditions::default(), at(time)).map(|_| ());
     assert_eq!(verdict(NOW + 5), Ok(()));
     assert_eq!(verdict(NOW + 6), UNJUDGED);
 }
