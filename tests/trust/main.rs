@@ -10,4 +10,6 @@
 
 #[path = "../support/pkits.rs"]
 mod data;
+mod differential;
+mod generated;
 mod pkits;
