@@ -7,7 +7,7 @@ use super::signals::{Signal, Signals};
 use super::{cpus, files};
 use crate::api::admin::Admin;
 use crate::api::status::{self, LastReload, NodeStatus, ShardStatus};
-use crate::api::{self, BoxFuture, Control, ReloadError, Reloaded};
+use crate::api::{self, BoxFuture, Control, ReloadError, Reloaded, explain};
 use crate::clock;
 use crate::config::Faults;
 use crate::config::files::Inputs;
@@ -408,6 +408,14 @@ impl Control for Node {
             last_reload: self.last_reload.load().as_deref().cloned(),
         };
         status::build(&self.live.load(), &node)
+    }
+
+    fn explain(
+        &self,
+        question: &explain::Question,
+        chain: &[u8],
+    ) -> Result<serde_json::Value, String> {
+        explain::answer(&self.live.load(), question, chain, clock::now())
     }
 
     fn ready(&self) -> bool {

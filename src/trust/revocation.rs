@@ -67,6 +67,8 @@ struct Scope<S> {
     anchors: Vec<Authority>,
     /// The keys that signed them.
     keys: Vec<Box<[u8]>>,
+    /// Their positions in the status.
+    lists: Vec<usize>,
     serials: S,
 }
 
@@ -113,6 +115,17 @@ impl Revocations {
         &self.status
     }
 
+    /// The lists of an issuer that count on a path to `anchor`.
+    pub(super) fn lists(
+        &self,
+        issuer: &Certificate<'_>,
+        anchor: &Authority,
+    ) -> impl Iterator<Item = &Status> {
+        let scopes = self.by_issuer.get(issuer.subject()).into_iter().flatten();
+        let scopes = scopes.filter(|scope| scope.counts(issuer, anchor));
+        scopes.flat_map(|scope| &scope.lists).filter_map(|&position| self.status.get(position))
+    }
+
     /// The reason, where `certificate`, issued by `issuer` on a path to `anchor`, is revoked.
     pub(super) fn find(
         &self,
@@ -123,18 +136,22 @@ impl Revocations {
         let scopes = self.by_issuer.get(certificate.issuer())?;
         scopes
             .iter()
-            .filter(|scope| {
-                scope.anchors.contains(anchor)
-                    || scope.keys.iter().any(|key| **key == *issuer.key_info())
-            })
+            .filter(|scope| scope.counts(issuer, anchor))
             .find_map(|scope| scope.serials.find(certificate.serial()))
+    }
+}
+
+impl Scope<Serials> {
+    /// Whether it is about what `issuer` issued on a path to `anchor`.
+    fn counts(&self, issuer: &Certificate<'_>, anchor: &Authority) -> bool {
+        self.anchors.contains(anchor) || self.keys.iter().any(|key| **key == *issuer.key_info())
     }
 }
 
 impl Scope<Gathered> {
     fn finish(self) -> Scope<Serials> {
-        let Self { anchors, keys, serials } = self;
-        Scope { anchors, keys, serials: serials.finish() }
+        let Self { anchors, keys, lists, serials } = self;
+        Scope { anchors, keys, lists, serials: serials.finish() }
     }
 }
 
@@ -189,11 +206,13 @@ impl Loading {
         let signers = signers(&list, bundle).map_err(|why| named(why.to_owned()))?;
         let entries = list.count().map_err(|unusable| named(unusable.to_string()))?;
 
-        let serials = self.scope(list.issuer, &signers);
-        serials.reserve(entries);
+        let position = self.status.len();
+        let scope = self.scope(list.issuer, &signers);
+        scope.lists.push(position);
+        scope.serials.reserve(entries);
         for entry in list.entries() {
             let entry = entry.map_err(|unusable| named(unusable.to_string()))?;
-            serials.add(entry.serial, entry.reason);
+            scope.serials.add(entry.serial, entry.reason);
         }
         let (this_update, next_update) = (list.this_update, list.next_update);
         self.status.push(Status {
@@ -207,7 +226,7 @@ impl Loading {
     }
 
     /// Where lists of this issuer by these signers gather.
-    fn scope(&mut self, issuer: &[u8], signers: &[&Ca]) -> &mut Gathered {
+    fn scope(&mut self, issuer: &[u8], signers: &[&Ca]) -> &mut Scope<Gathered> {
         let mut anchors: Vec<_> =
             signers.iter().flat_map(|ca| ca.chains_to.iter().copied()).collect();
         anchors.sort_unstable();
@@ -215,7 +234,8 @@ impl Loading {
         let scopes = self.by_issuer.entry(issuer.into()).or_default();
         let position = scopes.iter().position(|scope| scope.anchors == anchors);
         let position = position.unwrap_or_else(|| {
-            scopes.push(Scope { anchors, keys: Vec::new(), serials: Gathered::default() });
+            let (keys, lists, serials) = (Vec::new(), Vec::new(), Gathered::default());
+            scopes.push(Scope { anchors, keys, lists, serials });
             scopes.len() - 1
         });
         #[expect(clippy::indexing_slicing, reason = "found or pushed above")]
@@ -225,7 +245,7 @@ impl Loading {
                 scope.keys.push(ca.certificate.key_info().into());
             }
         }
-        &mut scope.serials
+        scope
     }
 }
 

@@ -14,6 +14,7 @@
 //! `SIGNATURE_CHECKS_MAX`.
 #![deny(clippy::indexing_slicing)]
 use super::bundle::{Anchor, Ca};
+use super::explain::{Event, PassedOver, Trace};
 use super::signature::REMEMBERED;
 use super::x509::{Certificate, KeyUsage, Version};
 use super::{Bundle, Filters, Refusal, Revocations};
@@ -61,10 +62,21 @@ impl Store {
         conditions: &Conditions,
         now: UnixTime,
     ) -> Result<Accepted, Refusal> {
+        self.judge_telling(chain, conditions, now, &mut ())
+    }
+
+    /// As [`Store::judge`], and tells how it comes about.
+    pub(super) fn judge_telling<T: Trace>(
+        &self,
+        chain: &[CertificateDer<'_>],
+        conditions: &Conditions,
+        now: UnixTime,
+        trace: &mut T,
+    ) -> Result<Accepted, Refusal> {
         let sent = read_chain(chain)?;
         let (leaf, others) = sent.split_first().ok_or(Refusal::Missing)?;
         check_form(leaf)?;
-        let mut search = Search::new(self, others, conditions, now);
+        let mut search = Search::new(self, others, conditions, now, trace);
         search.climb(&mut vec![leaf]).ok_or(search.refusal)
     }
 }
@@ -106,7 +118,7 @@ fn check_form(certificate: &Certificate<'_>) -> Result<(), Refusal> {
 }
 
 /// The search for a path that is accepted.
-struct Search<'a> {
+struct Search<'a, 't, T> {
     store: &'a Store,
     /// What the client sent after its leaf, in any order.
     sent: &'a [Certificate<'a>],
@@ -116,17 +128,19 @@ struct Search<'a> {
     checks_left: usize,
     /// The most telling refusal so far.
     refusal: Refusal,
+    trace: &'t mut T,
 }
 
-impl<'a> Search<'a> {
+impl<'a, 't, T: Trace> Search<'a, 't, T> {
     fn new(
         store: &'a Store,
         sent: &'a [Certificate<'a>],
         conditions: &'a Conditions,
         now: UnixTime,
+        trace: &'t mut T,
     ) -> Self {
         let checks_left = limits::SIGNATURE_CHECKS_MAX;
-        Self { store, sent, conditions, now, checks_left, refusal: Refusal::Untrusted }
+        Self { store, sent, conditions, now, checks_left, refusal: Refusal::Untrusted, trace }
     }
 
     /// Goes on from the last certificate of `path`: to the anchors that signed it, then to other CAs.
@@ -134,11 +148,15 @@ impl<'a> Search<'a> {
     fn climb(&mut self, path: &mut Vec<&'a Certificate<'a>>) -> Option<Accepted> {
         let head = *path.last()?;
         let store = self.store;
+        self.trace.tell(Event::Reached { path });
         for ca in store.bundle.named(head.issuer()) {
             if let Some(anchor) = &ca.anchor
-                && self.is_signed_by(head, &ca.certificate)
+                && self.is_signed_by(path, &ca.certificate)
             {
-                match self.judge_path(path, ca, anchor) {
+                let judged = self.judge_path(path, ca, anchor);
+                let (refusal, authority) = (judged.err(), &anchor.authority);
+                self.trace.tell(Event::Judged { path, anchor: ca, authority, refusal });
+                match judged {
                     Ok(accepted) => return Some(accepted),
                     Err(refusal) => self.note(refusal),
                 }
@@ -156,13 +174,15 @@ impl<'a> Search<'a> {
             }
             if let Err(refusal) = check_form(issuer) {
                 self.note(refusal);
+                self.pass_over(path, issuer, PassedOver::Form);
                 continue;
             }
-            if !self.is_signed_by(head, issuer) {
+            if !self.is_signed_by(path, issuer) {
                 continue;
             }
             if path.len() > limits::INTERMEDIATES_MAX {
                 self.note(Refusal::MaxChainDepthExceeded);
+                self.pass_over(path, issuer, PassedOver::TooDeep);
                 continue;
             }
             path.push(issuer);
@@ -175,20 +195,33 @@ impl<'a> Search<'a> {
         None
     }
 
-    /// Whether the issuer's key made the signature. One that did not, though the names agree and the key
-    /// identifiers do not differ, makes it a bad certificate, unless a path is found elsewhere.
-    fn is_signed_by(&mut self, certificate: &Certificate<'_>, issuer: &Certificate<'_>) -> bool {
+    /// Whether the issuer's key made the signature of the last of `path`. One that did not, though the
+    /// names agree and the key identifiers do not differ, makes it a bad certificate, unless a path is
+    /// found elsewhere.
+    fn is_signed_by(&mut self, path: &[&Certificate<'_>], issuer: &Certificate<'_>) -> bool {
+        let Some(certificate) = path.last() else { return false };
         if certificate.names_another_key(issuer) {
+            self.pass_over(path, issuer, PassedOver::OtherKey);
             return false;
         }
-        let Some(checks_left) = self.checks_left.checked_sub(1) else { return false };
+        let Some(checks_left) = self.checks_left.checked_sub(1) else {
+            self.pass_over(path, issuer, PassedOver::ChecksSpent);
+            return false;
+        };
         self.checks_left = checks_left;
         let is_good = certificate.signed().is_known_to_be_by(&issuer.key());
+        if !is_good {
+            self.pass_over(path, issuer, PassedOver::NotSigned);
+        }
         // A root that the client brought along signed itself, and that is no forgery.
         if !is_good && !certificate.is_self_issued() {
             self.note(Refusal::Invalid);
         }
         is_good
+    }
+
+    fn pass_over(&mut self, path: &[&Certificate<'_>], issuer: &Certificate<'_>, why: PassedOver) {
+        self.trace.tell(Event::PassedOver { path, issuer, why });
     }
 
     fn note(&mut self, refusal: Refusal) {
@@ -199,7 +232,7 @@ impl<'a> Search<'a> {
 
     /// Judges one path, leaf first, that ends below `anchor`: first what costs nothing.
     fn judge_path(
-        &self,
+        &mut self,
         path: &[&Certificate<'_>],
         ca: &Ca,
         anchor: &Anchor,
@@ -213,10 +246,14 @@ impl<'a> Search<'a> {
             return Err(Refusal::Rejected);
         }
         let issuers = intermediates.iter().copied().chain([&ca.certificate]);
-        let is_revoked = path.iter().zip(issuers).any(|(certificate, issuer)| {
-            self.store.revocations.find(certificate, issuer, &anchor.authority).is_some()
-        });
-        if is_revoked { Err(Refusal::CrlHit) } else { Ok(Accepted { not_after }) }
+        for (certificate, issuer) in path.iter().zip(issuers) {
+            let anchor = &anchor.authority;
+            if let Some(reason) = self.store.revocations.find(certificate, issuer, anchor) {
+                self.trace.tell(Event::Revoked { certificate, reason });
+                return Err(Refusal::CrlHit);
+            }
+        }
+        Ok(Accepted { not_after })
     }
 
     /// Every certificate is valid now; the leaf's end is forgiven where the listener says so.
@@ -239,7 +276,7 @@ impl<'a> Search<'a> {
     /// webpki's part. It takes one time for the whole path; where the leaf's expiry is forgiven that is
     /// the leaf's last second. The real time of the others has been judged before.
     fn verify(
-        &self,
+        &mut self,
         leaf: &Certificate<'_>,
         intermediates: &[&Certificate<'_>],
         anchor: &Anchor,
@@ -260,7 +297,10 @@ impl<'a> Search<'a> {
                 leaf.verify_for_usage(REMEMBERED, anchors, &intermediates, time, usage, None, None)
                     .map(|_| ())
             })
-            .map_err(|error| refusal_of(&error))
+            .map_err(|error| {
+                self.trace.tell(Event::Library(&error));
+                refusal_of(&error)
+            })
     }
 }
 

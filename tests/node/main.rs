@@ -21,6 +21,7 @@ mod connections;
 mod demo;
 mod ending;
 mod engines;
+mod explain;
 mod handshakes;
 mod hot_swap;
 mod identity_filters;
