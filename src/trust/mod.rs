@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod certificate;
 pub mod explain;
 pub mod filter;
+pub mod inspect;
 pub mod memory;
 pub mod refusal;
 pub mod revocation;
