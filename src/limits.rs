@@ -75,6 +75,9 @@ pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a response's head.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Interim answers (1xx) of a target to one request; a progress report each second outlasts most
+/// patience, and a target that sends nothing else would hold its client for ever.
+pub const INTERIM_ANSWERS_MAX: usize = 1_000;
 /// Headers of one request or response (ours; ALB names no number).
 pub const HEADERS_MAX: usize = 200;
 /// Headers that the Connection headers of one message may name (each is compared with each header).
@@ -122,6 +125,12 @@ pub const RING_ENTRIES: u32 = 64;
 pub const RING_COMPLETIONS: u32 = 4_096;
 /// How long a connection whose client is silent stays out of sight (`TCP_DEFER_ACCEPT`).
 pub const DEFER_ACCEPT: Duration = Duration::from_secs(10);
+/// How long a request may go on whose client is no longer accepted, under `on_revocation: drain`.
+pub const REVOKED_DRAIN: Duration = Duration::from_secs(30);
+/// How long a shard judges live connections anew before it lets others have their turn.
+pub const SWEEP_SLICE: Duration = Duration::from_millis(1);
+/// The pause between two slices. A timer, because io_uring sees new operations only when all tasks wait.
+pub const SWEEP_PAUSE: Duration = Duration::from_millis(1);
 /// File descriptors kept free for configuration files, logs and the admin socket.
 pub const RESERVED_FILES: u64 = 128;
 /// Lines of a log that wait for the disk; more are dropped and counted.

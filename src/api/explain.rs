@@ -395,8 +395,8 @@ fn write_path(f: &mut fmt::Formatter<'_>, number: usize, path: &Path) -> fmt::Re
         };
         write!(f, "\n{}", Indented(place, certificate))?;
     }
-    match &path.library {
-        Some(error) => writeln!(f, "\n  ! webpki says {error}"),
+    match &path.fault {
+        Some(fault) => writeln!(f, "\n  ! {fault}"),
         None => writeln!(f),
     }
 }

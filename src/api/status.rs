@@ -1,11 +1,11 @@
 //! `/status`: the live value and the node, as JSON for people and scripts.
 //!
 //! Pure. Keys are only ever added.
+use crate::calendar::Seconds;
 use crate::config::Fault;
 use crate::config::snapshot::{Access, Authentication, Listener, Live, Tls};
 use crate::net::Engine;
 use crate::observe::metrics::Reload;
-use crate::observe::time::Seconds;
 use crate::route::Action;
 use crate::target::{Group, Place};
 use crate::tls::Certificate;
@@ -159,6 +159,8 @@ fn trust_store(store: &Store) -> Value {
         "partial_anchors": store.bundle.partial_anchors(),
         "revoked_entries": store.revocations.entries(),
         "revocations": list(store.revocations.status(), revocations),
+        "stale_revocations": store.rules.stale_revocations.name(),
+        "unlisted_issuers": store.rules.unlisted_issuers.name(),
     })
 }
 

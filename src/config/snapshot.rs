@@ -58,6 +58,11 @@ impl Live {
             warnings: Vec::new(),
         }
     }
+
+    /// Its target groups, for the resolver.
+    pub fn groups(&self) -> Vec<Arc<Group>> {
+        self.target_groups.values().cloned().collect()
+    }
 }
 
 /// A listener.
@@ -79,7 +84,7 @@ pub struct Listener {
     pub client_keep_alive: Duration,
     /// Time from accept to a finished handshake.
     pub handshake_timeout: Duration,
-    /// Handshakes in flight on each shard; more are shed.
+    /// Its handshakes in flight on each shard; more are shed.
     pub handshakes_in_flight_max: usize,
     /// What is done with requests.
     pub default_action: Action,
@@ -131,6 +136,32 @@ pub struct Verify {
     pub conditions: Conditions,
     /// What a refused client sees.
     pub refusal: RefusalForm,
+    /// What happens to a live connection whose client is no longer accepted.
+    pub on_revocation: OnRevocation,
+    /// What happens to a live connection whose client's path has expired.
+    pub on_expiry: OnExpiry,
+}
+
+/// What a change of trust or of the listener does to live connections that it no longer accepts.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnRevocation {
+    /// They go on.
+    Keep,
+    /// No new request; what has begun may finish within `limits::REVOKED_DRAIN`, idle ones end at once.
+    #[default]
+    Drain,
+    /// They end at once.
+    Close,
+}
+
+/// What time does to live connections.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnExpiry {
+    /// They go on.
+    Keep,
+    /// They end, as [`OnRevocation`] says: `Drain` unless it says `Close`.
+    #[default]
+    Close,
 }
 
 /// Whether clients must show a certificate.

@@ -132,6 +132,12 @@ pub struct TrustStore {
     /// Files of revocation lists, PEM or DER.
     #[serde(default)]
     pub revocations: List<String>,
+    /// What becomes of an issuer's clients once nextUpdate of its list has passed.
+    #[serde(default)]
+    pub stale_revocations: StaleRevocations,
+    /// What becomes of clients whose issuers have no list that is about them.
+    #[serde(default)]
+    pub unlisted_issuers: UnlistedIssuers,
 }
 
 /// Targets that do the same work.
@@ -177,7 +183,7 @@ pub struct Listener {
     /// Its name in logs and metrics: letters, digits, '.', '_', '-'; at most 64.
     #[schemars(length(min = 1, max = 64))]
     pub name: String,
-    /// Address and port to accept on, such as 0.0.0.0:443 or [::]:443. Port 0 lets the kernel choose.
+    /// Address and port to accept on, such as 0.0.0.0:443 or "[::]:443". Port 0 lets the kernel choose.
     pub bind: String,
     /// What clients speak.
     pub protocol: Protocol,
@@ -208,7 +214,7 @@ pub struct Listener {
     #[serde(default = "defaults::handshake_timeout_ms")]
     #[schemars(range(min = 1, max = 60_000))]
     pub handshake_timeout_ms: u32,
-    /// Handshakes in flight on each shard; further connections are closed at once.
+    /// Handshakes of this listener in flight on each shard; further connections are closed at once.
     #[serde(default = "defaults::handshakes_in_flight_max")]
     #[schemars(range(min = 1, max = 65_536))]
     pub handshakes_in_flight_max: u32,
@@ -238,6 +244,10 @@ pub struct MutualAuthentication {
     pub advertise_trust_store_ca_names: Option<OnOff>,
     /// `verify`, `optional`: what a refused client sees.
     pub refusal: Option<Refusal>,
+    /// `verify`, `optional`: what happens to live connections of a client that a change no longer accepts.
+    pub on_revocation: Option<OnRevocation>,
+    /// `verify`, `optional`: what happens to live connections of a client whose path has expired.
+    pub on_expiry: Option<OnExpiry>,
     /// `verify`, `optional`: whom to let in of those that the trust store vouches for. Without filters
     /// everybody; otherwise at least one must match.
     #[schemars(length(max = 100))]
@@ -408,6 +418,22 @@ words! {
         #[default]
         Off = "off",
     }
+    /// What becomes of an issuer's clients once nextUpdate of its list has passed.
+    StaleRevocations {
+        /// The list goes on being enforced.
+        #[default]
+        Enforce = "enforce",
+        /// They are refused.
+        Refuse = "refuse",
+    }
+    /// What becomes of clients whose issuers have no list that is about them.
+    UnlistedIssuers {
+        /// They are not checked.
+        #[default]
+        Allow = "allow",
+        /// They are refused.
+        Refuse = "refuse",
+    }
     /// What a refused client sees.
     Refusal {
         /// The TLS alert that says why.
@@ -417,6 +443,24 @@ words! {
         Reset = "reset",
         /// A finished handshake and 403 with the reason code.
         Http = "http",
+    }
+    /// What happens to live connections of a client that a change no longer accepts.
+    OnRevocation {
+        /// They go on.
+        Keep = "keep",
+        /// No new request; what has begun may finish within 30 s.
+        #[default]
+        Drain = "drain",
+        /// They end at once.
+        Close = "close",
+    }
+    /// What happens to live connections of a client whose path has expired.
+    OnExpiry {
+        /// They go on.
+        Keep = "keep",
+        /// They end.
+        #[default]
+        Close = "close",
     }
     /// Which action.
     ActionType {

@@ -164,6 +164,8 @@ impl Connection {
             return None;
         }
         socket.disarm();
+        let stream = Rc::new(stream);
+        self.place.watch(Rc::clone(&stream), server_name, verdict.not_after);
         Some((Wire::Tls(stream), client))
     }
 

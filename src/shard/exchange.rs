@@ -133,7 +133,7 @@ async fn conclude(
         (Ok(_), Uploaded::TargetStopped | Uploaded::Abandoned) => Next::Done,
         (Ok(_), Uploaded::ClientEnded(reason)) => Next::Close(reason),
         (Ok(_), Uploaded::Malformed(malformed)) => {
-            session.connection.front.counters.malformed[malformed.index()].add(1);
+            session.note_malformed(malformed);
             Next::Done
         }
         (Err(Unanswered { told: Told::Nothing, .. }), Uploaded::Malformed(malformed)) => {
@@ -426,10 +426,10 @@ impl Download<'_, '_> {
 
     /// Reads up to the final response head, and writes the one that the client gets. Interim answers go
     /// on, but `100 Continue` has been given by this node, and HTTP/1.0 knows none (RFC 9110,
-    /// section 15.2).
+    /// section 15.2). There are `limits::INTERIM_ANSWERS_MAX` of them at most.
     async fn final_head(&self, received: &mut Buf) -> Result<(Head, Buf), Unanswered> {
         let mut silent = true;
-        loop {
+        for _ in 0..=limits::INTERIM_ANSWERS_MAX {
             let (head, out) = self.head(received, &mut silent).await.map_err(|reason| {
                 Unanswered { reason, told: Told::Nothing, silent: silent && !timed_out(reason) }
             })?;
@@ -445,6 +445,8 @@ impl Download<'_, '_> {
                 })?;
             }
         }
+        let reason = Reason::TargetMalformed;
+        Err(Unanswered { reason, told: Told::Nothing, silent: false })
     }
 
     /// Reads one response head. `silent` stays true while the target has sent nothing.

@@ -23,6 +23,8 @@ pub struct Verdict {
     pub result: Result<Vec<u8>, Refusal>,
     /// What a refused client sees.
     pub form: RefusalForm,
+    /// When the first certificate of an accepted path expires; none where no path was judged.
+    pub not_after: Option<UnixTime>,
     /// What the leaf says, where there was one that could be read.
     pub leaf: Option<Facts>,
 }
@@ -63,6 +65,7 @@ pub fn explained(
     let access = listener.tls.as_ref()?.access(server_name);
     let names = &listener.attributes.names;
     let leaf = chain.first().and_then(|leaf| Facts::from_der(leaf));
+    let mut not_after = None;
     let result = match (&access.authentication, chain.first()) {
         (Authentication::Off, _) | (Authentication::Passthrough, None) => Ok(Vec::new()),
         (Authentication::Passthrough, Some(leaf)) => {
@@ -76,13 +79,17 @@ pub fn explained(
             None => store.judge(chain, conditions, now),
             Some(told) => store.explain(chain, conditions, now, told),
         }
-        .and_then(|_| leaf.as_ref().ok_or(Refusal::Invalid))
+        .and_then(|accepted| {
+            not_after = Some(accepted.not_after);
+            leaf.as_ref().ok_or(Refusal::Invalid)
+        })
         .and_then(|facts| identity::verified(names, facts, der)),
     };
     Some(Verdict {
         generation: live.generation,
         result,
         form: access.authentication.refusal_form(),
+        not_after,
         leaf,
     })
 }

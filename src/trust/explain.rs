@@ -38,6 +38,10 @@ pub(super) enum Event<'e> {
     Library(&'e webpki::Error),
     /// `certificate` of the path that is being judged is revoked.
     Revoked { certificate: &'e Certificate<'e>, reason: Reason },
+    /// The lists of the issuer of `certificate` are not what the trust store asks for.
+    Unvouched { certificate: &'e Certificate<'e> },
+    /// The certificate policies of the path are not met.
+    Policies,
     /// A path was judged.
     Judged {
         path: &'e [&'e Certificate<'e>],
@@ -88,8 +92,8 @@ pub struct Path {
     pub refusal: Option<&'static str>,
     /// Leaf first; the last one is the anchor.
     pub certificates: Vec<Seen>,
-    /// What the library that verified it says against it.
-    pub library: Option<String>,
+    /// What is wrong with the path as a whole.
+    pub fault: Option<String>,
 }
 
 /// A certificate.
@@ -142,9 +146,11 @@ pub(super) struct Teller<'a> {
     sent: &'a [CertificateDer<'a>],
     told: &'a mut Told,
     /// Of the path that is being judged.
-    library: Option<String>,
+    fault: Option<String>,
     /// Of the path that is being judged: the certificate and why it is revoked.
     revoked: Option<(Vec<u8>, Reason)>,
+    /// Of the path that is being judged: the certificate for which no list vouches.
+    unvouched: Option<Vec<u8>>,
 }
 
 impl Store {
@@ -167,7 +173,8 @@ impl Store {
             now,
             sent: &sent,
             told,
-            library: None,
+            fault: None,
+            unvouched: None,
             revoked: None,
         };
         teller.tell_sent();
@@ -193,7 +200,11 @@ impl Trace for Teller<'_> {
         match event {
             Event::Reached { path } => self.reached(path),
             Event::PassedOver { path, issuer, why } => self.passed_over(path, issuer, why),
-            Event::Library(error) => self.library = Some(format!("{error:?}")),
+            Event::Library(error) => self.fault = Some(format!("webpki says {error:?}")),
+            Event::Policies => {
+                self.fault = Some("its certificates ask for policies that do not agree".to_owned());
+            }
+            Event::Unvouched { certificate } => self.unvouched = Some(certificate.der().to_vec()),
             Event::Revoked { certificate, reason } => {
                 self.revoked = Some((certificate.der().to_vec(), reason));
             }
@@ -287,13 +298,13 @@ impl Teller<'_> {
             self.told.instants.extend([certificate.not_before, after(certificate.not_after)]);
         }
         for issuer in whole().skip(1) {
-            for list in self.store.revocations.lists(issuer, authority) {
-                self.told.instants.push(list.this_update);
-                self.told.instants.extend(list.next_update.map(after));
+            for (first, last) in self.store.revocations.validities(issuer, authority) {
+                self.told.instants.push(first);
+                self.told.instants.extend(last.map(after));
             }
         }
         let revoked = self.revoked.take();
-        let library = self.library.take();
+        let (fault, unvouched) = (self.fault.take(), self.unvouched.take());
         if self.told.paths.len() >= limits::EXPLAINED_PATHS_MAX {
             return;
         }
@@ -303,14 +314,15 @@ impl Teller<'_> {
             let revoked = revoked.as_ref().filter(|(der, _)| der == certificate.der());
             let reason = revoked.map(|(_, reason)| reason_name(*reason));
             let lists = issuer.map(|issuer| self.store.revocations.lists(issuer, authority));
+            let below = issuer.is_none().then_some(intermediates);
+            let mut remarks = self.remarks(certificate, index, below);
+            if unvouched.as_deref() == Some(certificate.der()) {
+                remarks.push("no current revocation list vouches for it".to_owned());
+            }
             Seen {
                 is_sent: self.is_sent(certificate),
                 is_in_bundle: self.is_in_bundle(certificate),
-                remarks: self.remarks(
-                    certificate,
-                    index,
-                    issuer.is_none().then_some(intermediates),
-                ),
+                remarks,
                 revoked: reason,
                 lists: lists.into_iter().flatten().map(List::of).collect(),
                 ..Seen::of(certificate)
@@ -318,7 +330,7 @@ impl Teller<'_> {
         });
         let certificates = certificates.collect();
         let refusal = refusal.map(Refusal::code);
-        self.told.paths.push(Path { refusal, certificates, library });
+        self.told.paths.push(Path { refusal, certificates, fault });
     }
 
     fn is_sent(&self, certificate: &Certificate<'_>) -> bool {

@@ -35,6 +35,11 @@ pub(super) fn check(name: Reader<'_>) -> Result<(), Malformed> {
     for_each_attribute(name, |_, _, _| ())
 }
 
+/// A part of a name, a SET, around these attributes.
+pub(super) fn part(attributes: &[u8]) -> Vec<u8> {
+    [&[der::SET][..], &length_octets(attributes.len()), attributes].concat()
+}
+
 /// The values of the attributes of this type (its OID as content octets), where they are text in valid
 /// UTF-8; what else is there is left out.
 pub(super) fn values(name: &[u8], wanted: &[u8]) -> impl Iterator<Item = String> {

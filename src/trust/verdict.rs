@@ -9,15 +9,16 @@
 //!
 //! webpki judges names, basic constraints, path lengths and signatures; ours is what it leaves out:
 //! key usage, purposes (it does not know anyExtendedKeyUsage), what an anchor's certificate says, key
-//! kinds, conditions on identity, revocation, and validity where a leaf's expiry is forgiven.
+//! kinds, demands for a policy, conditions on identity, revocation, and validity where a leaf's expiry
+//! is forgiven.
 //! Bounds: `limits::INTERMEDIATES_MAX`, `CHAIN_CERTIFICATES_MAX`, `CHAIN_BYTES_MAX`,
 //! `SIGNATURE_CHECKS_MAX`.
 #![deny(clippy::indexing_slicing)]
-use super::bundle::{Anchor, Ca};
+use super::bundle::{Anchor, Authority, Ca};
 use super::explain::{Event, PassedOver, Trace};
 use super::signature::REMEMBERED;
 use super::x509::{Certificate, KeyUsage, Version};
-use super::{Bundle, Filters, Refusal, Revocations};
+use super::{Bundle, Filters, Refusal, Revocations, Rules, policy};
 use crate::limits;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub struct Store {
     pub bundle: Bundle,
     /// Its revocation index.
     pub revocations: Revocations,
+    /// What it asks of its revocation lists.
+    pub rules: Rules,
 }
 
 /// What a listener asks of a chain beyond the store's rules.
@@ -241,19 +244,36 @@ impl<'a, 't, T: Trace> Search<'a, 't, T> {
         let not_after = self.check_validity(leaf, intermediates, &ca.certificate)?;
         check_purposes(leaf, intermediates, &ca.certificate)?;
         check_anchor_path_length(intermediates, &ca.certificate)?;
+        policy::check(path).inspect_err(|_| self.trace.tell(Event::Policies))?;
         self.verify(leaf, intermediates, anchor)?;
         if !self.conditions.filters.allow(leaf) {
             return Err(Refusal::Rejected);
         }
-        let issuers = intermediates.iter().copied().chain([&ca.certificate]);
-        for (certificate, issuer) in path.iter().zip(issuers) {
-            let anchor = &anchor.authority;
-            if let Some(reason) = self.store.revocations.find(certificate, issuer, anchor) {
+        self.check_revocations(path, &ca.certificate, &anchor.authority)?;
+        Ok(Accepted { not_after })
+    }
+
+    /// No certificate of the path is revoked, and the lists of every issuer are what the store asks for.
+    fn check_revocations(
+        &mut self,
+        path: &[&Certificate<'_>],
+        anchor: &Certificate<'_>,
+        authority: &Authority,
+    ) -> Result<(), Refusal> {
+        let Store { revocations, rules, .. } = self.store;
+        let issued = || path.iter().zip(path.iter().skip(1).copied().chain([anchor]));
+        for (certificate, issuer) in issued() {
+            if let Some(reason) = revocations.find(certificate, issuer, authority) {
                 self.trace.tell(Event::Revoked { certificate, reason });
                 return Err(Refusal::CrlHit);
             }
         }
-        Ok(Accepted { not_after })
+        for (certificate, issuer) in issued() {
+            revocations
+                .check_lists(certificate, issuer, authority, *rules, self.now)
+                .inspect_err(|_| self.trace.tell(Event::Unvouched { certificate }))?;
+        }
+        Ok(())
     }
 
     /// Every certificate is valid now; the leaf's end is forgiven where the listener says so.

@@ -56,51 +56,39 @@ fn gets_in(address: SocketAddr, client: &'static str) -> bool {
     ended.code == Some(0)
 }
 
-fn generation_passes(node: &Node, generation: u64) {
-    wait::until("a new generation", || (node.generation() > generation).then_some(()));
-}
-
 #[test]
 fn a_changed_file_becomes_live_however_it_is_changed() {
     let target = Target::named("hello");
     let node = node(&target);
     let address = node.address("https");
     let (empty, naming) = (pki().issuing.crl(&[]), pki().issuing.crl(&[&[0x22]]));
+    let flips = |now, how| {
+        wait::until(how, || (gets_in(address, "revoked") == now).then_some(()));
+        assert!(gets_in(address, "good"), "{how}");
+    };
     assert!(!gets_in(address, "revoked"));
-
-    // The symlink swap of Kubernetes.
-    let generation = node.generation();
     publish(&node, "version-2", &empty);
-    generation_passes(&node, generation);
-    assert!(gets_in(address, "revoked"));
-
-    // A rename over the file.
-    let generation = node.generation();
+    flips(true, "the symlink swap of Kubernetes");
     fs::write(node.path("new.crl"), &naming).unwrap();
     fs::rename(node.path("new.crl"), node.path("version-2/partners.crl")).unwrap();
-    generation_passes(&node, generation);
-    assert!(!gets_in(address, "revoked"));
-
-    // Written in place.
-    let generation = node.generation();
+    flips(false, "a rename over the file");
     fs::write(node.path("version-2/partners.crl"), &empty).unwrap();
-    generation_passes(&node, generation);
-    assert!(gets_in(address, "revoked"));
+    flips(true, "writing in place");
 
     // The server's certificate and key, one after the other: the first alone does not fit.
-    let generation = node.generation();
     fs::write(node.path("server.key"), pki().read("server-rsa.key")).unwrap();
     fs::write(node.path("server.crt"), pki().read("server-rsa.crt")).unwrap();
-    generation_passes(&node, generation);
-    let mut stream = handshake(address, "localhost", &tls_config(Some("good")));
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     let expected = client::certificates(&pki().read("server-rsa.crt"));
-    assert!(stream.conn.peer_certificates().unwrap()[0] == expected[0]);
+    wait::until("the new certificate", || {
+        let mut stream = handshake(address, "localhost", &tls_config(Some("good")));
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        (stream.conn.peer_certificates().unwrap()[0] == expected[0]).then_some(())
+    });
 
-    // The configuration itself.
-    let generation = node.generation();
     node.configure(&(configuration(&target) + &piece::http("third", "")));
-    generation_passes(&node, generation);
+    wait::until("the new listener", || {
+        (!named(&node.status()["listeners"], "third").is_null()).then_some(())
+    });
     assert_eq!(Client::plain(node.address("third")).get("/").status, 200);
 }
 
@@ -109,27 +97,34 @@ fn a_half_written_file_never_becomes_live() {
     let target = Target::named("hello");
     let node = node(&target);
     let address = node.address("https");
-    let generation = node.generation();
-    let bundle = pki().read("partners.pem");
-    // The stranger's root comes in, in two halves; the first ends within the last certificate.
-    let whole = bundle.clone() + &pki().read("stranger.crt");
     let file = node.path("version-1/partners.pem");
-    let failed = ["outcome=\"faulty\""];
-    let before = node.metric("portcullis_reloads_total", &failed);
-    let mut half = fs::File::create(&file).unwrap();
-    half.write_all(&whole.as_bytes()[..whole.len() - 100]).unwrap();
-    half.flush().unwrap();
-    // The node looks at it and finds it wanting.
-    wait::until("the node to refuse the half", || {
-        (node.metric("portcullis_reloads_total", &failed) > before).then_some(())
-    });
-    assert_eq!(node.generation(), generation);
-    assert!(gets_in(address, "good"), "the old bundle serves on");
-    assert!(!gets_in(address, "untrusted"));
-    half.write_all(&whole.as_bytes()[whole.len() - 100..]).unwrap();
-    drop(half);
-    generation_passes(&node, generation);
-    assert!(gets_in(address, "untrusted"));
+    // The stranger's root comes in; the first half ends within its certificate.
+    let whole = pki().read("partners.pem") + &pki().read("stranger.crt");
+    let (half, rest) = whole.split_at(whole.len() - 100);
+    let old_serves = || {
+        assert!(gets_in(address, "good"), "the old bundle serves on");
+        assert!(!gets_in(address, "untrusted"));
+    };
+
+    // Somebody is still writing. Whoever asks for a reload now is told what is wrong.
+    let mut writer = fs::File::create(&file).unwrap();
+    writer.write_all(half.as_bytes()).unwrap();
+    assert!(node.reload_refused().contains("partners.pem"));
+    old_serves();
+    writer.write_all(rest.as_bytes()).unwrap();
+    drop(writer);
+    wait::until("the whole to be live", || gets_in(address, "untrusted").then_some(()));
+
+    // Somebody was cut off: the node looks at it and finds it wanting.
+    fs::write(&file, pki().read("partners.pem")).unwrap();
+    wait::until("the old bundle to be back", || (!gets_in(address, "untrusted")).then_some(()));
+    let faulty = || node.metric("portcullis_reloads_total", &["outcome=\"faulty\""]);
+    let before = faulty();
+    fs::write(&file, half).unwrap();
+    wait::until("the half to be refused", || (faulty() > before).then_some(()));
+    old_serves();
+    fs::write(&file, &whole).unwrap();
+    wait::until("the whole to be live", || gets_in(address, "untrusted").then_some(()));
     assert!(gets_in(address, "good"));
 }
 
@@ -137,18 +132,17 @@ fn a_half_written_file_never_becomes_live() {
 fn a_hangup_signal_reloads_and_a_fault_is_told_in_the_log() {
     let target = Target::named("hello");
     let node = node(&target);
-    let generation = node.generation();
     node.configure(&(configuration(&target) + &piece::http("new", "")));
     node.signal(Signal::HUP);
-    generation_passes(&node, generation);
+    wait::until("the new listener", || {
+        (!named(&node.status()["listeners"], "new").is_null()).then_some(())
+    });
     assert_eq!(Client::plain(node.address("new")).get("/").status, 200);
 
-    let generation = node.generation();
     node.configure(&configuration(&target).replace("type: forward", "type: teleport"));
     node.signal(Signal::HUP);
     wait::until("the fault in the log", || node.stderr().contains("teleport").then_some(()));
     assert!(node.stderr().contains("listeners[0].default_actions[0].type"), "{}", node.stderr());
-    assert_eq!(node.generation(), generation);
     assert_eq!(Client::plain(node.address("new")).get("/").status, 200, "the old one serves on");
 }
 
@@ -159,10 +153,9 @@ fn the_admin_socket_may_be_named_itself() {
     let socket = format!("unix:{}", node.path("portcullis.sock").display());
     let generation = node.generation();
     portcullis(&["reload", "--admin", &socket]).success();
-    assert_eq!(node.generation(), generation + 1);
     let status = portcullis(&["status", "--admin", &socket]).success().stdout;
     let status: serde_json::Value = serde_json::from_str(&status).expect("it prints JSON");
-    assert_eq!(status["generation"], generation + 1);
+    assert!(status["generation"].as_u64() > Some(generation), "{status}");
 }
 
 #[test]

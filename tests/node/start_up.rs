@@ -122,8 +122,8 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("    protocol: HTTPS", "    protocol: TLS", "listeners[0].protocol", "TLS"),
     (
         "mode: verify",
-        "mode: verify, on_revocation: drain",
-        "listeners[0].mutual_authentication.on_revocation",
+        "mode: verify, session_resumption: bound",
+        "listeners[0].mutual_authentication.session_resumption",
         "",
     ),
     (
@@ -134,13 +134,13 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "{name: partners,",
-        "{name: partners, stale_revocations: refuse,",
+        "{name: partners, stale_revocations: ignore,",
         "trust_stores[0].stale_revocations",
         "",
     ),
     (
         "{name: partners,",
-        "{name: partners, unlisted_issuers: refuse,",
+        "{name: partners, unlisted_issuers: ignore,",
         "trust_stores[0].unlisted_issuers",
         "",
     ),

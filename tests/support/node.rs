@@ -93,11 +93,11 @@ impl Node {
 
     // Where things are.
 
-    /// Where a listener really listens.
+    /// Where a listener really listens, once it does.
     pub fn address(&self, listener: &str) -> SocketAddr {
-        let status = self.status();
-        let bind = named(&status["listeners"], listener)["address"].as_str().map(str::to_owned);
-        bind.and_then(|bind| bind.parse().ok()).unwrap_or_else(|| panic!("{listener}: {status}"))
+        wait::until("a listener's address", || {
+            named(&self.status()["listeners"], listener)["address"].as_str()?.parse().ok()
+        })
     }
 
     pub fn path(&self, file: &str) -> PathBuf {

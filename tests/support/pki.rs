@@ -340,6 +340,12 @@ impl Leaf {
         self
     }
 
+    /// Valid until then (seconds since 1970).
+    pub fn with_end(mut self, seconds: u64) -> Self {
+        self.params.not_after = date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(seconds);
+        self
+    }
+
     pub fn with_purpose(mut self, purpose: &[Purpose]) -> Self {
         self.params.extended_key_usages = purpose.to_vec();
         self

@@ -2,7 +2,9 @@
 use super::identity_filters;
 use super::listener::Known;
 use crate::config::Faults;
-use crate::config::snapshot::{Authentication, Presence, RefusalForm, Verify};
+use crate::config::snapshot::{
+    Authentication, OnExpiry, OnRevocation, Presence, RefusalForm, Verify,
+};
 use crate::config::written::{self, Mode, OnOff};
 use crate::limits;
 use crate::tls::verifier::Ask;
@@ -28,6 +30,10 @@ pub(super) fn mutual_authentication(
     known: &Known<'_>,
     faults: &mut Faults,
 ) -> Option<Asked> {
+    // What goes with a mode that could not be read is nobody's fault.
+    if faults.has("mode") {
+        return None;
+    }
     match written.mode {
         Mode::Off => {
             refuse_options(written, "off", faults);
@@ -82,7 +88,17 @@ fn verify(
         // Under `http` the handshake must finish, so that there is somebody to answer 403 to.
         (Presence::Required, RefusalForm::Http) | (Presence::Optional, _) => Ask::Optional,
     };
-    let authentication = Authentication::Verify(Verify { presence, store, conditions, refusal });
+    let on_revocation = match written.on_revocation.unwrap_or_default() {
+        written::OnRevocation::Keep => OnRevocation::Keep,
+        written::OnRevocation::Drain => OnRevocation::Drain,
+        written::OnRevocation::Close => OnRevocation::Close,
+    };
+    let on_expiry = match written.on_expiry.unwrap_or_default() {
+        written::OnExpiry::Keep => OnExpiry::Keep,
+        written::OnExpiry::Close => OnExpiry::Close,
+    };
+    let verify = Verify { presence, store, conditions, refusal, on_revocation, on_expiry };
+    let authentication = Authentication::Verify(verify);
     Some(Asked { authentication, ask, advertised })
 }
 
@@ -99,6 +115,8 @@ fn refuse_options(written: &written::MutualAuthentication, mode: &str, faults: &
             written.advertise_trust_store_ca_names.is_some_and(|switch| switch == OnOff::On),
         ),
         ("refusal", written.refusal.is_some()),
+        ("on_revocation", written.on_revocation.is_some()),
+        ("on_expiry", written.on_expiry.is_some()),
         (
             "client_certificate_identity_filters",
             !written.client_certificate_identity_filters.0.is_empty(),

@@ -90,7 +90,9 @@ pub(in crate::config) fn metrics(
 /// Address and port.
 pub(super) fn address(written: &str) -> Result<SocketAddr, String> {
     written.parse().map_err(|_| {
-        format!("\"{written}\" is not an IP address and a port, such as 0.0.0.0:443 or [::]:443")
+        format!(
+            "\"{written}\" is not an IP address and a port, such as 0.0.0.0:443 or \"[::]:443\""
+        )
     })
 }
 

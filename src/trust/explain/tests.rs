@@ -110,7 +110,7 @@ fn what_the_library_says_is_passed_on() {
     let ca = Draft::client("issuing").with(basic_constraints(false, None)).by(&root);
     let client = Draft::client("client").by(&ca);
     let (_, told) = explain(&store(&[&root], &[]), &[&client, &ca]);
-    assert_eq!(told.paths[0].library.as_deref(), Some("EndEntityUsedAsCa"));
+    assert_eq!(told.paths[0].fault.as_deref(), Some("webpki says EndEntityUsedAsCa"));
     assert_eq!(told.paths[0].certificates[1].remarks, ["not a CA (basicConstraints)"]);
 }
 
