@@ -57,6 +57,12 @@ pub const IDENTITY_FILTERS_MAX: usize = 100;
 pub const IDENTITY_PATTERNS_MAX: usize = 100_000;
 /// Alternative names of a client's certificate that filters look at; with more it has none.
 pub const IDENTITY_NAMES_MAX: usize = 1_000;
+/// Bytes of a file with the chain of a client whose verdict is to be explained.
+pub const CHAIN_FILE_BYTES_MAX: usize = 256 * 1024;
+/// Paths, and dead ends, that the explanation of one verdict lists.
+pub const EXPLAINED_PATHS_MAX: usize = 32;
+/// Instants at which an explanation judges again to find out when the verdict changes by itself.
+pub const EXPLAINED_INSTANTS_MAX: usize = 64;
 
 // HTTP. Source: ALB guide, quotas: request line 16 K, one header 16 K, request headers 64 K,
 // response headers 32 K.
@@ -179,4 +185,5 @@ const _: () = assert!(RESOLVE_WAIT.as_secs() < RESOLVE_EVERY.as_secs());
 const _: () = assert!(RESOLVED_NAME_KEPT.as_secs() > 2 * RESOLVE_EVERY.as_secs());
 const _: () = assert!(IDLE_CONNECTIONS_PER_TARGET_MAX <= IDLE_CONNECTIONS_PER_SHARD_MAX);
 const _: () = assert!(CHAIN_BYTES_MAX < HANDSHAKE_BYTES_MAX);
+const _: () = assert!(2 * CHAIN_BYTES_MAX < CHAIN_FILE_BYTES_MAX);
 const _: () = assert!(INTERMEDIATES_MAX + 2 <= CHAIN_CERTIFICATES_MAX);

@@ -1,8 +1,11 @@
 //! The admin endpoint: a Unix socket for the node's own user, the only thing that changes state.
+use super::explain::Question;
 use super::metrics::status;
 use super::{Control, ReloadError, serve};
+use crate::limits;
 use axum::Router;
-use axum::extract::State;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -135,7 +138,8 @@ fn router(control: Arc<dyn Control>) -> Router {
         .route("/reload", post(reload))
         .route("/drain", post(drain))
         .route("/status", get(status))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "try /reload, /drain, /status\n") })
+        .route("/explain", post(explain).layer(DefaultBodyLimit::max(limits::CHAIN_FILE_BYTES_MAX)))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "try /reload, /drain, /status, /explain\n") })
         .with_state(control)
 }
 
@@ -151,6 +155,18 @@ async fn reload(State(control): State<Arc<dyn Control>>) -> Response {
 async fn drain(State(control): State<Arc<dyn Control>>) -> impl IntoResponse {
     control.drain();
     (StatusCode::ACCEPTED, Json(json!({"draining": true})))
+}
+
+/// Changes nothing; it is a POST because the chain is its body.
+async fn explain(
+    State(control): State<Arc<dyn Control>>,
+    Query(question): Query<Question>,
+    chain: Bytes,
+) -> Response {
+    match control.explain(&question, &chain) {
+        Ok(answer) => Json(answer).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response(),
+    }
 }
 
 impl IntoResponse for ReloadError {

@@ -5,6 +5,7 @@
 //! Bounds: `limits::API_*`.
 pub mod admin;
 pub mod client;
+pub mod explain;
 pub mod metrics;
 mod serve;
 pub mod status;
@@ -25,6 +26,15 @@ pub trait Control: Send + Sync + 'static {
     fn drain(&self);
     /// What [`status::build`] makes of the node.
     fn status(&self) -> serde_json::Value;
+    /// How a client would be judged, and why: see [`explain::answer`].
+    ///
+    /// # Errors
+    /// What is wrong with the question.
+    fn explain(
+        &self,
+        question: &explain::Question,
+        chain: &[u8],
+    ) -> Result<serde_json::Value, String>;
     /// Whether new connections should be sent here.
     fn ready(&self) -> bool;
     /// Prometheus' text, version 0.0.4.

@@ -83,6 +83,14 @@ pub fn check(path: &Path) -> Result<Vec<Fault>, Faults> {
     prepare(path, None).1?.check_log()
 }
 
+/// What the file at `path` would make live, without making it so: for questions about it.
+///
+/// # Errors
+/// As [`load`].
+pub fn live(path: &Path) -> Result<Live, Faults> {
+    Ok(prepare(path, None).1?.loaded.live)
+}
+
 /// The admin endpoint that the file at `path` names, whatever else is wrong with it: whoever asks a node
 /// to reload a bad file wants the node's answer.
 ///

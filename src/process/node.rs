@@ -3,7 +3,7 @@
 //! `start` makes it, and signals, changed files and the admin endpoint ([`Control`]) drive it. Loading
 //! runs on a thread of its own, so that neither shards nor scrapes wait for a large revocation list.
 use crate::api::status::{self, LastReload, NodeStatus, ShardStatus};
-use crate::api::{BoxFuture, Control, ReloadError, Reloaded};
+use crate::api::{BoxFuture, Control, ReloadError, Reloaded, explain};
 use crate::clock;
 use crate::config::Faults;
 use crate::config::files::Inputs;
@@ -244,6 +244,14 @@ impl Control for Node {
             last_reload: self.last_reload.load().as_deref().cloned(),
         };
         status::build(&self.live.load(), &node)
+    }
+
+    fn explain(
+        &self,
+        question: &explain::Question,
+        chain: &[u8],
+    ) -> Result<serde_json::Value, String> {
+        explain::answer(&self.live.load(), question, chain, clock::now())
     }
 
     fn ready(&self) -> bool {

@@ -126,6 +126,8 @@ struct Scope<S> {
 /// What one list is about, when it says so, and who signed it.
 #[derive(Debug)]
 struct Part {
+    /// Its position in the status.
+    list: usize,
     partition: Partition,
     has_deltas: bool,
     this_update: UnixTime,
@@ -233,6 +235,30 @@ impl Revocations {
             return Err(Refusal::CrlProcessingError);
         }
         Ok(())
+    }
+
+    /// The lists of an issuer that count on a path to `anchor`.
+    pub(super) fn lists(
+        &self,
+        issuer: &Certificate<'_>,
+        anchor: &Authority,
+    ) -> impl Iterator<Item = &Status> {
+        let parts = self.scopes(issuer, anchor).flat_map(|scope| &scope.parts);
+        parts.filter_map(|part| self.status.get(part.list))
+    }
+
+    /// What time can change about these lists: each pair is a first and a last second.
+    pub(super) fn validities(
+        &self,
+        issuer: &Certificate<'_>,
+        anchor: &Authority,
+    ) -> impl Iterator<Item = (UnixTime, Option<UnixTime>)> {
+        let parts = self.scopes(issuer, anchor).flat_map(|scope| &scope.parts);
+        parts.flat_map(|part| {
+            let signers = part.signers.iter();
+            let signers = signers.map(|signer| (signer.not_before, Some(signer.not_after)));
+            signers.chain([(part.this_update, part.next_update)])
+        })
     }
 
     /// Looks every signer up in the index that is whole only now.
@@ -358,6 +384,7 @@ impl Loading {
         let signers = signers(&list, bundle).map_err(|why| named(why.to_owned()))?;
         let entries = list.count().map_err(|unusable| named(unusable.to_string()))?;
 
+        let position = self.status.len();
         let scope = self.scope(list.issuer, &signers);
         scope.serials.reserve(entries);
         for entry in list.entries() {
@@ -367,7 +394,9 @@ impl Loading {
         let (this_update, next_update) = (list.this_update, list.next_update);
         let (partition, has_deltas) = (list.partition, list.has_deltas);
         let signers = signers.iter().map(|ca| Signer::of(&ca.certificate)).collect();
-        scope.parts.push(Part { partition, has_deltas, this_update, next_update, signers });
+        let part =
+            Part { list: position, partition, has_deltas, this_update, next_update, signers };
+        scope.parts.push(part);
         self.status.push(Status {
             file: file.to_owned(),
             issuer,

@@ -79,6 +79,24 @@ fn days_in_month(year: u64, month: u64) -> u64 {
     }
 }
 
+/// Reads `YYYY-MM-DDTHH:MM:SSZ`.
+pub(super) fn read_rfc3339(text: &str) -> Option<UnixTime> {
+    let is_in_form = text.bytes().enumerate().all(|(index, byte)| match index {
+        4 | 7 => byte == b'-',
+        10 => byte == b'T',
+        13 | 16 => byte == b':',
+        19 => byte == b'Z',
+        _ => byte.is_ascii_digit(),
+    });
+    let digits: Vec<u8> =
+        text.bytes().filter(|byte| byte.is_ascii_digit() || *byte == b'Z').collect();
+    // The form fixes the length, so the digits make one short value.
+    let is_whole = is_in_form && text.len() == 20;
+    let mut der = vec![GENERALIZED_TIME, 15];
+    der.extend(digits);
+    is_whole.then(|| read(&mut Reader::new(&der), "a time").ok()).flatten()
+}
+
 /// `YYYY-MM-DDTHH:MM:SSZ`.
 pub(super) fn rfc3339(time: UnixTime) -> String {
     Seconds(Duration::from_secs(time.as_secs())).to_string()
@@ -107,6 +125,7 @@ mod tests {
             (GENERALIZED_TIME, "99991231235959Z", "9999-12-31T23:59:59Z"),
         ] {
             assert_eq!(text(tag, digits).as_deref(), Some(expected));
+            assert_eq!(read_rfc3339(expected).map(rfc3339).as_deref(), Some(expected));
         }
     }
 
@@ -122,6 +141,10 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
+        for text in ["", "2024-01-01", "2024-02-30T00:00:00Z", "2024-01-01T00:00:00", "x"] {
+            assert_eq!(read_rfc3339(text), None, "{text}");
+        }
+        assert_eq!(read_rfc3339("2024-01-01 00:00:00Z"), None);
         for digits in [
             "",
             "Z",

@@ -15,6 +15,7 @@
 //! `SIGNATURE_CHECKS_MAX`.
 #![deny(clippy::indexing_slicing)]
 use super::bundle::{Anchor, Authority, Ca};
+use super::explain::{Event, PassedOver, Trace};
 use super::signature::REMEMBERED;
 use super::x509::{Certificate, KeyUsage, Version};
 use super::{Bundle, Filters, Refusal, Revocations, Rules, policy};
@@ -64,10 +65,21 @@ impl Store {
         conditions: &Conditions,
         now: UnixTime,
     ) -> Result<Accepted, Refusal> {
+        self.judge_telling(chain, conditions, now, &mut ())
+    }
+
+    /// As [`Store::judge`], and tells how it comes about.
+    pub(super) fn judge_telling<T: Trace>(
+        &self,
+        chain: &[CertificateDer<'_>],
+        conditions: &Conditions,
+        now: UnixTime,
+        trace: &mut T,
+    ) -> Result<Accepted, Refusal> {
         let sent = read_chain(chain)?;
         let (leaf, others) = sent.split_first().ok_or(Refusal::Missing)?;
         check_form(leaf)?;
-        let mut search = Search::new(self, others, conditions, now);
+        let mut search = Search::new(self, others, conditions, now, trace);
         search.climb(&mut vec![leaf]).ok_or(search.refusal)
     }
 }
@@ -109,7 +121,7 @@ fn check_form(certificate: &Certificate<'_>) -> Result<(), Refusal> {
 }
 
 /// The search for a path that is accepted.
-struct Search<'a> {
+struct Search<'a, 't, T> {
     store: &'a Store,
     /// What the client sent after its leaf, in any order.
     sent: &'a [Certificate<'a>],
@@ -119,17 +131,19 @@ struct Search<'a> {
     checks_left: usize,
     /// The most telling refusal so far.
     refusal: Refusal,
+    trace: &'t mut T,
 }
 
-impl<'a> Search<'a> {
+impl<'a, 't, T: Trace> Search<'a, 't, T> {
     fn new(
         store: &'a Store,
         sent: &'a [Certificate<'a>],
         conditions: &'a Conditions,
         now: UnixTime,
+        trace: &'t mut T,
     ) -> Self {
         let checks_left = limits::SIGNATURE_CHECKS_MAX;
-        Self { store, sent, conditions, now, checks_left, refusal: Refusal::Untrusted }
+        Self { store, sent, conditions, now, checks_left, refusal: Refusal::Untrusted, trace }
     }
 
     /// Goes on from the last certificate of `path`: to the anchors that signed it, then to other CAs.
@@ -137,11 +151,15 @@ impl<'a> Search<'a> {
     fn climb(&mut self, path: &mut Vec<&'a Certificate<'a>>) -> Option<Accepted> {
         let head = *path.last()?;
         let store = self.store;
+        self.trace.tell(Event::Reached { path });
         for ca in store.bundle.named(head.issuer()) {
             if let Some(anchor) = &ca.anchor
-                && self.is_signed_by(head, &ca.certificate)
+                && self.is_signed_by(path, &ca.certificate)
             {
-                match self.judge_path(path, ca, anchor) {
+                let judged = self.judge_path(path, ca, anchor);
+                let (refusal, authority) = (judged.err(), &anchor.authority);
+                self.trace.tell(Event::Judged { path, anchor: ca, authority, refusal });
+                match judged {
                     Ok(accepted) => return Some(accepted),
                     Err(refusal) => self.note(refusal),
                 }
@@ -159,13 +177,15 @@ impl<'a> Search<'a> {
             }
             if let Err(refusal) = check_form(issuer) {
                 self.note(refusal);
+                self.pass_over(path, issuer, PassedOver::Form);
                 continue;
             }
-            if !self.is_signed_by(head, issuer) {
+            if !self.is_signed_by(path, issuer) {
                 continue;
             }
             if path.len() > limits::INTERMEDIATES_MAX {
                 self.note(Refusal::MaxChainDepthExceeded);
+                self.pass_over(path, issuer, PassedOver::TooDeep);
                 continue;
             }
             path.push(issuer);
@@ -178,20 +198,33 @@ impl<'a> Search<'a> {
         None
     }
 
-    /// Whether the issuer's key made the signature. One that did not, though the names agree and the key
-    /// identifiers do not differ, makes it a bad certificate, unless a path is found elsewhere.
-    fn is_signed_by(&mut self, certificate: &Certificate<'_>, issuer: &Certificate<'_>) -> bool {
+    /// Whether the issuer's key made the signature of the last of `path`. One that did not, though the
+    /// names agree and the key identifiers do not differ, makes it a bad certificate, unless a path is
+    /// found elsewhere.
+    fn is_signed_by(&mut self, path: &[&Certificate<'_>], issuer: &Certificate<'_>) -> bool {
+        let Some(certificate) = path.last() else { return false };
         if certificate.names_another_key(issuer) {
+            self.pass_over(path, issuer, PassedOver::OtherKey);
             return false;
         }
-        let Some(checks_left) = self.checks_left.checked_sub(1) else { return false };
+        let Some(checks_left) = self.checks_left.checked_sub(1) else {
+            self.pass_over(path, issuer, PassedOver::ChecksSpent);
+            return false;
+        };
         self.checks_left = checks_left;
         let is_good = certificate.signed().is_known_to_be_by(&issuer.key());
+        if !is_good {
+            self.pass_over(path, issuer, PassedOver::NotSigned);
+        }
         // A root that the client brought along signed itself, and that is no forgery.
         if !is_good && !certificate.is_self_issued() {
             self.note(Refusal::Invalid);
         }
         is_good
+    }
+
+    fn pass_over(&mut self, path: &[&Certificate<'_>], issuer: &Certificate<'_>, why: PassedOver) {
+        self.trace.tell(Event::PassedOver { path, issuer, why });
     }
 
     fn note(&mut self, refusal: Refusal) {
@@ -202,7 +235,7 @@ impl<'a> Search<'a> {
 
     /// Judges one path, leaf first, that ends below `anchor`: first what costs nothing.
     fn judge_path(
-        &self,
+        &mut self,
         path: &[&Certificate<'_>],
         ca: &Ca,
         anchor: &Anchor,
@@ -211,7 +244,7 @@ impl<'a> Search<'a> {
         let not_after = self.check_validity(leaf, intermediates, &ca.certificate)?;
         check_purposes(leaf, intermediates, &ca.certificate)?;
         check_anchor_path_length(intermediates, &ca.certificate)?;
-        policy::check(path)?;
+        policy::check(path).inspect_err(|_| self.trace.tell(Event::Policies))?;
         self.verify(leaf, intermediates, anchor)?;
         if !self.conditions.filters.allow(leaf) {
             return Err(Refusal::Rejected);
@@ -222,22 +255,25 @@ impl<'a> Search<'a> {
 
     /// No certificate of the path is revoked, and the lists of every issuer are what the store asks for.
     fn check_revocations(
-        &self,
+        &mut self,
         path: &[&Certificate<'_>],
         anchor: &Certificate<'_>,
         authority: &Authority,
     ) -> Result<(), Refusal> {
         let Store { revocations, rules, .. } = self.store;
         let issued = || path.iter().zip(path.iter().skip(1).copied().chain([anchor]));
-        let is_revoked = |(certificate, issuer): (&&Certificate<'_>, &Certificate<'_>)| {
-            revocations.find(certificate, issuer, authority).is_some()
-        };
-        if issued().any(is_revoked) {
-            return Err(Refusal::CrlHit);
+        for (certificate, issuer) in issued() {
+            if let Some(reason) = revocations.find(certificate, issuer, authority) {
+                self.trace.tell(Event::Revoked { certificate, reason });
+                return Err(Refusal::CrlHit);
+            }
         }
-        issued().try_for_each(|(certificate, issuer)| {
-            revocations.check_lists(certificate, issuer, authority, *rules, self.now)
-        })
+        for (certificate, issuer) in issued() {
+            revocations
+                .check_lists(certificate, issuer, authority, *rules, self.now)
+                .inspect_err(|_| self.trace.tell(Event::Unvouched { certificate }))?;
+        }
+        Ok(())
     }
 
     /// Every certificate is valid now; the leaf's end is forgiven where the listener says so.
@@ -260,7 +296,7 @@ impl<'a> Search<'a> {
     /// webpki's part. It takes one time for the whole path; where the leaf's expiry is forgiven that is
     /// the leaf's last second. The real time of the others has been judged before.
     fn verify(
-        &self,
+        &mut self,
         leaf: &Certificate<'_>,
         intermediates: &[&Certificate<'_>],
         anchor: &Anchor,
@@ -281,7 +317,10 @@ impl<'a> Search<'a> {
                 leaf.verify_for_usage(REMEMBERED, anchors, &intermediates, time, usage, None, None)
                     .map(|_| ())
             })
-            .map_err(|error| refusal_of(&error))
+            .map_err(|error| {
+                self.trace.tell(Event::Library(&error));
+                refusal_of(&error)
+            })
     }
 }
 

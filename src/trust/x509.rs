@@ -243,6 +243,18 @@ impl<'a> Certificate<'a> {
         if curves.iter().any(is) { KeyKind::EllipticCurve } else { KeyKind::Other }
     }
 
+    /// The name of its key's curve, where that is one of the accepted ones.
+    pub(super) fn curve(&self) -> Option<&'static str> {
+        let curves = [
+            (alg_id::ECDSA_P256, "P-256"),
+            (alg_id::ECDSA_P384, "P-384"),
+            (alg_id::ECDSA_P521, "P-521"),
+        ];
+        let key = self.key();
+        let found = curves.iter().find(|(id, _)| key.algorithm == id.as_ref());
+        found.map(|(_, name)| *name)
+    }
+
     pub(super) fn is_key_supported(&self) -> bool {
         match self.key_kind() {
             KeyKind::Rsa { bits } => RSA_BITS.contains(&bits),

@@ -271,8 +271,8 @@ fn certificates_of_one_name_cost_a_bounded_number_of_checks() {
         let all: Vec<_> = std::iter::once(&client).chain(&sent).collect();
         let chain = chain(&all);
         let read = read_chain(&chain).unwrap();
-        let conditions = Conditions::default();
-        let mut search = Search::new(&store, &read[1..], &conditions, at(NOW));
+        let (conditions, mut silence) = (Conditions::default(), ());
+        let mut search = Search::new(&store, &read[1..], &conditions, at(NOW), &mut silence);
         assert_eq!(search.climb(&mut vec![&read[0]]), None);
         let checks = limits::SIGNATURE_CHECKS_MAX - search.checks_left;
         assert!(checks <= 60, "{checks} signatures were checked");
