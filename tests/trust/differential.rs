@@ -85,7 +85,7 @@ fn verdict(pki: &Pki) -> Result<(), Refusal> {
     let certificates = [&pki.leaf].into_iter().chain(pki.cas.iter().take(8));
     let chain: Vec<CertificateDer<'_>> =
         certificates.map(|certificate| certificate.der.clone()).collect();
-    store.judge(&chain, Conditions::default(), now).map(|_| ())
+    store.judge(&chain, &Conditions::default(), now).map(|_| ())
 }
 
 /// The intermediates of the shortest path that OpenSSL accepts, or what it said of each.

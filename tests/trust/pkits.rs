@@ -22,7 +22,7 @@ fn verdict(case: &Case, rules: Rules) -> Result<(), Refusal> {
     let files = if material.revocations.is_empty() { &[][..] } else { &[file] };
     let revocations = Revocations::load(files, &bundle).unwrap();
     let store = Store { name: "pkits".into(), bundle, revocations, rules };
-    store.judge(&case.chain, Conditions::default(), NOW).map(|_| ())
+    store.judge(&case.chain, &Conditions::default(), NOW).map(|_| ())
 }
 
 #[test]
