@@ -4,9 +4,8 @@
 //! swapped under the next generation; then every shard is told to take it over. The answer comes when
 //! all have, or after [`ACKNOWLEDGED_WITHIN`] with the shards that are late: the change stays made.
 use super::Faults;
-use super::snapshot::{Live, Name};
+use super::snapshot::{Live, Name, Order};
 use crate::net;
-use crate::shard::Order;
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};

@@ -13,8 +13,10 @@ use crate::trust::{Conditions, Store};
 use rustls::ServerConfig;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// Names of listeners, trust stores, certificates, target groups.
 pub type Name = Arc<str>;
@@ -63,6 +65,25 @@ impl Live {
     pub fn groups(&self) -> Vec<Arc<Group>> {
         self.target_groups.values().cloned().collect()
     }
+}
+
+/// What a shard is told by the control thread.
+#[derive(Debug)]
+pub enum Order {
+    /// Take over a generation that is already in the live value.
+    Adopt {
+        /// The generation.
+        live: Arc<Live>,
+        /// The sockets of listeners that are new here.
+        open: Vec<(Name, OwnedFd)>,
+        /// Told the shard's index once no step works by an older generation.
+        done: mpsc::UnboundedSender<usize>,
+    },
+    /// Stop accepting, finish what is in flight within `grace`, and end.
+    Drain {
+        /// After this, what is left is cut off.
+        grace: Duration,
+    },
 }
 
 /// A listener.

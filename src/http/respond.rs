@@ -4,7 +4,6 @@
 //! and for a client certificate refused under `refusal: http`. Source: `alb-contract.md`, sections 6.4
 //! and 6.5.
 use super::attributes::ServerName;
-use super::head::Version;
 use super::{write_display, write_line};
 use crate::calendar::{DAY_SECONDS, Date};
 use crate::trust::Refusal;
@@ -31,8 +30,6 @@ impl Answer<'static> {
 /// How the answer is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
-    /// The client's version.
-    pub version: Version,
     /// Whether the connection is kept.
     pub keep_alive: bool,
     /// To HEAD: the head alone.
@@ -172,7 +169,6 @@ mod tests {
     use super::*;
 
     const MANNER: Manner = Manner {
-        version: Version::Http11,
         keep_alive: false,
         head_only: false,
         server: ServerName::Portcullis,

@@ -74,11 +74,6 @@ impl Sink {
         }
     }
 
-    /// Where it writes, as given to [`Sink::open`].
-    pub fn path(&self) -> &Path {
-        &self.shared.path
-    }
-
     /// Hands over whole lines, each ended by LF. Never waits: over
     /// `limits::LOG_BACKLOG_BYTES_MAX` they are dropped and counted.
     pub fn write(&self, lines: Vec<u8>) {

@@ -407,7 +407,6 @@ impl Session<'_> {
 
     fn manner(&self, rules: &Rules, asked: Option<&Asked>, keep_alive: bool) -> Manner {
         Manner {
-            version: asked.map_or(Version::Http11, |asked| asked.version),
             keep_alive,
             head_only: asked.is_some_and(|asked| asked.method == Method::Head),
             server: rules.listener.attributes.server,

@@ -8,15 +8,18 @@
 //! without awaiting happens wholly before or wholly after an order. That is what an acknowledged
 //! generation rests on (design decision 6).
 pub mod connection;
+mod download;
 pub mod exchange;
 pub mod front;
 pub mod http1;
 pub mod judge;
 mod sweep;
+mod target;
+mod upload;
 pub mod wire;
 
 use crate::close::Reason;
-use crate::config::snapshot::{Live, Name};
+use crate::config::snapshot::{Live, Name, Order};
 use crate::limits;
 use crate::net::{self, Sock};
 use crate::observe::{count, metrics::Board};
@@ -36,25 +39,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use sweep::{Agenda, Judged};
 use tokio::sync::{Notify, mpsc};
-
-/// What a shard is told by the control thread.
-#[derive(Debug)]
-pub enum Order {
-    /// Take over a generation that is already in the live value.
-    Adopt {
-        /// The generation.
-        live: Arc<Live>,
-        /// The sockets of listeners that are new here.
-        open: Vec<(Name, OwnedFd)>,
-        /// Told the shard's index once no step works by an older generation.
-        done: mpsc::UnboundedSender<usize>,
-    },
-    /// Stop accepting, finish what is in flight within `grace`, and end.
-    Drain {
-        /// After this, what is left is cut off.
-        grace: Duration,
-    },
-}
 
 /// What a shard is given at its start.
 #[derive(Debug)]
