@@ -33,7 +33,7 @@ pub enum BindError {
     #[error("another node serves on {}", .0.display())]
     InUse(PathBuf),
     /// A file of another kind, which is left alone.
-    #[error("{} exists and is not a socket", .0.display())]
+    #[error("{} exists and is not a socket; remove it, or name another path", .0.display())]
     NotASocket(PathBuf),
     /// What the kernel said.
     #[error("{}: {error}", path.display())]
@@ -177,6 +177,7 @@ impl IntoResponse for ReloadError {
                 let body = json!({"error": error, "faults": faults.list});
                 (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
             }
+            Self::Ending => (StatusCode::CONFLICT, Json(json!({"error": error}))).into_response(),
             Self::NotAcknowledged { generation, late_shards } => {
                 let body =
                     json!({"error": error, "generation": generation, "late_shards": late_shards});
@@ -328,5 +329,10 @@ pub(super) mod tests {
         let (status, body) = reload_of("late", Err(late)).await;
         assert_eq!(status, 504);
         assert!(body.ends_with(r#""generation":4,"late_shards":[1]}"#), "{body}");
+        let (status, body) = reload_of("ending", Err(ReloadError::Ending)).await;
+        assert_eq!(
+            (status, &*body),
+            (409, r#"{"error":"the node is ending and reloads no more"}"#)
+        );
     }
 }

@@ -21,7 +21,10 @@ use tokio::time::timeout;
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Nobody listens.
-    #[error("no node serves on {} ({error}); is it running, with this configuration?", path.display())]
+    #[error(
+        "no node serves on {} ({error}); is it running? --admin unix:PATH names another socket",
+        path.display()
+    )]
     NoNode {
         /// Of the socket.
         path: PathBuf,

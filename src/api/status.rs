@@ -12,6 +12,7 @@ use crate::tls::Certificate;
 use crate::trust::{Store, revocation};
 use rustls_pki_types::UnixTime;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What the live value does not know of the node.
@@ -123,9 +124,15 @@ fn tls(tls: &Tls) -> Value {
         "groups_left_out": tls.policy.groups_left_out,
         "certificates": list(&tls.certificates, |name| json!(**name)),
         "mutual_authentication": mutual_authentication(&tls.own),
-        "server_name_policies":
-            list(tls.by_name.values(), |access| mutual_authentication(access)),
+        "server_name_policies": list(server_name_policies(tls), |(name, access)| {
+            json!({"server_name": name, "mutual_authentication": mutual_authentication(access)})
+        }),
     })
+}
+
+/// By name, in the order of the alphabet.
+fn server_name_policies(tls: &Tls) -> BTreeMap<String, &Access> {
+    tls.by_name.iter().map(|(name, access)| (name, &**access)).collect()
 }
 
 /// In the words of the configuration.
@@ -202,7 +209,6 @@ mod tests {
     use arc_swap::ArcSwap;
     use rustls::ServerConfig;
     use rustls::server::ResolvesServerCertUsingSni;
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     fn names() -> Names {

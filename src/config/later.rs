@@ -5,6 +5,7 @@
 
 /// Keys, by the pattern of their place.
 pub(super) const KEYS: &[&str] = &[
+    "node.state_dir",
     "admin.allow_changes_over_tcp",
     "logs.access",
     "logs.health_check",

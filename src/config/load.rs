@@ -30,8 +30,6 @@ pub struct Node {
     pub io: net::Io,
     /// How the kernel spreads new connections.
     pub steering: net::Steering,
-    /// What is kept between runs.
-    pub state_dir: PathBuf,
     /// Connections of all clients together; `None` is what the limit of open files allows.
     pub connections_max: Option<usize>,
     /// How long requests in flight may take to finish when the node ends.
@@ -170,7 +168,7 @@ fn compile_all(
     files: &mut Files,
     faults: &mut Faults,
 ) -> Option<(Loaded, Option<LogWanted>)> {
-    let node = faults.within("node", |faults| compile::node(&written.node, files, faults));
+    let node = faults.within("node", |faults| compile::node(&written.node, faults));
     let admin = faults.within("admin", |faults| compile::admin(&written.admin, files, faults));
     let metrics = written
         .metrics
@@ -269,7 +267,6 @@ fn refuse_restart(previous: &Loaded, next: &Loaded, faults: &mut Faults) {
         ("shards", old.shards != new.shards),
         ("io", old.io != new.io),
         ("steering", old.steering != new.steering),
-        ("state_dir", old.state_dir != new.state_dir),
         ("connections_max", old.connections_max != new.connections_max),
         ("drain_timeout_seconds", old.drain_timeout != new.drain_timeout),
     ];

@@ -153,7 +153,6 @@ fn a_whole_file_becomes_the_live_value() {
             shards: Some(2),
             io: net::Io::Epoll,
             steering: net::Steering::Cbpf,
-            state_dir: site.scratch.path("state"),
             connections_max: None,
             drain_timeout: Duration::from_secs(30),
         }

@@ -49,8 +49,6 @@ pub struct Node {
     pub io: Io,
     /// How the kernel spreads new connections over the shards.
     pub steering: Steering,
-    /// Directory for what the node keeps between runs.
-    pub state_dir: String,
     /// Connections of all clients together, or `auto`: what the limit of open files allows.
     pub connections_max: AutoOr,
     /// How long requests in flight may take to finish when the node ends, in seconds.

@@ -106,6 +106,12 @@ impl Buf {
         &mut self.bytes[self.end..]
     }
 
+    /// At most `bytes_max` bytes of the room.
+    pub(super) fn room_of(&mut self, bytes_max: usize) -> &mut [u8] {
+        let bytes = self.spare().min(bytes_max);
+        &mut self.room()[..bytes]
+    }
+
     /// The first `count` bytes of the room were written.
     pub(super) fn wrote(&mut self, count: usize) {
         debug_assert!(count <= self.spare(), "wrote more than the room");

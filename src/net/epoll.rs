@@ -46,11 +46,11 @@ impl Socket {
     /// Lets the other tasks of the shard go first when there is more than the last receive took. Else
     /// who sends faster than it is served would have 128 turns in a row (tokio's budget), and each may
     /// be hundreds of pipelined requests.
-    pub(super) async fn recv(&self, mut buf: Buf) -> BufResult<usize> {
+    pub(super) async fn recv(&self, mut buf: Buf, bytes_max: usize) -> BufResult<usize> {
         if self.has_more.take() {
             tokio::task::yield_now().await;
         }
-        let room = buf.room();
+        let room = buf.room_of(bytes_max);
         let room_bytes = room.len();
         let receive = |socket: &OwnedFd| {
             Ok(rustix::io::retry_on_intr(|| {

@@ -36,6 +36,11 @@ impl Sock {
     /// Appends received bytes to the spare room of `buf` (which must have some); `Ok(0)` is the end of
     /// the stream, or a [`Sock::kill`].
     pub async fn recv(&self, buf: Buf) -> BufResult<usize> {
+        self.recv_at_most(buf, usize::MAX).await
+    }
+
+    /// As [`Sock::recv`], but leaves what is over `bytes_max` in the kernel.
+    pub async fn recv_at_most(&self, buf: Buf, bytes_max: usize) -> BufResult<usize> {
         debug_assert!(buf.spare() > 0, "a receive without room looks like the end of the stream");
         if buf.spare() == 0 {
             return (Err(io::ErrorKind::InvalidInput.into()), buf);
@@ -44,8 +49,8 @@ impl Sock {
             return (Ok(0), buf);
         }
         match &self.0.io {
-            Io::Uring(socket) => socket.recv(buf).await,
-            Io::Epoll(socket) => socket.recv(buf).await,
+            Io::Uring(socket) => socket.recv(buf, bytes_max).await,
+            Io::Epoll(socket) => socket.recv(buf, bytes_max).await,
         }
     }
 

@@ -112,9 +112,9 @@ fn cancel(socket: &Rc<OwnedFd>) -> Op<Rc<OwnedFd>> {
 pub(super) struct Socket(Rc<OwnedFd>);
 
 impl Socket {
-    pub(super) async fn recv(&self, mut buf: Buf) -> BufResult<usize> {
+    pub(super) async fn recv(&self, mut buf: Buf, bytes_max: usize) -> BufResult<usize> {
         loop {
-            let room = buf.room();
+            let room = buf.room_of(bytes_max);
             let length = u32::try_from(room.len()).unwrap_or(u32::MAX);
             let entry = opcode::Recv::new(self.target(), room.as_mut_ptr(), length).build();
             // SAFETY: the operation owns the descriptor and the buffer, whose heap memory stays in

@@ -78,7 +78,7 @@ impl Node {
             draining: AtomicBool::new(false),
             drain_asked: Notify::new(),
         };
-        node.announce();
+        node.announce(&Live::empty());
         node
     }
 
@@ -92,10 +92,19 @@ impl Node {
         self.drain_asked.notified().await;
     }
 
-    /// Says where it listens, and what is odd.
-    fn announce(&self) {
+    /// Says where it listens now and did not `before`, where no longer, and what is odd.
+    fn announce(&self, before: &Live) {
         let live = self.live.load();
-        for (name, address) in &live.addresses {
+        let not_in = |one: &Live, other: &Live| {
+            let addresses = one.addresses.clone().into_iter();
+            let new =
+                addresses.filter(|(name, address)| other.addresses.get(name) != Some(address));
+            new.collect::<Vec<_>>()
+        };
+        for (name, address) in not_in(before, &live) {
+            tracing::info!(listener = %name, %address, "no longer listening");
+        }
+        for (name, address) in not_in(&live, before) {
             tracing::info!(listener = %name, %address, "listening");
         }
         for warning in &live.warnings {
@@ -107,7 +116,7 @@ impl Node {
     async fn change(&self) -> Result<Reloaded, ReloadError> {
         let mut changing = self.changing.lock().await;
         if self.draining.load(Ordering::Acquire) {
-            return Err(ReloadError::Faults(Faults::one("the node is ending")));
+            return Err(ReloadError::Ending);
         }
         let (path, previous) = (self.path.clone(), Arc::clone(&changing.loaded));
         let attempt = tokio::task::spawn_blocking(move || load::attempt(&path, Some(&previous)));
@@ -115,11 +124,12 @@ impl Node {
             (changing.inputs.clone(), Err(Faults::one("loading ended by a bug of ours")))
         });
         changing.inputs = inputs;
+        let before = self.live.load_full();
         let result = match loaded {
             Ok(loaded) => self.publish(&mut changing, loaded).await,
             Err(faults) => Err(ReloadError::Faults(faults)),
         };
-        self.note(&result);
+        self.note(&result, &before);
         result
     }
 
@@ -143,17 +153,20 @@ impl Node {
     }
 
     /// Says how a change ended: in the log, in the metrics, in `/status`.
-    fn note(&self, result: &Result<Reloaded, ReloadError>) {
+    fn note(&self, result: &Result<Reloaded, ReloadError>, before: &Live) {
         let (outcome, faults) = match result {
             Ok(reloaded) => {
                 tracing::info!(generation = reloaded.generation, "reloaded");
-                self.announce();
+                self.announce(before);
+                // Whoever has moved the log away and asks for a reload means this, too.
+                self.reopen_logs();
                 (Reload::Success, Vec::new())
             }
             Err(ReloadError::Faults(faults)) => {
                 tracing::error!("not reloaded, the old generation serves on\n{faults}");
                 (Reload::Faulty, faults.list.clone())
             }
+            Err(ReloadError::Ending) => return,
             Err(late @ ReloadError::NotAcknowledged { .. }) => {
                 tracing::error!("{late}");
                 (Reload::NotAcknowledged, Vec::new())

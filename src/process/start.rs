@@ -65,33 +65,47 @@ fn trying<E: Into<io::Error>>(what: impl Into<String>) -> impl FnOnce(E) -> Star
 /// # Errors
 /// [`StartError`]; what it says is for the person who started the node.
 pub fn serve(path: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
+    let allowed = cpus::Cpus::of_process().map_err(trying("reading the CPUs of this process"))?;
+    let starter = Starter::new().map_err(trying("starting a thread"))?;
+    // From here on this thread, and those that it starts, come behind the shards.
+    if let Err(error) = cpus::yield_to_shards(&allowed) {
+        tracing::warn!("the control threads keep their priority: {error}");
+    }
     let loaded = load::load(path, None).map_err(StartError::Faults)?;
     let open_files = files::raise().map_err(trying("raising the limit of open files"))?;
-    let allowed = cpus::Cpus::of_process().map_err(trying("reading the CPUs of this process"))?;
     let chosen = net::choose(loaded.node.io)
         .map_err(trying("node.io is io_uring, and the kernel refuses it; auto and epoll work"))?;
     let shards = loaded.node.shards.unwrap_or_else(|| allowed.shards());
-    let connections_max = loaded.node.connections_max.unwrap_or_else(|| {
-        let of_shard = loaded.live.listeners.len() + FILES_PER_SHARD;
-        files::connections_max(open_files.limit, shards * of_shard)
-    });
+    let of_shard = loaded.live.listeners.len() + FILES_PER_SHARD;
+    let room = files::connections_max(open_files.limit, shards * of_shard);
+    let wanted = loaded.node.connections_max.unwrap_or(room);
+    // Whoever asks for more than fits with a connection to a target each gets what fits without.
+    let connections_max = wanted.min(files::free(open_files.limit, shards * of_shard));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         engine = chosen.engine.word(),
         shards,
         open_files = open_files.limit,
+        open_files_before = open_files.before,
         connections_max,
         "starting"
     );
+    if room < wanted.max(FEW_CONNECTIONS) {
+        tracing::warn!(
+            room,
+            "the limit of open files leaves room for few connections, fewer than wanted or than is \
+             of use: raise it (ulimit -n, or LimitNOFILE in systemd)"
+        );
+    }
     if let Some(refused) = &chosen.refused {
         tracing::warn!("the kernel refuses io_uring ({refused}); running on epoll");
     }
-    let start = Start { chosen, cpus: allowed.of_shards(shards), connections_max };
+    let start = Start { chosen, cpus: allowed.of_shards(shards), connections_max, starter };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(trying("starting the control thread"))?;
-    runtime.block_on(run(path.to_owned(), loaded, start, &allowed, ready))
+    runtime.block_on(run(path.to_owned(), loaded, start, ready))
 }
 
 /// What the shards are started with.
@@ -99,13 +113,34 @@ struct Start {
     chosen: Chosen,
     cpus: Vec<usize>,
     connections_max: usize,
+    starter: Starter,
+}
+
+/// A thread that starts the shards' threads: they inherit the priority that the process was given, while
+/// the control thread has lowered its own.
+struct Starter(std::sync::mpsc::Sender<Box<dyn FnOnce() + Send>>);
+
+impl Starter {
+    fn new() -> io::Result<Self> {
+        let (sender, work) = std::sync::mpsc::channel::<Box<dyn FnOnce() + Send>>();
+        std::thread::Builder::new().name("starter".to_owned()).spawn(move || {
+            for start in work {
+                start();
+            }
+        })?;
+        Ok(Self(sender))
+    }
+
+    fn run(&self, start: impl FnOnce() + Send + 'static) {
+        // It ends with its sender, which is here.
+        let _ = self.0.send(Box::new(start));
+    }
 }
 
 async fn run(
     path: PathBuf,
     loaded: Loaded,
     start: Start,
-    allowed: &cpus::Cpus,
     ready: impl FnOnce(),
 ) -> Result<(), StartError> {
     let Endpoint::Unix(socket) = &loaded.admin;
@@ -120,10 +155,6 @@ async fn run(
     let mut signals = Signals::new().map_err(trying("taking over signals"))?;
     let drain_timeout = loaded.node.drain_timeout;
     let (node, mut ended) = start_node(path, loaded, start).await?;
-    // From here on threads started by this one come behind the shards.
-    if let Err(error) = cpus::yield_to_shards(allowed) {
-        tracing::warn!("the control thread keeps its priority: {error}");
-    }
     tokio::spawn(Arc::clone(&node).resolve());
     tokio::spawn(Arc::clone(&node).watch());
     tokio::spawn(admin.serve(node.clone()));
@@ -155,7 +186,7 @@ async fn start_node(
     mut loaded: Loaded,
     start: Start,
 ) -> Result<(Arc<Node>, mpsc::UnboundedReceiver<usize>), StartError> {
-    let Start { chosen, cpus, connections_max } = start;
+    let Start { chosen, cpus, connections_max, starter } = start;
     let board = Board::new(cpus.len());
     board.engine(chosen.engine, chosen.refused.is_some());
     let live = Arc::new(ArcSwap::from_pointee(Live::empty()));
@@ -185,7 +216,7 @@ async fn start_node(
     // All sockets are bound before any shard starts.
     let pending = publisher.publish(first).map_err(StartError::Faults)?;
     for (seat, &cpu) in seats.into_iter().zip(&cpus) {
-        start_shard(seat, cpu, chosen.engine, ended.clone()).await?;
+        start_shard(&starter, seat, cpu, chosen.engine, ended.clone()).await?;
     }
     if let Err(error) = pending.acknowledged().await {
         return Err(StartError::ShardEnded(error.late.first().copied().unwrap_or(0)));
@@ -197,6 +228,7 @@ async fn start_node(
 
 /// Starts a shard's thread; it says on `ended` when it is over, however that comes.
 async fn start_shard(
+    starter: &Starter,
     seat: Seat,
     cpu: usize,
     engine: net::Engine,
@@ -209,25 +241,27 @@ async fn start_shard(
         }
     }
     let index = seat.index;
-    let what = format!("starting shard {index}");
     // One after the other: io_uring's set-up is serialised that way.
     let (started, waits) = oneshot::channel();
-    std::thread::Builder::new()
-        .name(format!("shard-{index}"))
-        .spawn(move || {
-            let _ended = Ended(index, ended);
-            if let Err(error) = cpus::pin(cpu) {
-                tracing::warn!(shard = index, cpu, "not pinned: {error}");
-            }
-            let result = net::run(engine, move || async move {
-                let _ = started.send(());
-                shard::run(seat).await;
-            });
-            if let Err(error) = result {
-                tracing::error!(shard = index, "{error}");
-            }
-        })
-        .map_err(trying(what))?;
+    let shard = move || {
+        let _ended = Ended(index, ended);
+        if let Err(error) = cpus::pin(cpu) {
+            tracing::warn!(shard = index, cpu, "not pinned: {error}");
+        }
+        let result = net::run(engine, move || async move {
+            let _ = started.send(());
+            shard::run(seat).await;
+        });
+        if let Err(error) = result {
+            tracing::error!(shard = index, "{error}");
+        }
+    };
+    starter.run(move || {
+        let thread = std::thread::Builder::new().name(format!("shard-{index}"));
+        if let Err(error) = thread.spawn(shard) {
+            tracing::error!(shard = index, "cannot start its thread: {error}");
+        }
+    });
     waits.await.map_err(|_| StartError::ShardEnded(index))
 }
 
@@ -263,6 +297,9 @@ async fn end(
 
 /// Files of a shard's own: its ring or epoll descriptors and wakers, and a few to spare.
 const FILES_PER_SHARD: usize = 16;
+
+/// A node with room for fewer connections is probably not what anybody wants.
+const FEW_CONNECTIONS: usize = 256;
 
 /// What shards get on top of the drain timeout to close what they cut off.
 const END_WITHIN: Duration = Duration::from_secs(5);

@@ -174,7 +174,11 @@ async fn attempt(
     mut head: Buf,
 ) -> (Result<Answered, Unanswered>, Uploaded) {
     let asked = &task.asked;
-    let target = Target { socket: &upstream.socket, idle: task.rules.listener.idle_timeout };
+    let target = Target {
+        socket: &upstream.socket,
+        idle: task.rules.listener.idle_timeout,
+        receive_bytes_max: session.wire.write_bytes_max(),
+    };
     if !asked.has_body() {
         if target.send(head).await.is_err() {
             return (Err(target.unsent()), Uploaded::Whole);
@@ -269,6 +273,8 @@ async fn relay(
 struct Target<'a> {
     socket: &'a Sock,
     idle: Duration,
+    /// What a receive takes at most.
+    receive_bytes_max: usize,
 }
 
 impl Target<'_> {
@@ -286,7 +292,8 @@ impl Target<'_> {
             self.socket.arm_reading(self.idle, Reason::TargetTimeout);
         }
         received.reserve(RECEIVE_BYTES_MIN);
-        let (result, back) = self.socket.recv(std::mem::take(received)).await;
+        let room = std::mem::take(received);
+        let (result, back) = self.socket.recv_at_most(room, self.receive_bytes_max).await;
         self.socket.disarm_reading();
         *received = back;
         match (result, self.socket.killed()) {

@@ -127,9 +127,9 @@ enum Decision<'r> {
 }
 
 /// Serves requests until the connection ends; says why, where it was not as agreed.
-pub(super) async fn serve(connection: &Connection, wire: Wire, client: Client) -> Option<Reason> {
+pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) -> Option<Reason> {
     let mut session =
-        Session { connection, wire: &wire, client, inbox: Buf::default(), waits: Waits::First };
+        Session { connection, wire, client, inbox: Buf::default(), waits: Waits::First };
     let (reason, abort) = loop {
         match session.turn().await {
             Next::KeepAlive => session.waits = Waits::Next,
@@ -221,7 +221,8 @@ impl Session<'_> {
     async fn carry_out(&mut self, rules: &Rules, asked: Asked, decision: Decision<'_>) -> Next {
         match decision {
             Decision::Forward(group, head) => {
-                exchange::run(self, Task { rules, group, asked }, head).await
+                // Idle connections do not keep room for an exchange.
+                Box::pin(exchange::run(self, Task { rules, group, asked }, head)).await
             }
             Decision::Answer(fixed) => {
                 let answer = Answer {

@@ -49,6 +49,15 @@ impl Wire {
         }
     }
 
+    /// How much to write at once where there is more: over TLS one record, less what a response's head
+    /// may grow by. A whole buffer would make two records of it.
+    pub fn write_bytes_max(&self) -> usize {
+        match self {
+            Self::Plain(_) => usize::MAX,
+            Self::Tls(_) => limits::TLS_RECORD_BYTES_MAX - 512,
+        }
+    }
+
     /// Whether the client has said something that waits to be read: then it is not idle.
     pub fn has_bytes(&self) -> bool {
         match self {

@@ -194,15 +194,13 @@ impl Stream {
     /// The socket's, or `InvalidData` when the connection can no longer encrypt.
     pub async fn write(&self, mut plain: Buf) -> (io::Result<()>, Buf) {
         while !plain.is_empty() {
-            let count = plain.len().min(limits::TLS_RECORD_BYTES_MAX);
-            let encrypted = self.state.borrow_mut().encrypt(&plain[..count]);
-            let outbound = match encrypted {
+            let sealed = self.state.borrow_mut().seal(&mut plain);
+            let outbound = match sealed {
                 Ok(outbound) => outbound,
                 Err(error) => {
                     return (Err(io::Error::new(io::ErrorKind::InvalidData, error)), plain);
                 }
             };
-            plain.consume(count);
             if let (Err(error), _) = self.socket.send_all(outbound).await {
                 return (Err(error), plain);
             }
@@ -353,29 +351,42 @@ impl State {
         Ok(count)
     }
 
-    /// One record (at most `limits::TLS_RECORD_BYTES_MAX` of plaintext) behind what already waits.
-    fn encrypt(&mut self, plain: &[u8]) -> Result<Buf, rustls::Error> {
+    /// Encrypts what goes into one buffer, behind what already waits: records that are sent together
+    /// cost one call of the kernel.
+    fn seal(&mut self, plain: &mut Buf) -> Result<Buf, rustls::Error> {
         if self.failed {
+            // The alert that waits is for the close to send.
             return Err(rustls::Error::HandshakeNotComplete);
         }
         let mut outbound = self.take_outbound();
+        loop {
+            let count = plain.len().min(limits::TLS_RECORD_BYTES_MAX);
+            self.encrypt(&plain[..count], &mut outbound)?;
+            plain.consume(count);
+            let next = plain.len().min(limits::TLS_RECORD_BYTES_MAX) + RECORD_OVERHEAD_BYTES;
+            if plain.is_empty() || outbound.spare() < next {
+                return Ok(outbound);
+            }
+        }
+    }
+
+    /// Appends one record (at most `limits::TLS_RECORD_BYTES_MAX` of plaintext) to `outbound`.
+    fn encrypt(&mut self, plain: &[u8], outbound: &mut Buf) -> Result<(), rustls::Error> {
         let status = self.tls.process_tls_records(&mut self.inbound);
         // Every read drains what rustls can make of `inbound`, so there is nothing to discard here and
         // the state is the one in which it can write.
         debug_assert_eq!(status.discard, 0, "reads leave only partial records behind");
         match status.state {
             Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                append(&mut outbound, plain.len() + RECORD_OVERHEAD_BYTES, |room| {
+                append(outbound, plain.len() + RECORD_OVERHEAD_BYTES, |room| {
                     traffic.encrypt(plain, room).map_err(Insufficient::from)
                 })
-                .map_err(|_| rustls::Error::EncryptError)?;
-                Ok(outbound)
+                .map_err(|_| rustls::Error::EncryptError)
             }
             // The client closed its side; rustls still lets us write after saying so once.
             Ok(ConnectionState::PeerClosed) => {
                 self.ended = true;
-                self.outbound = outbound;
-                self.encrypt(plain)
+                self.encrypt(plain, outbound)
             }
             Ok(_) => Err(rustls::Error::HandshakeNotComplete),
             Err(error) => {

@@ -298,12 +298,14 @@ impl Revocations {
 impl Part {
     /// Whether a certificate of this issuer's that the list does not name is not revoked.
     ///
-    /// Not where delta lists may name it. Nor where a key signed that is no longer trusted itself: the
-    /// path's own key is judged with the path, another one here (RFC 5280, section 6.3.3, step f).
+    /// Not where delta lists may name it. Nor where a key signed that is not trusted for lists: the path's
+    /// own key is judged with the path, another one here (RFC 5280, section 6.3.3, step f).
     fn vouches(&self, issuer: &Certificate<'_>, now: UnixTime) -> bool {
         let is_good = |signer: &Signer| {
-            *signer.key == *issuer.key_info()
-                || (!signer.is_revoked && (signer.not_before..=signer.not_after).contains(&now))
+            if *signer.key == *issuer.key_info() {
+                return issuer.extensions.allows(KeyUsage::CrlSign);
+            }
+            !signer.is_revoked && (signer.not_before..=signer.not_after).contains(&now)
         };
         !self.has_deltas && self.signers.iter().any(is_good)
     }

@@ -32,6 +32,7 @@ mod live_connections;
 mod malformed;
 mod observing;
 mod optional;
+mod pkits;
 mod refusals;
 mod resumption;
 mod server_names;

@@ -127,12 +127,6 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
         "",
     ),
     (
-        "mode: verify",
-        "mode: verify, session_resumption: bound",
-        "listeners[0].mutual_authentication.session_resumption",
-        "",
-    ),
-    (
         "{name: partners,",
         "{name: partners, stale_revocations: ignore,",
         "trust_stores[0].stale_revocations",

@@ -20,6 +20,7 @@ on_both_engines! {
     an_aborted_task_leaves_the_memory_to_the_kernel
     readable_means_bytes_or_the_end
     who_always_has_more_to_say_does_not_keep_others_waiting
+    a_receive_of_at_most_so_many_bytes_leaves_the_rest
     a_half_closed_connection_still_receives
     a_reset_reaches_the_other_side
     an_idle_connection_is_stale_once_it_is_closed_or_speaks
@@ -226,6 +227,14 @@ async fn readable_means_bytes_or_the_end() {
     drop(client);
     waiting.await.unwrap().unwrap();
     ended(&server).await;
+}
+
+async fn a_receive_of_at_most_so_many_bytes_leaves_the_rest() {
+    let (client, server) = pair().await;
+    send(&client, b"hello").await;
+    let (received, buf) = server.recv_at_most(Buf::take(), 2).await;
+    assert_eq!((received.unwrap(), &*buf), (2, &b"he"[..]));
+    assert_eq!(receive(&server).await, b"llo");
 }
 
 async fn a_half_closed_connection_still_receives() {

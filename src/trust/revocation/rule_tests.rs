@@ -250,6 +250,23 @@ fn a_list_by_another_key_vouches_only_while_that_key_is_good() {
     }
 }
 
+/// The bundle's certificate of a CA may sign lists and has expired; its cross-certificate, which the client
+/// sends, may not. OpenSSL refuses the client as well.
+#[test]
+fn a_list_does_not_vouch_on_a_path_whose_issuer_may_not_sign_lists() {
+    let root = Draft::ca("root").root();
+    let key = Key::p256();
+    let signing = Draft::ca("ca").key(key.copy()).with(key_usage(0x06)).valid(NOW - 9, NOW - 1);
+    let signing = signing.by(&root);
+    let lists = [empty_list(&root), empty_list(&signing)];
+    let store = Store { rules: UNLISTED, ..store(&[&root, &signing], &lists) };
+    for (usage, verdict) in [(0x04, UNJUDGED), (0x06, Ok(()))] {
+        let sent = Draft::ca("ca").key(key.copy()).with(key_usage(usage)).by(&root);
+        let client = Draft::client("client").by(&sent);
+        assert_eq!(judge(&store, &[&client, &sent]), verdict);
+    }
+}
+
 #[test]
 fn a_malformed_distribution_point_makes_a_certificate_invalid() {
     let pki = Pki::new();
