@@ -300,11 +300,12 @@ impl fmt::Display for Answer {
             0 => "the files as they are".to_owned(),
             generation => format!("generation {generation}"),
         };
-        writeln!(f, "judged for {} by {by}", self.at)?;
+        write!(f, "judged for {} by {by}", self.at)?;
         if self.told.paths.is_empty() && self.policy.mode != "off" {
             for (index, certificate) in self.told.sent.iter().enumerate() {
                 let place = if index == 0 { "client" } else { "sent" };
-                write!(f, "\n{}", Indented(place, certificate))?;
+                let gap = if index == 0 { "\n" } else { "" };
+                write!(f, "{gap}\n{}", Indented(place, certificate))?;
             }
         }
         for (index, path) in self.told.paths.iter().enumerate() {
@@ -337,11 +338,12 @@ impl Answer {
         if self.policy.client_certificate_identity_filters.is_empty() || self.told.sent.is_empty() {
             return Ok(());
         }
+        const KEY: &str = "client_certificate_identity_filters";
         match self.told.matching_filter {
             Some(index) => {
-                write!(f, "\n\nfilter {index} matches the client's certificate, which has")?
+                write!(f, "\n\n{KEY}[{index}] matches the client's certificate, which has")?
             }
-            None => f.write_str("\n\nno filter matches the client's certificate, which has")?,
+            None => write!(f, "\n\nnone of {KEY} matches the client's certificate, which has")?,
         }
         for (field, values) in &self.told.identity {
             for value in values {
@@ -383,8 +385,8 @@ impl fmt::Display for Policy {
 
 fn write_path(f: &mut fmt::Formatter<'_>, number: usize, path: &Path) -> fmt::Result {
     match path.refusal {
-        None => write!(f, "\npath {number}, accepted:")?,
-        Some(code) => write!(f, "\npath {number}, refused with {code}:")?,
+        None => write!(f, "\n\npath {number}, accepted:")?,
+        Some(code) => write!(f, "\n\npath {number}, refused with {code}:")?,
     }
     let last = path.certificates.len().saturating_sub(1);
     for (index, certificate) in path.certificates.iter().enumerate() {
@@ -396,8 +398,8 @@ fn write_path(f: &mut fmt::Formatter<'_>, number: usize, path: &Path) -> fmt::Re
         write!(f, "\n{}", Indented(place, certificate))?;
     }
     match &path.fault {
-        Some(fault) => writeln!(f, "\n  ! {fault}"),
-        None => writeln!(f),
+        Some(fault) => write!(f, "\n  ! {fault}"),
+        None => Ok(()),
     }
 }
 
@@ -416,7 +418,7 @@ impl fmt::Display for Indented<'_> {
         if !seen.not_after.is_empty() {
             write!(
                 f,
-                "; serial number {}, {}\n          issued by {}\n          valid from {} to {}",
+                "\n          serial number {}, {}\n          issued by {}\n          valid from {} to {}",
                 seen.serial_number, seen.key, seen.issuer, seen.not_before, seen.not_after
             )?;
         }

@@ -203,3 +203,16 @@ fn times_are_read_as_people_write_them() {
         assert_eq!(read_time(wrong), None, "{wrong}");
     }
 }
+
+#[test]
+fn a_certificate_for_which_no_list_vouches_is_marked() {
+    let root = Draft::ca("root").root();
+    let client = Draft::client("client").by(&root);
+    let unlisted_issuers = super::super::revocation::UnlistedIssuers::Refuse;
+    let mut store = store(&[&root], &[]);
+    store.rules.unlisted_issuers = unlisted_issuers;
+    let (verdict, told) = explain(&store, &[&client]);
+    assert_eq!(verdict.unwrap_err(), Refusal::CrlProcessingError);
+    let remarks = &told.paths[0].certificates[0].remarks;
+    assert_eq!(remarks, &["no current revocation list vouches for it"]);
+}
