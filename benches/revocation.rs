@@ -47,7 +47,7 @@ fn revocation(c: &mut Criterion) {
 }
 
 fn accepts(store: &Store, client: &[CertificateDer<'_>]) -> bool {
-    store.judge(black_box(client), Conditions::default(), support::now()).is_ok()
+    store.judge(black_box(client), &Conditions::default(), support::now()).is_ok()
 }
 
 /// A verdict of each store in the quickest of many rounds, which alternate: others on the machine only

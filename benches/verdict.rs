@@ -17,12 +17,12 @@ fn verdict(c: &mut Criterion) {
     let mut group = c.benchmark_group("verdict");
     let returning = pki.new_client();
     group.bench_function("returning_client", |bench| {
-        bench.iter(|| store.judge(black_box(&returning), conditions, support::now()).is_ok());
+        bench.iter(|| store.judge(black_box(&returning), &conditions, support::now()).is_ok());
     });
     group.bench_function("new_client_of_a_known_issuer", |bench| {
         bench.iter_batched(
             || pki.new_client(),
-            |chain| store.judge(black_box(&chain), conditions, support::now()).is_ok(),
+            |chain| store.judge(black_box(&chain), &conditions, support::now()).is_ok(),
             BatchSize::SmallInput,
         );
     });

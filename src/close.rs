@@ -1,20 +1,9 @@
-//! Why a connection or a request ended early: whose fault it was, what the client gets, the word in
-//! logs and metrics, and whether another try is safe.
+//! Why a connection or a request ended early: what the client gets, the word in logs and metrics, and
+//! whether another try is safe.
 //!
 //! Each question is one `match` without a catch-all arm, so that a new reason compiles only once all
 //! of them are answered. What a bad request head gets is `http::Malformed`'s to say, what a bad client
 //! certificate gets `trust::Refusal`'s.
-
-/// Who ended it, or whose fault it was.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Side {
-    /// The client of the listener.
-    Client,
-    /// The target behind it.
-    Target,
-    /// This node.
-    Node,
-}
 
 /// Why a connection or a request ended.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
@@ -85,23 +74,6 @@ impl Reason {
     /// Position in [`Reason::ALL`], for arrays of counters.
     pub const fn index(self) -> usize {
         self as usize
-    }
-
-    /// Who caused it.
-    pub const fn side(self) -> Side {
-        match self {
-            Self::ClientClosed
-            | Self::HandshakeTimeout
-            | Self::ClientTimeout
-            | Self::Idle
-            | Self::NoLongerAccepted => Side::Client,
-            Self::ConnectRefused
-            | Self::ConnectTimeout
-            | Self::TargetClosed
-            | Self::TargetMalformed
-            | Self::TargetTimeout => Side::Target,
-            Self::NoTarget | Self::Draining | Self::Shed | Self::Internal => Side::Node,
-        }
     }
 
     /// The status that a client waiting for an answer gets; none where there is nobody to tell.

@@ -51,6 +51,18 @@ pub const CHAIN_BYTES_MAX: usize = 64 * 1024;
 pub const SIGNATURE_CHECKS_MAX: usize = 100;
 /// Positive signature checks remembered by each shard.
 pub const REMEMBERED_SIGNATURES_MAX: usize = 16_384;
+/// Identity filters of one mutual authentication.
+pub const IDENTITY_FILTERS_MAX: usize = 100;
+/// Patterns of the identity filters of one mutual authentication, together.
+pub const IDENTITY_PATTERNS_MAX: usize = 100_000;
+/// Alternative names of a client's certificate that filters look at; with more it has none.
+pub const IDENTITY_NAMES_MAX: usize = 1_000;
+/// Bytes of a file with the chain of a client whose verdict is to be explained.
+pub const CHAIN_FILE_BYTES_MAX: usize = 256 * 1024;
+/// Paths, and dead ends, that the explanation of one verdict lists.
+pub const EXPLAINED_PATHS_MAX: usize = 32;
+/// Instants at which an explanation judges again to find out when the verdict changes by itself.
+pub const EXPLAINED_INSTANTS_MAX: usize = 64;
 
 // HTTP. Source: ALB guide, quotas: request line 16 K, one header 16 K, request headers 64 K,
 // response headers 32 K.
@@ -63,6 +75,9 @@ pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 pub const REQUEST_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a response's head.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Interim answers (1xx) of a target to one request; a progress report each second outlasts most
+/// patience, and a target that sends nothing else would hold its client for ever.
+pub const INTERIM_ANSWERS_MAX: usize = 1_000;
 /// Headers of one request or response (ours; ALB names no number).
 pub const HEADERS_MAX: usize = 200;
 /// Headers that the Connection headers of one message may name (each is compared with each header).
@@ -110,6 +125,12 @@ pub const RING_ENTRIES: u32 = 64;
 pub const RING_COMPLETIONS: u32 = 4_096;
 /// How long a connection whose client is silent stays out of sight (`TCP_DEFER_ACCEPT`).
 pub const DEFER_ACCEPT: Duration = Duration::from_secs(10);
+/// How long a request may go on whose client is no longer accepted, under `on_revocation: drain`.
+pub const REVOKED_DRAIN: Duration = Duration::from_secs(30);
+/// How long a shard judges live connections anew before it lets others have their turn.
+pub const SWEEP_SLICE: Duration = Duration::from_millis(1);
+/// The pause between two slices. A timer, because io_uring sees new operations only when all tasks wait.
+pub const SWEEP_PAUSE: Duration = Duration::from_millis(1);
 /// File descriptors kept free for configuration files, logs and the admin socket.
 pub const RESERVED_FILES: u64 = 128;
 /// Lines of a log that wait for the disk; more are dropped and counted.
@@ -164,4 +185,5 @@ const _: () = assert!(RESOLVE_WAIT.as_secs() < RESOLVE_EVERY.as_secs());
 const _: () = assert!(RESOLVED_NAME_KEPT.as_secs() > 2 * RESOLVE_EVERY.as_secs());
 const _: () = assert!(IDLE_CONNECTIONS_PER_TARGET_MAX <= IDLE_CONNECTIONS_PER_SHARD_MAX);
 const _: () = assert!(CHAIN_BYTES_MAX < HANDSHAKE_BYTES_MAX);
+const _: () = assert!(2 * CHAIN_BYTES_MAX < CHAIN_FILE_BYTES_MAX);
 const _: () = assert!(INTERMEDIATES_MAX + 2 <= CHAIN_CERTIFICATES_MAX);

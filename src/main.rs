@@ -1,10 +1,11 @@
 //! Command line of Portcullis: what each command prints, and its exit status.
 use clap::{Parser, Subcommand};
-use portcullis::api::client;
+use portcullis::api::{client, explain};
 use portcullis::config::load::{self, Endpoint};
 use portcullis::config::schema;
 use portcullis::demo::Demo;
 use portcullis::process::{log, start};
+use portcullis::{clock, trust};
 use std::future::Future;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,11 @@ enum Command {
     Drain(Socket),
     /// Print what a running node says of itself, as JSON
     Status(Socket),
+    /// Say how a client would be judged, and why: by the files of a configuration, or by a running node
+    Explain(Explain),
+    /// Look at the files of trust stores
+    #[command(subcommand)]
+    Trust(Trust),
     /// Try it: a throw-away PKI, two targets, three listeners, and commands to paste
     Demo,
 }
@@ -60,6 +66,43 @@ struct Socket {
     admin: Option<String>,
 }
 
+#[derive(Debug, clap::Args)]
+struct Explain {
+    #[command(flatten)]
+    node: Socket,
+    /// With --config: ask the node that runs with it, instead of reading its files
+    #[arg(long, requires = "config")]
+    running: bool,
+    /// The listener that the client connects to
+    #[arg(long, value_name = "NAME")]
+    listener: String,
+    /// The server name that the client asks for (SNI)
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
+    /// What the client sends: its certificate and intermediates, leaf first (PEM, or one in DER)
+    #[arg(long, value_name = "FILE")]
+    cert: PathBuf,
+    /// Another time than now: 2027-01-02, 2027-01-02T03:04:05Z, or @ and seconds since 1970
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// Answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Trust {
+    /// List what bundles and revocation lists hold, what is wrong or odd, and what ALB would refuse
+    Inspect {
+        /// The files of one trust store: CA bundle and revocation lists, in any order
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Serve(file) => serve(&file.config),
@@ -74,6 +117,8 @@ fn main() -> ExitCode {
         Command::Status(socket) => {
             ask(&socket, |socket| async move { client::status(&socket).await })
         }
+        Command::Explain(question) => explain(&question),
+        Command::Trust(Trust::Inspect { files, json }) => inspect(&files, json),
         Command::Demo => demo(),
     };
     match done {
@@ -108,18 +153,76 @@ fn demo() -> Result<(), String> {
     .map_err(|error| error.to_string())
 }
 
+/// Fails when this node would refuse one of the files.
+fn inspect(paths: &[PathBuf], json: bool) -> Result<(), String> {
+    let mut contents = Vec::new();
+    for path in paths {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|error| format!("{name}: {error}"))?;
+        contents.push((name, bytes));
+    }
+    let files: Vec<_> =
+        contents.iter().map(|(name, bytes)| trust::inspect::File { name, bytes }).collect();
+    let reports = trust::inspect::inspect(&files, clock::now());
+    if json {
+        print(&serde_json::to_string_pretty(&reports).map_err(|error| error.to_string())?)?;
+    } else {
+        let words: Vec<_> = reports.iter().map(ToString::to_string).collect();
+        print(&words.join("\n"))?;
+    }
+    let refused: Vec<_> = reports.iter().filter(|report| !report.faults.is_empty()).collect();
+    match refused.as_slice() {
+        [] => Ok(()),
+        [one] => Err(format!("{} would be refused", one.file)),
+        several => Err(format!("{} files would be refused", several.len())),
+    }
+}
+
+fn explain(asked: &Explain) -> Result<(), String> {
+    let file = std::fs::read(&asked.cert);
+    let file = file.map_err(|error| format!("{}: {error}", asked.cert.display()))?;
+    let chain = explain::certificates_alone(&file)
+        .map_err(|error| format!("{}: {error}", asked.cert.display()))?;
+    let question = explain::Question {
+        listener: asked.listener.clone(),
+        server_name: asked.server_name.clone(),
+        at: asked.at.clone(),
+    };
+    let answer =
+        match &asked.node.config {
+            Some(config) if !asked.running => {
+                let live = load::live(config).map_err(|faults| faults.to_string())?;
+                explain::answer(&live, &question, &chain, clock::now())?
+            }
+            Some(_) | None => talk(&asked.node, |socket| async move {
+                client::explain(&socket, &question, chain).await
+            })?,
+        };
+    match answer["text"].as_str() {
+        Some(text) if !asked.json => print(text),
+        Some(_) | None => print(&format!("{answer:#}")),
+    }
+}
+
 /// Talks to a node through its admin socket and prints the answer.
 fn ask<F>(socket: &Socket, question: impl FnOnce(PathBuf) -> F) -> Result<(), String>
 where
     F: Future<Output = Result<String, client::Failure>>,
+{
+    print(&talk(socket, question)?)
+}
+
+/// Talks to a node through its admin socket.
+fn talk<F, T>(socket: &Socket, question: impl FnOnce(PathBuf) -> F) -> Result<T, String>
+where
+    F: Future<Output = Result<T, client::Failure>>,
 {
     let path = admin_socket(socket)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
-    let answer = runtime.block_on(question(path)).map_err(|failure| failure.to_string())?;
-    print(&answer)
+    runtime.block_on(question(path)).map_err(|failure| failure.to_string())
 }
 
 fn admin_socket(socket: &Socket) -> Result<PathBuf, String> {

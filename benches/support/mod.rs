@@ -1,7 +1,7 @@
 //! What the benches share: a small PKI, and settings that keep a run short.
 #![allow(dead_code, reason = "each bench uses its own part")]
 use criterion::Criterion;
-use portcullis::trust::revocation::File;
+use portcullis::trust::revocation::{File, Rules};
 use portcullis::trust::{Bundle, Revocations, Store};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -65,7 +65,7 @@ impl Pki {
     pub fn store(&self, lists: &[Vec<u8>]) -> Store {
         let bundle = self.bundle();
         let revocations = load(&bundle, lists);
-        Store { name: "partners".into(), bundle, revocations }
+        Store { name: "partners".into(), bundle, revocations, rules: Rules::default() }
     }
 
     /// Its bundle.

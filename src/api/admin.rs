@@ -1,8 +1,11 @@
 //! The admin endpoint: a Unix socket for the node's own user, the only thing that changes state.
+use super::explain::Question;
 use super::metrics::status;
 use super::{Control, ReloadError, serve};
+use crate::limits;
 use axum::Router;
-use axum::extract::State;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -30,7 +33,7 @@ pub enum BindError {
     #[error("another node serves on {}", .0.display())]
     InUse(PathBuf),
     /// A file of another kind, which is left alone.
-    #[error("{} exists and is not a socket", .0.display())]
+    #[error("{} exists and is not a socket; remove it, or name another path", .0.display())]
     NotASocket(PathBuf),
     /// What the kernel said.
     #[error("{}: {error}", path.display())]
@@ -135,7 +138,8 @@ fn router(control: Arc<dyn Control>) -> Router {
         .route("/reload", post(reload))
         .route("/drain", post(drain))
         .route("/status", get(status))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "try /reload, /drain, /status\n") })
+        .route("/explain", post(explain).layer(DefaultBodyLimit::max(limits::CHAIN_FILE_BYTES_MAX)))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "try /reload, /drain, /status, /explain\n") })
         .with_state(control)
 }
 
@@ -153,6 +157,18 @@ async fn drain(State(control): State<Arc<dyn Control>>) -> impl IntoResponse {
     (StatusCode::ACCEPTED, Json(json!({"draining": true})))
 }
 
+/// Changes nothing; it is a POST because the chain is its body.
+async fn explain(
+    State(control): State<Arc<dyn Control>>,
+    Query(question): Query<Question>,
+    chain: Bytes,
+) -> Response {
+    match control.explain(&question, &chain) {
+        Ok(answer) => Json(answer).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response(),
+    }
+}
+
 impl IntoResponse for ReloadError {
     fn into_response(self) -> Response {
         let error = self.to_string();
@@ -161,6 +177,7 @@ impl IntoResponse for ReloadError {
                 let body = json!({"error": error, "faults": faults.list});
                 (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
             }
+            Self::Ending => (StatusCode::CONFLICT, Json(json!({"error": error}))).into_response(),
             Self::NotAcknowledged { generation, late_shards } => {
                 let body =
                     json!({"error": error, "generation": generation, "late_shards": late_shards});
@@ -312,5 +329,10 @@ pub(super) mod tests {
         let (status, body) = reload_of("late", Err(late)).await;
         assert_eq!(status, 504);
         assert!(body.ends_with(r#""generation":4,"late_shards":[1]}"#), "{body}");
+        let (status, body) = reload_of("ending", Err(ReloadError::Ending)).await;
+        assert_eq!(
+            (status, &*body),
+            (409, r#"{"error":"the node is ending and reloads no more"}"#)
+        );
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Each call makes one request. `Ok` is text for standard output, with exit status 0; an error is text
 //! for standard error, with exit status 1.
+use super::explain::Question;
 use crate::config::Fault;
 use crate::limits;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::{Method, Request, StatusCode};
@@ -20,7 +21,10 @@ use tokio::time::timeout;
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Nobody listens.
-    #[error("no node serves on {} ({error}); is it running, with this configuration?", path.display())]
+    #[error(
+        "no node serves on {} ({error}); is it running? --admin unix:PATH names another socket",
+        path.display()
+    )]
     NoNode {
         /// Of the socket.
         path: PathBuf,
@@ -75,7 +79,43 @@ pub async fn status(socket: &Path) -> Result<String, Failure> {
     Ok(format!("{:#}", ask(socket, Method::GET, "/status").await?))
 }
 
+/// Asks the node how it would judge a client that sends `chain` (a file of certificates).
+///
+/// # Errors
+/// [`Failure`].
+pub async fn explain(socket: &Path, question: &Question, chain: Vec<u8>) -> Result<Value, Failure> {
+    let mut target = format!("/explain?listener={}", encoded(&question.listener));
+    let options = [("server_name", &question.server_name), ("at", &question.at)];
+    for (key, value) in options {
+        if let Some(value) = value {
+            target.push_str(&format!("&{key}={}", encoded(value)));
+        }
+    }
+    ask_with(socket, Method::POST, &target, chain).await
+}
+
+/// Percent-encoded but for the unreserved characters (RFC 3986, section 2.3).
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+        encoded
+    })
+}
+
 async fn ask(socket: &Path, method: Method, target: &str) -> Result<Value, Failure> {
+    ask_with(socket, method, target, Vec::new()).await
+}
+
+async fn ask_with(
+    socket: &Path,
+    method: Method,
+    target: &str,
+    body: Vec<u8>,
+) -> Result<Value, Failure> {
     let stream = UnixStream::connect(socket).await.map_err(|error| {
         if error.kind() == io::ErrorKind::PermissionDenied {
             Failure::Denied(socket.to_owned())
@@ -83,7 +123,8 @@ async fn ask(socket: &Path, method: Method, target: &str) -> Result<Value, Failu
             Failure::NoNode { path: socket.to_owned(), error }
         }
     })?;
-    let exchanged = match timeout(limits::API_ANSWER, exchange(stream, method, target)).await {
+    let exchanged = match timeout(limits::API_ANSWER, exchange(stream, method, target, body)).await
+    {
         Ok(exchanged) => exchanged,
         Err(elapsed) => Err(elapsed.into()),
     };
@@ -97,13 +138,14 @@ async fn exchange(
     stream: UnixStream,
     method: Method,
     target: &str,
+    body: Vec<u8>,
 ) -> Result<(StatusCode, Value), Box<dyn Error + Send + Sync>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::builder()
         .method(method)
         .uri(target)
         .header("host", "portcullis")
-        .body(Empty::<Bytes>::new())?;
+        .body(Full::new(Bytes::from(body)))?;
     let answer = async {
         let (head, body) = sender.send_request(request).await?.into_parts();
         let body = Limited::new(body, limits::API_ANSWER_BYTES_MAX).collect().await?.to_bytes();

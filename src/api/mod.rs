@@ -5,6 +5,7 @@
 //! Bounds: `limits::API_*`.
 pub mod admin;
 pub mod client;
+pub mod explain;
 pub mod metrics;
 mod serve;
 pub mod status;
@@ -25,6 +26,15 @@ pub trait Control: Send + Sync + 'static {
     fn drain(&self);
     /// What [`status::build`] makes of the node.
     fn status(&self) -> serde_json::Value;
+    /// How a client would be judged, and why: see [`explain::answer`].
+    ///
+    /// # Errors
+    /// What is wrong with the question.
+    fn explain(
+        &self,
+        question: &explain::Question,
+        chain: &[u8],
+    ) -> Result<serde_json::Value, String>;
     /// Whether new connections should be sent here.
     fn ready(&self) -> bool;
     /// Prometheus' text, version 0.0.4.
@@ -44,8 +54,11 @@ pub struct Reloaded {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ReloadError {
     /// Nothing has changed.
-    #[error("the new configuration has {} faults; nothing has changed", .0.list.len())]
+    #[error("the new configuration has {}; nothing has changed", counted(.0.list.len()))]
     Faults(Faults),
+    /// Nothing has changed, and nothing will.
+    #[error("the node is ending and reloads no more")]
+    Ending,
     /// It is live, but these shards have not said in time that no verdict is taken by an older one.
     #[error("generation {generation} is live, but shards {late_shards:?} are late to take it")]
     NotAcknowledged {
@@ -54,4 +67,8 @@ pub enum ReloadError {
         /// Indexes of the shards.
         late_shards: Vec<usize>,
     },
+}
+
+fn counted(faults: usize) -> String {
+    format!("{faults} {}", if faults == 1 { "fault" } else { "faults" })
 }

@@ -58,6 +58,7 @@ async fn connection<I>(
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::api::explain::Question;
     use crate::api::{BoxFuture, Control, ReloadError, Reloaded};
     use axum::routing::get;
     use serde_json::{Value, json};
@@ -90,6 +91,12 @@ pub(super) mod tests {
         }
         fn status(&self) -> Value {
             json!({"generation": 7, "draining": self.draining.load(Relaxed)})
+        }
+        fn explain(&self, question: &Question, chain: &[u8]) -> Result<Value, String> {
+            match question.listener.as_str() {
+                "https" => Ok(json!({"chain_bytes": chain.len(), "question": question})),
+                other => Err(format!("there is no listener {other}")),
+            }
         }
         fn ready(&self) -> bool {
             !self.draining.load(Relaxed)

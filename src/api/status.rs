@@ -1,17 +1,18 @@
 //! `/status`: the live value and the node, as JSON for people and scripts.
 //!
 //! Pure. Keys are only ever added.
+use crate::calendar::Seconds;
 use crate::config::Fault;
-use crate::config::snapshot::{Access, Authentication, Listener, Live, RefusalForm, Tls};
+use crate::config::snapshot::{Access, Authentication, Listener, Live, Tls};
 use crate::net::Engine;
 use crate::observe::metrics::Reload;
-use crate::observe::time::Seconds;
 use crate::route::Action;
 use crate::target::{Group, Place};
 use crate::tls::Certificate;
 use crate::trust::{Store, revocation};
 use rustls_pki_types::UnixTime;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What the live value does not know of the node.
@@ -123,25 +124,28 @@ fn tls(tls: &Tls) -> Value {
         "groups_left_out": tls.policy.groups_left_out,
         "certificates": list(&tls.certificates, |name| json!(**name)),
         "mutual_authentication": mutual_authentication(&tls.own),
-        "server_name_policies":
-            list(tls.by_name.values(), |access| mutual_authentication(access)),
+        "server_name_policies": list(server_name_policies(tls), |(name, access)| {
+            json!({"server_name": name, "mutual_authentication": mutual_authentication(access)})
+        }),
     })
+}
+
+/// By name, in the order of the alphabet.
+fn server_name_policies(tls: &Tls) -> BTreeMap<String, &Access> {
+    tls.by_name.iter().map(|(name, access)| (name, &**access)).collect()
 }
 
 /// In the words of the configuration.
 fn mutual_authentication(access: &Access) -> Value {
+    let mode = access.authentication.mode();
     match &access.authentication {
-        Authentication::Off => json!({"mode": "off"}),
-        Authentication::Passthrough => json!({"mode": "passthrough"}),
+        Authentication::Off | Authentication::Passthrough => json!({"mode": mode}),
         Authentication::Verify(verify) => json!({
-            "mode": "verify",
+            "mode": mode,
             "trust_store": *verify.store.name,
-            "refusal": match verify.refusal {
-                RefusalForm::Alert => "alert",
-                RefusalForm::Reset => "reset",
-                RefusalForm::Http => "http",
-            },
+            "refusal": verify.refusal.word(),
             "ignore_client_certificate_expiry": verify.conditions.ignore_client_certificate_expiry,
+            "client_certificate_identity_filters": verify.conditions.filters.count(),
         }),
     }
 }
@@ -162,6 +166,8 @@ fn trust_store(store: &Store) -> Value {
         "partial_anchors": store.bundle.partial_anchors(),
         "revoked_entries": store.revocations.entries(),
         "revocations": list(store.revocations.status(), revocations),
+        "stale_revocations": store.rules.stale_revocations.name(),
+        "unlisted_issuers": store.rules.unlisted_issuers.name(),
     })
 }
 
@@ -203,7 +209,6 @@ mod tests {
     use arc_swap::ArcSwap;
     use rustls::ServerConfig;
     use rustls::server::ResolvesServerCertUsingSni;
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     fn names() -> Names {
@@ -259,6 +264,7 @@ mod tests {
             },
             certificates: vec!["api".into()],
             own: Access {
+                server_names: Vec::new(),
                 authentication: Authentication::Passthrough,
                 server_config: Arc::new(server_config),
             },

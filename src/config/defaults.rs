@@ -13,8 +13,6 @@ impl Default for Node {
             io: Io::Auto,
             // The kernel's hash needs no tuning of interrupts to spread evenly.
             steering: Steering::Hash,
-            // Beside the file, so that an unprivileged node finds a directory that it may write.
-            state_dir: "state".to_owned(),
             // The limit of open files is the bound that bites first.
             connections_max: AutoOr::Auto,
             // Longer than most requests, and with room before a supervisor's usual 90 s are over.

@@ -81,12 +81,17 @@ impl Faults {
     /// Notes that `key` lacks what it must have, unless that was cut out for a fault that is noted
     /// already.
     pub fn note_missing(&mut self, key: &str, message: impl fmt::Display) {
+        if !self.has(key) {
+            self.note(key, message);
+        }
+    }
+
+    /// Whether something was noted of `key` or below it.
+    pub fn has(&self, key: &str) -> bool {
         let path = self.scope.key(key).to_string();
         let is_below = |rest: &str| rest.is_empty() || rest.starts_with(['.', '[']);
         let noted = |fault: &Fault| fault.path.strip_prefix(&path).is_some_and(is_below);
-        if !self.list.iter().any(noted) {
-            self.note(key, message);
-        }
+        self.list.iter().any(noted)
     }
 
     /// Notes a fault of a place that is given from the root of the file.

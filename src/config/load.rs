@@ -5,7 +5,7 @@
 use super::compile::{self, Kept};
 use super::files::{Digest, Files, Inputs};
 use super::read::Declared;
-use super::snapshot::Live;
+use super::snapshot::{Listener, Live};
 use super::written::{Configuration, LogFormat};
 use super::{Fault, Faults, read, tree};
 use crate::http::identity::Forbidden;
@@ -13,6 +13,7 @@ use crate::observe::sink::{ConnectionLog, Form, Sink};
 use crate::{clock, limits, net};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,8 +30,6 @@ pub struct Node {
     pub io: net::Io,
     /// How the kernel spreads new connections.
     pub steering: net::Steering,
-    /// What is kept between runs.
-    pub state_dir: PathBuf,
     /// Connections of all clients together; `None` is what the limit of open files allows.
     pub connections_max: Option<usize>,
     /// How long requests in flight may take to finish when the node ends.
@@ -76,12 +75,20 @@ pub fn attempt(path: &Path, previous: Option<&Loaded>) -> (Inputs, Result<Loaded
     (inputs, outcome.and_then(|prepared| prepared.open_log(previous)))
 }
 
-/// Checks the file at `path` and leaves everything as it is: no log file is opened or made.
+/// Checks the file at `path` and leaves everything as it is: no log file is made.
 ///
 /// # Errors
 /// As [`load`]; otherwise what is odd.
 pub fn check(path: &Path) -> Result<Vec<Fault>, Faults> {
-    Ok(prepare(path, None).1?.loaded.live.warnings)
+    prepare(path, None).1?.check_log()
+}
+
+/// What the file at `path` would make live, without making it so: for questions about it.
+///
+/// # Errors
+/// As [`load`].
+pub fn live(path: &Path) -> Result<Live, Faults> {
+    Ok(prepare(path, None).1?.loaded.live)
 }
 
 /// The admin endpoint that the file at `path` names, whatever else is wrong with it: whoever asks a node
@@ -161,7 +168,7 @@ fn compile_all(
     files: &mut Files,
     faults: &mut Faults,
 ) -> Option<(Loaded, Option<LogWanted>)> {
-    let node = faults.within("node", |faults| compile::node(&written.node, files, faults));
+    let node = faults.within("node", |faults| compile::node(&written.node, faults));
     let admin = faults.within("admin", |faults| compile::admin(&written.admin, files, faults));
     let metrics = written
         .metrics
@@ -196,6 +203,9 @@ fn compile_all(
         kept,
         log: None,
     };
+    if let Some(metrics) = loaded.metrics {
+        refuse_shared_port(metrics, loaded.live.listeners.values(), faults);
+    }
     if let Some(previous) = previous {
         refuse_restart(previous, &loaded, faults);
     }
@@ -230,6 +240,25 @@ fn elb(name: &str) -> Arc<str> {
     elb.into()
 }
 
+/// Metrics and a listener cannot share a port; the kernel would say only that somebody has it.
+fn refuse_shared_port<'a>(
+    metrics: SocketAddr,
+    listeners: impl Iterator<Item = &'a Arc<Listener>>,
+    faults: &mut Faults,
+) {
+    let everywhere = |address: SocketAddr| address.ip().is_unspecified();
+    let mut shared = listeners.filter(|listener| {
+        let bind = listener.bind;
+        // Port 0 is another port each time.
+        let overlap = bind.ip() == metrics.ip() || everywhere(bind) || everywhere(metrics);
+        bind.port() != 0 && bind.port() == metrics.port() && overlap
+    });
+    if let Some(listener) = shared.next() {
+        let message = format!("the listener {} has this port", listener.name);
+        faults.within("metrics", |faults| faults.note("bind", message));
+    }
+}
+
 /// What only a restart can change is a fault in a reload, never accepted and ignored.
 fn refuse_restart(previous: &Loaded, next: &Loaded, faults: &mut Faults) {
     let (old, new) = (&previous.node, &next.node);
@@ -238,7 +267,6 @@ fn refuse_restart(previous: &Loaded, next: &Loaded, faults: &mut Faults) {
         ("shards", old.shards != new.shards),
         ("io", old.io != new.io),
         ("steering", old.steering != new.steering),
-        ("state_dir", old.state_dir != new.state_dir),
         ("connections_max", old.connections_max != new.connections_max),
         ("drain_timeout_seconds", old.drain_timeout != new.drain_timeout),
     ];
@@ -263,19 +291,30 @@ impl Prepared {
         let open = previous.and_then(|previous| previous.log.as_ref());
         let sink = match open.filter(|(path, _)| *path == wanted.path) {
             Some((_, sink)) => sink.clone(),
-            None => Sink::open(&wanted.path).map_err(|error| {
-                let path = wanted.path.display();
-                self.faults.within("logs", |faults| {
-                    faults.note("connection", format_args!("{path}: {error}"));
-                });
-                self.faults
-            })?,
+            None => match Sink::open(&wanted.path) {
+                Ok(sink) => sink,
+                Err(error) => return Err(log_fault(self.faults, &wanted.path, &error)),
+            },
         };
         let LogWanted { path, form, elb } = wanted;
         self.loaded.live.connection_log = Some(ConnectionLog { sink: sink.clone(), form, elb });
         self.loaded.log = Some((path, sink));
         Ok(self.loaded)
     }
+
+    /// What is odd, where the log could be opened.
+    fn check_log(self) -> Result<Vec<Fault>, Faults> {
+        match self.log.map(|wanted| (Sink::check(&wanted.path), wanted.path)) {
+            Some((Err(error), path)) => Err(log_fault(self.faults, &path, &error)),
+            Some((Ok(()), _)) | None => Ok(self.loaded.live.warnings),
+        }
+    }
+}
+
+fn log_fault(mut faults: Faults, path: &Path, error: &io::Error) -> Faults {
+    let path = path.display();
+    faults.within("logs", |faults| faults.note("connection", format_args!("{path}: {error}")));
+    faults
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Whole files, with a PKI of their own, and what a load makes of them.
 use super::*;
 use crate::config::scratch::Scratch;
-use crate::config::snapshot::{Authentication, RefusalForm};
+use crate::config::snapshot::{Authentication, Presence, RefusalForm};
 use crate::http::attributes::ServerName;
 use crate::route::Action;
 use rcgen::{
@@ -32,14 +32,23 @@ impl Site {
     }
 
     fn certificate(&self, name: &str) {
+        self.certificate_until(name, 2099);
+    }
+
+    fn certificate_until(&self, name: &str, year: i32) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![format!("{name}.example.com")]).unwrap();
+        let mut params = CertificateParams::new(vec![format!("{name}.example.com")]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
         self.scratch.write(&format!("certs/{name}.key"), key.serialize_pem());
         let certificate = params.signed_by(&key, &self.ca).unwrap();
         self.scratch.write(&format!("certs/{name}.crt"), certificate.pem());
     }
 
     fn revoke(&self, serials: &[u64]) {
+        self.revoke_until(serials, 2099);
+    }
+
+    fn revoke_until(&self, serials: &[u64], year: i32) {
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: date_time_ymd(2025, 1, 1),
@@ -47,8 +56,8 @@ impl Site {
             invalidity_date: None,
         };
         let list = CertificateRevocationListParams {
-            this_update: date_time_ymd(2025, 1, 1),
-            next_update: date_time_ymd(2099, 1, 1),
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(year, 1, 1),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: serials.iter().map(revoked).collect(),
@@ -144,7 +153,6 @@ fn a_whole_file_becomes_the_live_value() {
             shards: Some(2),
             io: net::Io::Epoll,
             steering: net::Steering::Cbpf,
-            state_dir: site.scratch.path("state"),
             connections_max: None,
             drain_timeout: Duration::from_secs(30),
         }
@@ -218,6 +226,42 @@ fn a_reload_takes_over_what_did_not_change() {
     assert_ne!(before.inputs, last.inputs);
 }
 
+/// Also in a reload that takes both over: time goes on where files stay.
+#[test]
+fn what_has_expired_loads_with_a_warning() {
+    let site = Site::new();
+    site.certificate_until("api", 2021);
+    site.revoke_until(&[], 2021);
+    let first = site.load(None).unwrap();
+    let again = site.load(Some(&first)).unwrap();
+    for loaded in [first, again] {
+        let warnings: Vec<_> = loaded.live.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            warnings,
+            [
+                "line 10: certificates[0].chain: the certificate expired at 2021-01-01T00:00:00Z",
+                "line 14: trust_stores[0].revocations: trust/partners.crl: the list of CN=CA was \
+                 due for renewal at 2021-01-01T00:00:00Z; it is enforced as it stands",
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_trust_store_with_other_rules_is_another_store() {
+    use crate::trust::{Rules, StaleRevocations, UnlistedIssuers};
+    let site = Site::new();
+    let before = site.load(None).unwrap();
+    let name = "name: staff\n";
+    let strict = format!("{name}    stale_revocations: refuse\n    unlisted_issuers: refuse\n");
+    site.configure(&CONFIGURATION.replace(name, &strict));
+    let after = site.load(Some(&before)).unwrap();
+    let rules = |loaded: &Loaded| loaded.live.trust_stores["staff"].rules;
+    assert_eq!(rules(&before), Rules::default());
+    let (stale_revocations, unlisted_issuers) = (StaleRevocations::Refuse, UnlistedIssuers::Refuse);
+    assert_eq!(rules(&after), Rules { stale_revocations, unlisted_issuers });
+}
+
 #[test]
 fn a_group_with_other_targets_is_another_group() {
     let site = Site::new();
@@ -280,7 +324,7 @@ listeners:
   - name: a
     bind: 0.0.0.0
     protocol: HTTP
-    on_revocation: keep
+    session_resumption: bound
     backlog: 0
     default_actions: []
 ",
@@ -305,12 +349,12 @@ listeners:
         "line 36: listeners[1].sl_policy: unknown key; did you mean ssl_policy?",
         "line 37: listeners[1].ssl_policy: unknown; the policies are",
         "line 38: listeners[1].certificates: expected a list, found a mapping",
-        "line 39: listeners[1].mutual_authentication.trust_store: mode: verify needs one",
+        "line 39: listeners[1].mutual_authentication.trust_store: the modes verify and optional need one",
         "line 40: listeners[1].default_actions[0].target_group: there is no target group named \
          \"order\"; did you mean orders?",
         "line 41: listeners[2].name: listeners[0] has this name already",
         "line 42: listeners[2].bind: \"0.0.0.0\" is not an IP address and a port",
-        "line 44: listeners[2].on_revocation: this build does not have on_revocation yet",
+        "line 44: listeners[2].session_resumption: this build does not have session_resumption yet",
         "line 45: listeners[2].backlog: 0 is not from 1 to 65535",
         "line 46: listeners[2].default_actions: there is no action",
     ];
@@ -479,6 +523,32 @@ fn the_log_stays_open_over_reloads_and_a_check_opens_none() {
     let faults = site.faults_of(&CONFIGURATION.replace("connection.log", "none/connection.log"));
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert!(faults[0].starts_with("line 4: logs.connection: none/connection.log: No such"));
+    let checked = check(&site.path()).unwrap_err();
+    assert!(checked.to_string().contains("none/connection.log: No such"), "{checked}");
+}
+
+#[test]
+fn metrics_and_a_listener_cannot_share_a_port() {
+    let site = Site::new();
+    for (metrics, listener) in [
+        ("127.0.0.1:8443", "127.0.0.1:8443"),
+        ("127.0.0.1:8443", "0.0.0.0:8443"),
+        ("0.0.0.0:8443", "127.0.0.1:8443"),
+    ] {
+        let text = CONFIGURATION.replace("127.0.0.1:9901", metrics);
+        let faults = site.faults_of(&text.replace("127.0.0.1:8443\n", &format!("{listener}\n")));
+        assert_eq!(faults, ["line 3: metrics.bind: the listener https has this port"]);
+    }
+    site.configure(&CONFIGURATION.replace("127.0.0.1:9901", "127.0.0.2:8443"));
+    site.load(None).unwrap();
+}
+
+#[test]
+fn a_mode_that_cannot_be_read_makes_no_fault_of_what_goes_with_it() {
+    let site = Site::new();
+    let faults = site.faults_of(&CONFIGURATION.replace("mode: verify", "mode: verfy"));
+    let word = "\"verfy\" is unknown here; did you mean verify?";
+    assert_eq!(faults, [format!("line 26: listeners[0].mutual_authentication.mode: {word}")]);
 }
 
 #[test]
@@ -500,4 +570,54 @@ fn the_admin_socket_is_found_in_a_file_with_other_faults() {
     assert_eq!(admin(&site.path()), Ok(Endpoint::Unix("/run/a.sock".into())));
     site.configure("admin: {bind: 5}\n");
     assert_eq!(admin(&site.path()).unwrap_err().list.len(), 1);
+}
+
+#[test]
+fn identity_filters_say_whom_a_listener_lets_in() {
+    let site = Site::new();
+    let filters = "client_certificate_identity_filters:
+      - {san_uri: [\"spiffe://example.org/orders/*\"], issuer: [CN=CA]}
+      - {action: accept, subject_cn: [a, b]}";
+    let configuration = CONFIGURATION.replace(
+        "{mode: verify, trust_store: partners, refusal: http}",
+        &format!("\n      mode: optional\n      trust_store: partners\n      {filters}"),
+    );
+    site.configure(&configuration);
+    let loaded = site.load(None).unwrap();
+    let tls = loaded.live.listeners["https"].tls.as_ref().unwrap();
+    let Authentication::Verify(verify) = &tls.own.authentication else { panic!("optional") };
+    assert_eq!(verify.presence, Presence::Optional);
+    assert_eq!(verify.conditions.filters.count(), 2);
+    let access = tls.access(Some("b.open.example.com"));
+    assert_eq!(access.server_names, ["open.example.com", "*.open.example.com"]);
+    assert!(tls.own.server_names.is_empty());
+
+    let faults = site.faults_of(&configuration.replace(
+        "- {action: accept, subject_cn: [a, b]}",
+        "- {subject_cn: [good, \"*\", a*b], san_dns: [x_y*], sha256: [7a]}
+      - {}
+      - {san_urn: [x]}
+      - {action: refuse, subject_cn: [x]}
+      - {subject_ou: x}",
+    ));
+    let key = "listeners[0].mutual_authentication.client_certificate_identity_filters";
+    for expected in [
+        "[1].subject_cn[1]: \"*\": a lone * says nothing",
+        "[1].subject_cn[2]: \"a*b\": a * may stand only at the end",
+        "[1].san_dns[0]: \"x_y*\": expected a DNS name or *.parent",
+        "[1].sha256[0]: \"7a\": expected the SHA-256",
+        "[2]: a filter needs at least one field",
+        "[3].san_urn: unknown key; did you mean san_uri?",
+        "[4].action: \"refuse\" is unknown here",
+        "[5].subject_ou: expected a list, found \"x\"",
+    ] {
+        let expected = format!("{key}{expected}");
+        assert!(faults.iter().any(|fault| fault.contains(&expected)), "{expected}\n{faults:#?}");
+    }
+    let off = CONFIGURATION.replace(
+        "mutual_authentication: {mode: off}",
+        "mutual_authentication: {mode: off, client_certificate_identity_filters: [{issuer: [x]}]}",
+    );
+    let expected = "client_certificate_identity_filters: needs mode: verify or optional";
+    assert!(site.faults_of(&off)[0].contains(expected));
 }

@@ -4,12 +4,11 @@
 //! swapped under the next generation; then every shard is told to take it over. The answer comes when
 //! all have, or after [`ACKNOWLEDGED_WITHIN`] with the shards that are late: the change stays made.
 use super::Faults;
-use super::snapshot::{Live, Name};
+use super::snapshot::{Live, Name, Order};
 use crate::net;
-use crate::shard::Order;
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -114,39 +113,62 @@ impl Publisher {
     fn bind(&self, next: &Live) -> Result<Vec<Opened>, Faults> {
         let cpus: Vec<usize> = self.lines.iter().map(|line| line.cpu).collect();
         let mut faults = Faults::default();
-        let mut opened = Vec::new();
+        let mut wanted = Vec::new();
         for (name, listener) in &next.listeners {
             let asked = Asked {
                 address: listener.bind,
                 options: listener.socket.clone(),
                 is_tls: listener.tls.is_some(),
             };
-            if self.sockets.get(name).is_some_and(|bound| bound.asked == asked) {
-                continue;
+            if self.sockets.get(name).is_none_or(|bound| bound.asked != asked) {
+                wanted.push((name, asked));
             }
-            match self.bind_one(&asked, &cpus) {
+        }
+        // `SO_REUSEPORT` would let two nodes share a port without a word, so a port that is not ours is
+        // first asked for alone. What was ours may still be closing. All are asked for before one is
+        // bound: a listener on every address may share its port with one on a single address.
+        for (name, asked) in &wanted {
+            if !self.ports.contains(&asked.address.port())
+                && let Err(error) = net::listen::check_free(asked.address)
+            {
+                note(&mut faults, name, asked, &error);
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let mut opened = Vec::new();
+        for (name, asked) in wanted {
+            match net::bind(asked.address, &cpus, &asked.options) {
                 Ok(net::Bound { address, sockets }) => opened.push(Opened {
                     name: Arc::clone(name),
                     bound: Bound { asked, address },
                     sockets,
                 }),
-                Err(error) => {
-                    let message = format!("{name} cannot listen on {}: {error}", listener.bind);
-                    faults.within("listeners", |faults| faults.note_here(message));
-                }
+                Err(error) => note(&mut faults, name, &asked, &error),
             }
         }
         if faults.is_empty() { Ok(opened) } else { Err(faults) }
     }
+}
 
-    /// `SO_REUSEPORT` would let two nodes share a port without a word, so a port that is not ours is
-    /// first asked for alone. What was ours may still be closing.
-    fn bind_one(&self, asked: &Asked, cpus: &[usize]) -> io::Result<net::Bound> {
-        if !self.ports.contains(&asked.address.port()) {
-            net::listen::check_free(asked.address)?;
-        }
-        net::bind(asked.address, cpus, &asked.options)
-    }
+fn note(faults: &mut Faults, name: &Name, asked: &Asked, error: &io::Error) {
+    let message = format!("{name} cannot listen on {}: {}", asked.address, advice(error));
+    faults.within("listeners", |faults| faults.note_here(message));
+}
+
+/// What the kernel says when it refuses an address, and what that means for whoever chose it.
+pub fn advice(error: &io::Error) -> String {
+    let advice = [
+        (ErrorKind::AddrInUse, "; another program or node listens there"),
+        (ErrorKind::AddrNotAvailable, "; no interface of this machine has the address"),
+        (
+            ErrorKind::PermissionDenied,
+            "; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE",
+        ),
+    ];
+    let fitting = advice.iter().find(|(kind, _)| *kind == error.kind());
+    format!("{error}{}", fitting.map_or("", |(_, advice)| advice))
 }
 
 /// The sockets of a listener that is new, or that moved.

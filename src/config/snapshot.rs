@@ -13,8 +13,10 @@ use crate::trust::{Conditions, Store};
 use rustls::ServerConfig;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// Names of listeners, trust stores, certificates, target groups.
 pub type Name = Arc<str>;
@@ -58,6 +60,30 @@ impl Live {
             warnings: Vec::new(),
         }
     }
+
+    /// Its target groups, for the resolver.
+    pub fn groups(&self) -> Vec<Arc<Group>> {
+        self.target_groups.values().cloned().collect()
+    }
+}
+
+/// What a shard is told by the control thread.
+#[derive(Debug)]
+pub enum Order {
+    /// Take over a generation that is already in the live value.
+    Adopt {
+        /// The generation.
+        live: Arc<Live>,
+        /// The sockets of listeners that are new here.
+        open: Vec<(Name, OwnedFd)>,
+        /// Told the shard's index once no step works by an older generation.
+        done: mpsc::UnboundedSender<usize>,
+    },
+    /// Stop accepting, finish what is in flight within `grace`, and end.
+    Drain {
+        /// After this, what is left is cut off.
+        grace: Duration,
+    },
 }
 
 /// A listener.
@@ -79,7 +105,7 @@ pub struct Listener {
     pub client_keep_alive: Duration,
     /// Time from accept to a finished handshake.
     pub handshake_timeout: Duration,
-    /// Handshakes in flight on each shard; more are shed.
+    /// Its handshakes in flight on each shard; more are shed.
     pub handshakes_in_flight_max: usize,
     /// What is done with requests.
     pub default_action: Action,
@@ -101,6 +127,8 @@ pub struct Tls {
 /// How clients of one (listener, server name) get in.
 #[derive(Clone, Debug)]
 pub struct Access {
+    /// The names that it is for, as they are written; empty for the listener's own.
+    pub server_names: Vec<String>,
     /// What is asked of them.
     pub authentication: Authentication,
     /// The rustls side of it.
@@ -114,19 +142,56 @@ pub enum Authentication {
     Off,
     /// Whatever is presented is passed on.
     Passthrough,
-    /// Judged against a trust store.
+    /// What is presented is judged against a trust store.
     Verify(Verify),
 }
 
-/// `mode: verify`.
+/// `mode: verify` and `mode: optional`.
 #[derive(Clone, Debug)]
 pub struct Verify {
+    /// Whether a certificate must be shown.
+    pub presence: Presence,
     /// Current trust.
     pub store: Arc<Store>,
     /// What is asked beyond the store's rules.
     pub conditions: Conditions,
     /// What a refused client sees.
     pub refusal: RefusalForm,
+    /// What happens to a live connection whose client is no longer accepted.
+    pub on_revocation: OnRevocation,
+    /// What happens to a live connection whose client's path has expired.
+    pub on_expiry: OnExpiry,
+}
+
+/// What a change of trust or of the listener does to live connections that it no longer accepts.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnRevocation {
+    /// They go on.
+    Keep,
+    /// No new request; what has begun may finish within `limits::REVOKED_DRAIN`, idle ones end at once.
+    #[default]
+    Drain,
+    /// They end at once.
+    Close,
+}
+
+/// What time does to live connections.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnExpiry {
+    /// They go on.
+    Keep,
+    /// They end, as [`OnRevocation`] says: `Drain` unless it says `Close`.
+    #[default]
+    Close,
+}
+
+/// Whether clients must show a certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Presence {
+    /// Who shows none is refused (`verify`).
+    Required,
+    /// Who shows none is let in without identity headers (`optional`).
+    Optional,
 }
 
 /// What a refused client sees.
@@ -141,7 +206,30 @@ pub enum RefusalForm {
     Http,
 }
 
+impl RefusalForm {
+    /// Its word in the configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Reset => "reset",
+            Self::Http => "http",
+        }
+    }
+}
+
 impl Authentication {
+    /// Its word in the configuration.
+    pub const fn mode(&self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Passthrough => "passthrough",
+            Self::Verify(verify) => match verify.presence {
+                Presence::Required => "verify",
+                Presence::Optional => "optional",
+            },
+        }
+    }
+
     /// What a refused client sees.
     pub fn refusal_form(&self) -> RefusalForm {
         match self {

@@ -114,9 +114,16 @@ impl Reading {
         let mut parser = Parser::new_from_str(text);
         let mut documents = 0;
         while let Some(next) = parser.next_event() {
-            let (event, span) = next.map_err(|error| End {
-                line: error.marker().line(),
-                message: format!("this is not YAML: {}", error.info()),
+            let (event, span) = next.map_err(|error| {
+                let line = error.marker().line();
+                let written = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+                // A list begins with a bracket, and so does `bind: [::]:443`.
+                let hint = if written.contains("]:") {
+                    "; an address such as \"[::]:443\" needs quotes"
+                } else {
+                    ""
+                };
+                End { line, message: format!("this is not YAML: {}{hint}", error.info()) }
             })?;
             let line = span.start.line();
             match event {
@@ -404,6 +411,10 @@ mod tests {
         );
         assert!(faults("[a]: 1\n")[0].contains("a key must be a plain word"));
         assert!(faults("a: 1\n b: [\n")[0].starts_with("line 2: this is not YAML"));
+        let hint = "an address such as \"[::]:443\" needs quotes";
+        for text in ["a:\n  bind: [::]:443\n", "a:\n  - {bind: [::1]:443}\n"] {
+            assert!(faults(text).iter().any(|fault| fault.ends_with(hint)), "{text}");
+        }
     }
 
     #[test]

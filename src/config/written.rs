@@ -49,8 +49,6 @@ pub struct Node {
     pub io: Io,
     /// How the kernel spreads new connections over the shards.
     pub steering: Steering,
-    /// Directory for what the node keeps between runs.
-    pub state_dir: String,
     /// Connections of all clients together, or `auto`: what the limit of open files allows.
     pub connections_max: AutoOr,
     /// How long requests in flight may take to finish when the node ends, in seconds.
@@ -132,6 +130,12 @@ pub struct TrustStore {
     /// Files of revocation lists, PEM or DER.
     #[serde(default)]
     pub revocations: List<String>,
+    /// What becomes of an issuer's clients once nextUpdate of its list has passed.
+    #[serde(default)]
+    pub stale_revocations: StaleRevocations,
+    /// What becomes of clients whose issuers have no list that is about them.
+    #[serde(default)]
+    pub unlisted_issuers: UnlistedIssuers,
 }
 
 /// Targets that do the same work.
@@ -177,7 +181,7 @@ pub struct Listener {
     /// Its name in logs and metrics: letters, digits, '.', '_', '-'; at most 64.
     #[schemars(length(min = 1, max = 64))]
     pub name: String,
-    /// Address and port to accept on, such as 0.0.0.0:443 or [::]:443. Port 0 lets the kernel choose.
+    /// Address and port to accept on, such as 0.0.0.0:443 or "[::]:443". Port 0 lets the kernel choose.
     pub bind: String,
     /// What clients speak.
     pub protocol: Protocol,
@@ -208,7 +212,7 @@ pub struct Listener {
     #[serde(default = "defaults::handshake_timeout_ms")]
     #[schemars(range(min = 1, max = 60_000))]
     pub handshake_timeout_ms: u32,
-    /// Handshakes in flight on each shard; further connections are closed at once.
+    /// Handshakes of this listener in flight on each shard; further connections are closed at once.
     #[serde(default = "defaults::handshakes_in_flight_max")]
     #[schemars(range(min = 1, max = 65_536))]
     pub handshakes_in_flight_max: u32,
@@ -227,16 +231,49 @@ pub struct Listener {
 #[schemars(deny_unknown_fields)]
 pub struct MutualAuthentication {
     /// `off`: none is asked for. `passthrough`: what clients show goes to the target unjudged.
-    /// `verify`: it is judged against a trust store.
+    /// `verify`: it is judged against a trust store. `optional`: the same, and clients that show none
+    /// are let in without identity headers.
     pub mode: Mode,
-    /// `verify`: name of the trust store.
+    /// `verify`, `optional`: name of the trust store.
     pub trust_store: Option<String>,
-    /// `verify`: whether an expired client certificate is accepted.
+    /// `verify`, `optional`: whether an expired client certificate is accepted.
     pub ignore_client_certificate_expiry: Option<bool>,
-    /// `verify`: whether clients are told the subjects of the trust store's CAs.
+    /// `verify`, `optional`: whether clients are told the subjects of the trust store's CAs.
     pub advertise_trust_store_ca_names: Option<OnOff>,
-    /// `verify`: what a refused client sees.
+    /// `verify`, `optional`: what a refused client sees.
     pub refusal: Option<Refusal>,
+    /// `verify`, `optional`: what happens to live connections of a client that a change no longer accepts.
+    pub on_revocation: Option<OnRevocation>,
+    /// `verify`, `optional`: what happens to live connections of a client whose path has expired.
+    pub on_expiry: Option<OnExpiry>,
+    /// `verify`, `optional`: whom to let in of those that the trust store vouches for. Without filters
+    /// everybody; otherwise at least one must match.
+    #[schemars(length(max = 100))]
+    pub client_certificate_identity_filters: List<IdentityFilter>,
+}
+
+/// A condition on the client's certificate: every field that is named must have a value that one of its
+/// patterns covers. A `*` at the end of a pattern stands for any rest.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, expecting = "a filter (a mapping)")]
+#[schemars(deny_unknown_fields)]
+pub struct IdentityFilter {
+    /// What becomes of clients that match.
+    pub action: FilterAction,
+    /// Common names of the subject: `text` or `text*`.
+    pub subject_cn: List<String>,
+    /// Organizational units of the subject: `text` or `text*`.
+    pub subject_ou: List<String>,
+    /// DNS names: `name`, or `*.parent` for one label.
+    pub san_dns: List<String>,
+    /// URIs, such as SPIFFE IDs: `uri`, or `uri*` with the `*` behind the host.
+    pub san_uri: List<String>,
+    /// Mailboxes: `local@host` or `*@host`.
+    pub san_email: List<String>,
+    /// Issuers as logs and headers write them (RFC 2253): `text` or `text*`.
+    pub issuer: List<String>,
+    /// SHA-256 hashes of certificates: 64 hexadecimal digits, with or without colons.
+    pub sha256: List<String>,
 }
 
 /// What holds for some server names.
@@ -362,6 +399,14 @@ words! {
         Passthrough = "passthrough",
         /// It is judged against a trust store.
         Verify = "verify",
+        /// What they show is judged against a trust store; nothing is fine.
+        Optional = "optional",
+    }
+    /// What becomes of clients that a filter matches.
+    FilterAction {
+        /// They are let in.
+        #[default]
+        Accept = "accept",
     }
     /// A switch.
     OnOff {
@@ -370,6 +415,22 @@ words! {
         /// No.
         #[default]
         Off = "off",
+    }
+    /// What becomes of an issuer's clients once nextUpdate of its list has passed.
+    StaleRevocations {
+        /// The list goes on being enforced.
+        #[default]
+        Enforce = "enforce",
+        /// They are refused.
+        Refuse = "refuse",
+    }
+    /// What becomes of clients whose issuers have no list that is about them.
+    UnlistedIssuers {
+        /// They are not checked.
+        #[default]
+        Allow = "allow",
+        /// They are refused.
+        Refuse = "refuse",
     }
     /// What a refused client sees.
     Refusal {
@@ -380,6 +441,24 @@ words! {
         Reset = "reset",
         /// A finished handshake and 403 with the reason code.
         Http = "http",
+    }
+    /// What happens to live connections of a client that a change no longer accepts.
+    OnRevocation {
+        /// They go on.
+        Keep = "keep",
+        /// No new request; what has begun may finish within 30 s.
+        #[default]
+        Drain = "drain",
+        /// They end at once.
+        Close = "close",
+    }
+    /// What happens to live connections of a client whose path has expired.
+    OnExpiry {
+        /// They go on.
+        Keep = "keep",
+        /// They end.
+        #[default]
+        Close = "close",
     }
     /// Which action.
     ActionType {

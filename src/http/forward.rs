@@ -166,13 +166,12 @@ pub fn onward(
 /// Writes the head that the client gets: hop-by-hop headers removed, framing and `Connection` anew.
 ///
 /// Interim responses (1xx, for HTTP/1.1 clients alone) get neither framing nor `Connection`, as another
-/// response follows. No attribute that this build knows changes a target's response.
+/// response follows.
 pub fn response(
     out: &mut Vec<u8>,
     response: &Response<'_, '_>,
     onward: Onward,
     client_version: Version,
-    _attributes: &Attributes,
 ) {
     out.reserve(response.length + ADDED_BYTES);
     out.extend_from_slice(b"HTTP/1.1 ");

@@ -4,8 +4,8 @@
 //! and for a client certificate refused under `refusal: http`. Source: `alb-contract.md`, sections 6.4
 //! and 6.5.
 use super::attributes::ServerName;
-use super::head::Version;
 use super::{write_display, write_line};
+use crate::calendar::{DAY_SECONDS, Date};
 use crate::trust::Refusal;
 use std::time::Duration;
 
@@ -30,8 +30,6 @@ impl Answer<'static> {
 /// How the answer is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
-    /// The client's version.
-    pub version: Version,
     /// Whether the connection is kept.
     pub keep_alive: bool,
     /// To HEAD: the head alone.
@@ -152,21 +150,13 @@ const fn phrase(status: u16) -> &'static str {
 fn write_date(out: &mut Vec<u8>, since_epoch: Duration) {
     const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] =
-        ["Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb"];
-    let seconds = usize::try_from(since_epoch.as_secs()).unwrap_or_default();
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let weekday = WEEKDAYS[days % 7];
-    // Years that begin in March, so that the leap day is the last: eras of 400 years have the same
-    // number of days, and five months from March or August on have 153.
-    let since_march_of_year_0 = days + 719_468;
-    let (era, day_of_era) = (since_march_of_year_0 / 146_097, since_march_of_year_0 % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let year = era * 400 + year_of_era + usize::from(month >= 10);
-    let month = MONTHS[month];
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let name = |names: &[&'static str], index: u64| {
+        usize::try_from(index).ok().and_then(|index| names.get(index)).copied().unwrap_or_default()
+    };
+    let (days, second) = (since_epoch.as_secs() / DAY_SECONDS, since_epoch.as_secs() % DAY_SECONDS);
+    let Date { year, month, day } = Date::from_days(days);
+    let (weekday, month) = (name(&WEEKDAYS, days % 7), name(&MONTHS, month - 1));
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     write_display(
         out,
@@ -179,7 +169,6 @@ mod tests {
     use super::*;
 
     const MANNER: Manner = Manner {
-        version: Version::Http11,
         keep_alive: false,
         head_only: false,
         server: ServerName::Portcullis,

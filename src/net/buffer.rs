@@ -40,11 +40,6 @@ impl Buf {
         }
     }
 
-    /// Keeps the first `len` unconsumed bytes.
-    pub fn truncate(&mut self, len: usize) {
-        self.end = self.start + len.min(self.len());
-    }
-
     /// Appends, growing when it must.
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
@@ -200,10 +195,8 @@ mod tests {
         buf.extend_from_slice(b"world");
         buf.consume(6);
         assert_eq!(&*buf, b"world");
-        buf.truncate(3);
-        assert_eq!(&*buf, b"wor");
         buf[0] = b'W';
-        assert_eq!(&*buf, b"Wor");
+        assert_eq!(&*buf, b"World");
     }
 
     #[test]

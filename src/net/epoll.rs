@@ -7,6 +7,7 @@ use super::listen::{accept_now, no_address};
 use super::socket::{ConnectError, send_now, stream};
 use rustix::net::{RecvFlags, SocketFlags};
 use socket2::{SockAddr, SockRef};
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -31,18 +32,34 @@ fn watched(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 
 /// A connected socket.
 #[derive(Debug)]
-pub(super) struct Socket(AsyncFd<OwnedFd>);
+pub(super) struct Socket {
+    fd: AsyncFd<OwnedFd>,
+    /// The last receive filled its room, so that there is probably more.
+    has_more: Cell<bool>,
+}
 
 impl Socket {
+    fn new(socket: OwnedFd) -> io::Result<Self> {
+        Ok(Self { fd: watched(socket)?, has_more: Cell::new(false) })
+    }
+
+    /// Lets the other tasks of the shard go first when there is more than the last receive took. Else
+    /// who sends faster than it is served would have 128 turns in a row (tokio's budget), and each may
+    /// be hundreds of pipelined requests.
     pub(super) async fn recv(&self, mut buf: Buf, bytes_max: usize) -> BufResult<usize> {
+        if self.has_more.take() {
+            tokio::task::yield_now().await;
+        }
         let room = buf.room_of(bytes_max);
+        let room_bytes = room.len();
         let receive = |socket: &OwnedFd| {
             Ok(rustix::io::retry_on_intr(|| {
                 rustix::net::recv(socket, &mut *room, RecvFlags::DONTWAIT)
             })?)
         };
-        let received = self.0.async_io(Interest::READABLE, receive).await.map(|(count, _)| count);
+        let received = self.fd.async_io(Interest::READABLE, receive).await.map(|(count, _)| count);
         if let Ok(count) = received {
+            self.has_more.set(count == room_bytes);
             buf.wrote(count);
         }
         (received, buf)
@@ -50,7 +67,7 @@ impl Socket {
 
     pub(super) async fn send(&self, mut buf: Buf) -> BufResult<()> {
         while !buf.is_empty() {
-            match self.0.async_io(Interest::WRITABLE, |socket| send_now(socket, &buf)).await {
+            match self.fd.async_io(Interest::WRITABLE, |socket| send_now(socket, &buf)).await {
                 Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buf),
                 Ok(count) => buf.consume(count),
                 Err(error) => return (Err(error), buf),
@@ -61,7 +78,7 @@ impl Socket {
 
     /// Looks before it believes: readiness is remembered until an operation would have blocked.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        self.0.async_io(Interest::READABLE, |socket| peek(socket)).await.map(drop)
+        self.fd.async_io(Interest::READABLE, |socket| peek(socket)).await.map(drop)
     }
 }
 
@@ -73,7 +90,7 @@ fn peek(socket: impl AsFd) -> io::Result<usize> {
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }
 
@@ -86,8 +103,8 @@ pub(super) async fn connect(to: SocketAddr, within: Duration) -> Result<Socket, 
         Err(error) => return Err(error.into()),
     }
     // Registered only now: epoll reports a socket that does not connect as hung up.
-    let socket = Socket(watched(socket.into())?);
-    let connected = socket.0.async_io(Interest::WRITABLE, is_connected);
+    let socket = Socket::new(socket.into())?;
+    let connected = socket.fd.async_io(Interest::WRITABLE, is_connected);
     timeout(within, connected).await.map_err(|_| ConnectError::Timeout)??;
     Ok(socket)
 }
@@ -129,13 +146,13 @@ impl Listener {
             () = self.stopping.notified() => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-        Ok((Socket(watched(socket)?), peer.ok_or_else(no_address)?))
+        Ok((Socket::new(socket)?, peer.ok_or_else(no_address)?))
     }
 
     pub(super) fn accept_waiting(&self) -> io::Result<Option<(Socket, SocketAddr)>> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let accepted = accept_now(self.socket.get_ref(), flags)?;
-        accepted.map(|(socket, peer)| Ok((Socket(watched(socket)?), peer))).transpose()
+        accepted.map(|(socket, peer)| Ok((Socket::new(socket)?, peer))).transpose()
     }
 
     /// Ends the accepts that are pending now.

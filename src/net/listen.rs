@@ -228,11 +228,6 @@ impl Listener {
         };
         accepted.map(|(io, peer)| Ok((Sock::new(io, peer)?, peer))).transpose()
     }
-
-    /// Whether [`Listener::stop`] was called.
-    pub fn is_stopped(&self) -> bool {
-        self.stopped.get()
-    }
 }
 
 /// Takes a waiting connection from a listening socket that does not block.

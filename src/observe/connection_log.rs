@@ -4,7 +4,7 @@
 //! [`super::sink::Sink`]. Source: `alb-contract.md`, section 2.1; for what may stand in a field, the
 //! expressions of section 2.2 with which users read these logs.
 use super::sink::Form;
-use super::time::{Micros, Seconds};
+use crate::calendar::{Micros, Seconds};
 use crate::trust::Facts;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;

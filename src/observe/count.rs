@@ -116,6 +116,8 @@ pub struct Listener {
     pub responses: [Count; 5],
     /// Requests that the node answered itself because of a bad head or body, by `Malformed::index`.
     pub malformed: Counts<{ Malformed::ALL.len() }>,
+    /// Live connections ended because their client was no longer accepted, by [`Refusal::index`].
+    pub ended_by_trust: [Count; Refusal::ALL.len()],
     /// Connections that ended early, by [`Reason::index`].
     pub closed: [Count; Reason::ALL.len()],
     /// Bytes received from clients (plaintext).

@@ -15,6 +15,7 @@ use crate::close::Reason;
 use crate::config::snapshot::{Live, Name};
 use crate::http::head::Malformed;
 use crate::net::Engine;
+use crate::trust::Refusal;
 use std::array;
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -271,6 +272,9 @@ fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
     page.counter(&names::RESPONSES, totals_by(listeners, &classes, |of| &of.responses));
     let malformed = Malformed::ALL.map(Malformed::word);
     page.counter(&names::MALFORMED, totals_by(listeners, &malformed, |of| &of.malformed));
+    let refusals = Refusal::ALL.map(|refusal| Handshake::Refused(refusal).word());
+    let ended = totals_by(listeners, &refusals, |of| &of.ended_by_trust);
+    page.counter(&names::CONNECTIONS_ENDED_BY_TRUST, ended);
     let reasons = Reason::ALL.map(Reason::word);
     page.counter(&names::CONNECTIONS_CLOSED, totals_by(listeners, &reasons, |of| &of.closed));
 }

@@ -7,4 +7,3 @@ pub mod names;
 mod page;
 mod proc;
 pub mod sink;
-pub mod time;

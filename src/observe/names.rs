@@ -36,6 +36,8 @@ metrics! {
         "Connections closed at once because the node was at a limit.";
     CONNECTIONS_CLOSED = "portcullis_connections_closed_total", ["listener", "reason"],
         "Connections that ended early, by reason.";
+    CONNECTIONS_ENDED_BY_TRUST = "portcullis_connections_ended_by_trust_total", ["listener", "reason"],
+        "Live connections ended because their client was no longer accepted, by reason code.";
     ACCEPT_ERRORS = "portcullis_accept_errors_total", [],
         "Failed accepts.";
 

@@ -5,6 +5,7 @@
 //! or not at all: where a full disk cuts one, its rest goes first once there is room again.
 //! Bounds: `limits::LOG_BACKLOG_BYTES_MAX` wait for the disk, more are dropped and counted.
 use crate::limits;
+use rustix::fs::{Access, OFlags, access, fcntl_getfl, fcntl_setfl};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -56,9 +57,21 @@ impl Sink {
         Ok(Self { jobs, shared })
     }
 
-    /// Where it writes, as given to [`Sink::open`].
-    pub fn path(&self) -> &Path {
-        &self.shared.path
+    /// Tells whether [`Sink::open`] would work, and makes nothing.
+    ///
+    /// # Errors
+    /// What stands in its way.
+    pub fn check(path: &Path) -> io::Result<()> {
+        if path == Path::new("-") {
+            return Ok(());
+        }
+        match append().open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let directory = path.parent().unwrap_or(path);
+                Ok(access(directory, Access::WRITE_OK | Access::EXEC_OK)?)
+            }
+            opened => opened.map(drop),
+        }
     }
 
     /// Hands over whole lines, each ended by LF. Never waits: over
@@ -199,7 +212,16 @@ fn open(path: &Path) -> io::Result<File> {
     if path == Path::new("-") {
         return Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?));
     }
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+    let file = append().create(true).open(path)?;
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
+}
+
+/// To a pipe that nobody reads from, opening is an error rather than a wait.
+fn append() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.append(true).mode(0o640).custom_flags(libc::O_NONBLOCK);
+    options
 }
 
 /// Writes until the end or the first error; says how many bytes the file took.
@@ -251,6 +273,7 @@ pub enum Form {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{CWD, Mode, mkfifoat};
     use std::fs;
     use std::process;
 
@@ -346,7 +369,28 @@ mod tests {
     #[test]
     fn a_missing_directory_is_an_error_and_is_not_made() {
         let path = TempFile::new("missing").0.join("connection.log");
+        assert_eq!(Sink::check(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(Sink::open(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_check_finds_what_opening_would_and_makes_nothing() {
+        let path = TempFile::new("check");
+        Sink::check(&path.0).unwrap();
+        assert!(!path.0.exists());
+        Sink::check(Path::new("-")).unwrap();
+        Sink::check(Path::new("/dev/full")).unwrap();
+        let directory = Sink::check(&std::env::temp_dir()).unwrap_err();
+        assert_eq!(directory.kind(), io::ErrorKind::IsADirectory);
+    }
+
+    #[test]
+    fn a_pipe_without_a_reader_is_an_error_and_holds_nobody_up() {
+        let path = TempFile::new("pipe");
+        mkfifoat(CWD, &path.0, Mode::RUSR | Mode::WUSR).unwrap();
+        let no_reader = Some(libc::ENXIO);
+        assert_eq!(Sink::check(&path.0).unwrap_err().raw_os_error(), no_reader);
+        assert_eq!(Sink::open(&path.0).unwrap_err().raw_os_error(), no_reader);
     }
 
     /// Goal: no torn line. Method: a disk that fills up after every possible number of bytes, and then

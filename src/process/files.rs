@@ -26,11 +26,15 @@ pub fn raise() -> io::Result<OpenFiles> {
 /// one to its target, four of them share an idle one, `fixed` files are open whatever comes, and
 /// `limits::RESERVED_FILES` stay free.
 pub fn connections_max(limit: Option<u64>, fixed: usize) -> usize {
+    let files_per_idle = CONNECTIONS_PER_IDLE * FILES_PER_CONNECTION + 1;
+    (free(limit, fixed) / files_per_idle * CONNECTIONS_PER_IDLE).max(1)
+}
+
+/// How many files are left for connections of any kind, at least one.
+pub fn free(limit: Option<u64>, fixed: usize) -> usize {
     let taken = limits::RESERVED_FILES.saturating_add(fixed as u64);
     let free = limit.map_or(u64::MAX, |limit| limit.saturating_sub(taken));
-    let free = usize::try_from(free).unwrap_or(usize::MAX);
-    let files_per_idle = CONNECTIONS_PER_IDLE * FILES_PER_CONNECTION + 1;
-    (free / files_per_idle * CONNECTIONS_PER_IDLE).max(1)
+    usize::try_from(free).unwrap_or(usize::MAX).max(1)
 }
 
 /// How many idle connections to targets go with so many of clients.

@@ -97,24 +97,19 @@ fn address_of(socket: &Sock) -> IpAddr {
 impl Connection {
     /// Up to the first request. The rules are let go of here: a connection may outlive many generations,
     /// and must not keep their trust in memory.
-    async fn begin(&self, socket: Sock) -> Option<(Box<Wire>, Client)> {
+    async fn begin(&self, socket: Sock) -> Option<(Wire, Client)> {
         let rules = self.front.rules();
         match rules.tls() {
             Some(tls) => self.handshake(&rules, tls, socket).await,
             None => {
                 self.log(&rules, &Attempt::plain());
-                Some((Box::new(Wire::Plain(socket)), Client::default()))
+                Some((Wire::Plain(socket), Client::default()))
             }
         }
     }
 
     /// Peeks, handshakes, takes the verdict, logs. `None` when that was the end of it.
-    async fn handshake(
-        &self,
-        rules: &Rules,
-        tls: &Tls,
-        socket: Sock,
-    ) -> Option<(Box<Wire>, Client)> {
+    async fn handshake(&self, rules: &Rules, tls: &Tls, socket: Sock) -> Option<(Wire, Client)> {
         let Some(in_flight) = self.front.begin_handshake(&self.shard) else {
             self.front.counters.handshakes[Handshake::Shed.index()].add(1);
             self.log(rules, &Attempt::failed(Handshake::Shed, None, "shed"));
@@ -171,7 +166,9 @@ impl Connection {
             return None;
         }
         socket.disarm();
-        Some((Box::new(Wire::Tls(stream)), client))
+        let stream = Rc::new(stream);
+        self.place.watch(Rc::clone(&stream), server_name, verdict.not_after);
+        Some((Wire::Tls(stream), client))
     }
 
     /// Ends a handshake that failed: counts, logs, and tells the client what the listener lets it know.

@@ -9,7 +9,7 @@ use super::judge;
 use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
-use crate::config::snapshot::RefusalForm;
+use crate::config::snapshot::{OnRevocation, RefusalForm};
 use crate::http::forward;
 use crate::http::head::{self, Body, Malformed, Version};
 use crate::http::respond::{self, Answer, Manner};
@@ -189,7 +189,11 @@ impl Session<'_> {
     /// accepted may have been revoked since, or be asked for more (design decision 6).
     fn judge_again(&mut self, rules: &Rules) -> Result<(), Reason> {
         let Wire::Tls(stream) = self.wire else { return Ok(()) };
-        if self.client.generation == rules.live.generation {
+        if self.connection.place.is_ending() {
+            return Err(Reason::NoLongerAccepted);
+        }
+        // A handshake may have been judged by a generation that this shard has yet to take over.
+        if self.client.generation >= rules.live.generation {
             return Ok(());
         }
         let listener = &rules.listener.name;
@@ -198,8 +202,15 @@ impl Session<'_> {
             judge::verdict(&rules.live, listener, server_name, chain, clock::now())
         });
         let verdict = verdict.ok_or(Reason::Draining)?;
-        if verdict.result.is_err() && verdict.form != RefusalForm::Http {
-            return Err(Reason::NoLongerAccepted);
+        if let Err(refusal) = verdict.result {
+            let on_refusal =
+                rules.tls().map(|tls| tls.access(server_name).authentication.on_refusal(refusal));
+            if on_refusal == Some(OnRevocation::Keep) {
+                return Ok(());
+            }
+            if verdict.form != RefusalForm::Http {
+                return Err(Reason::NoLongerAccepted);
+            }
         }
         self.client.generation = verdict.generation;
         self.client.refused = verdict.result.as_ref().err().copied();
@@ -346,6 +357,7 @@ impl Session<'_> {
     pub(super) fn keeps_alive(&self, rules: &Rules, asked: &Asked) -> bool {
         asked.keep_alive
             && !self.connection.front.is_retired()
+            && !self.connection.place.is_ending()
             && self.connection.accepted.elapsed() < rules.listener.client_keep_alive
     }
 
@@ -368,8 +380,16 @@ impl Session<'_> {
     }
 
     pub(super) async fn refuse_malformed(&self, rules: &Rules, malformed: Malformed) -> Next {
-        self.connection.front.counters.malformed[malformed.index()].add(1);
+        self.note_malformed(malformed);
         self.answer(rules, None, &Answer::standard(malformed.status()), false).await
+    }
+
+    /// Counts a request that is refused because of its form, and names the reason in the debug log.
+    pub(super) fn note_malformed(&self, malformed: Malformed) {
+        let front = &self.connection.front;
+        front.counters.malformed[malformed.index()].add(1);
+        let listener = &*front.rules().listener.name;
+        tracing::debug!(listener, client = %self.connection.client, reason = malformed.word(), "malformed");
     }
 
     /// Sends an answer of the node's own.
@@ -387,7 +407,6 @@ impl Session<'_> {
 
     fn manner(&self, rules: &Rules, asked: Option<&Asked>, keep_alive: bool) -> Manner {
         Manner {
-            version: asked.map_or(Version::Http11, |asked| asked.version),
             keep_alive,
             head_only: asked.is_some_and(|asked| asked.method == Method::Head),
             server: rules.listener.attributes.server,

@@ -4,11 +4,11 @@
 //! One function, [`verdict`], for every way in. It reads the live value at the moment of judging and
 //! never across an await (design decision 6).
 use crate::clock;
-use crate::config::snapshot::{Authentication, Live, Name, RefusalForm};
+use crate::config::snapshot::{Authentication, Live, Name, Presence, RefusalForm, Verify};
 use crate::http::identity;
 use crate::observe::count::Handshake;
 use crate::tls::verifier::Judge;
-use crate::trust::{Facts, Refusal, verdict::judge_form};
+use crate::trust::{Facts, Refusal, Told, verdict::judge_form};
 use arc_swap::ArcSwap;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::cell::RefCell;
@@ -23,6 +23,8 @@ pub struct Verdict {
     pub result: Result<Vec<u8>, Refusal>,
     /// What a refused client sees.
     pub form: RefusalForm,
+    /// When the first certificate of an accepted path expires; none where no path was judged.
+    pub not_after: Option<UnixTime>,
     /// What the leaf says, where there was one that could be read.
     pub leaf: Option<Facts>,
 }
@@ -47,26 +49,47 @@ pub fn verdict(
     chain: &[CertificateDer<'_>],
     now: UnixTime,
 ) -> Option<Verdict> {
+    explained(live, listener, server_name, chain, now, None)
+}
+
+/// As [`verdict`], and `told` gets to know how it came about. Handshakes have nobody to tell.
+pub fn explained(
+    live: &Live,
+    listener: &Name,
+    server_name: Option<&str>,
+    chain: &[CertificateDer<'_>],
+    now: UnixTime,
+    told: Option<&mut Told>,
+) -> Option<Verdict> {
     let listener = live.listeners.get(listener)?;
     let access = listener.tls.as_ref()?.access(server_name);
     let names = &listener.attributes.names;
     let leaf = chain.first().and_then(|leaf| Facts::from_der(leaf));
+    let mut not_after = None;
     let result = match (&access.authentication, chain.first()) {
         (Authentication::Off, _) | (Authentication::Passthrough, None) => Ok(Vec::new()),
         (Authentication::Passthrough, Some(leaf)) => {
             judge_form(leaf).and_then(|()| identity::passed_through(names, chain))
         }
-        (Authentication::Verify(_), None) => Err(Refusal::Missing),
-        (Authentication::Verify(verify), Some(der)) => verify
-            .store
-            .judge(chain, verify.conditions, now)
-            .and_then(|_| leaf.as_ref().ok_or(Refusal::Invalid))
-            .and_then(|facts| identity::verified(names, facts, der)),
+        (Authentication::Verify(verify), None) => match verify.presence {
+            Presence::Required => Err(Refusal::Missing),
+            Presence::Optional => Ok(Vec::new()),
+        },
+        (Authentication::Verify(Verify { store, conditions, .. }), Some(der)) => match told {
+            None => store.judge(chain, conditions, now),
+            Some(told) => store.explain(chain, conditions, now, told),
+        }
+        .and_then(|accepted| {
+            not_after = Some(accepted.not_after);
+            leaf.as_ref().ok_or(Refusal::Invalid)
+        })
+        .and_then(|facts| identity::verified(names, facts, der)),
     };
     Some(Verdict {
         generation: live.generation,
         result,
         form: access.authentication.refusal_form(),
+        not_after,
         leaf,
     })
 }

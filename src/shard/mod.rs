@@ -8,22 +8,28 @@
 //! without awaiting happens wholly before or wholly after an order. That is what an acknowledged
 //! generation rests on (design decision 6).
 pub mod connection;
+mod download;
 pub mod exchange;
 pub mod front;
 pub mod http1;
 pub mod judge;
+mod sweep;
+mod target;
+mod upload;
 pub mod wire;
 
 use crate::close::Reason;
-use crate::config::snapshot::{Live, Name};
+use crate::config::snapshot::{Live, Name, Order};
 use crate::limits;
 use crate::net::{self, Sock};
 use crate::observe::{count, metrics::Board};
+use crate::tls::stream::Stream;
 use crate::upstream::Upstreams;
 use arc_swap::ArcSwap;
 use front::Front;
 use http1::Waits;
-use std::cell::{Cell, RefCell};
+use rustls_pki_types::UnixTime;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -31,26 +37,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use sweep::{Agenda, Judged};
 use tokio::sync::{Notify, mpsc};
-
-/// What a shard is told by the control thread.
-#[derive(Debug)]
-pub enum Order {
-    /// Take over a generation that is already in the live value.
-    Adopt {
-        /// The generation.
-        live: Arc<Live>,
-        /// The sockets of listeners that are new here.
-        open: Vec<(Name, OwnedFd)>,
-        /// Told the shard's index once no step works by an older generation.
-        done: mpsc::UnboundedSender<usize>,
-    },
-    /// Stop accepting, finish what is in flight within `grace`, and end.
-    Drain {
-        /// After this, what is left is cut off.
-        grace: Duration,
-    },
-}
 
 /// What a shard is given at its start.
 #[derive(Debug)]
@@ -90,6 +78,8 @@ pub struct Shard {
     fronts: RefCell<BTreeMap<Name, Rc<Front>>>,
     target_groups: RefCell<BTreeMap<Name, Arc<count::TargetGroup>>>,
     open: RefCell<Open>,
+    /// Sweeps to come.
+    agenda: Agenda,
     /// Woken when the last connection closes.
     emptied: Notify,
     /// Room for heads while they are written; borrowed between awaits only.
@@ -110,6 +100,10 @@ struct Handle {
     front: Rc<Front>,
     /// What it waits for.
     waits: Cell<Waits>,
+    /// What is needed to judge its client again; set once it was judged.
+    judged: OnceCell<Judged>,
+    /// Whether its client is no longer accepted, so that it serves no further request.
+    ending: Cell<bool>,
     /// The target that it waits for.
     target: RefCell<Option<Sock>>,
 }
@@ -136,10 +130,12 @@ pub async fn run(seat: Seat) {
         fronts: RefCell::default(),
         target_groups: RefCell::default(),
         open: RefCell::default(),
+        agenda: Agenda::default(),
         emptied: Notify::new(),
         scratch: RefCell::default(),
     });
-    let sweep = net::spawn(sweep(Rc::clone(&shard)));
+    let upkeep = net::spawn(upkeep(Rc::clone(&shard)));
+    let sweep = net::spawn(sweep::run(Rc::clone(&shard)));
     while let Some(order) = orders.recv().await {
         match order {
             Order::Adopt { live, open, done } => {
@@ -158,11 +154,13 @@ pub async fn run(seat: Seat) {
             }
         }
     }
+    // Neither holds an operation, so both may be aborted.
+    upkeep.abort();
     sweep.abort();
 }
 
-/// Gives up idle connections to targets, once a second. It holds no operation, so it may be aborted.
-async fn sweep(shard: Rc<Shard>) {
+/// Gives up idle connections to targets, once a second.
+async fn upkeep(shard: Rc<Shard>) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         shard.upstreams.sweep();
@@ -213,6 +211,7 @@ impl Shard {
             .keys()
             .map(|name| (Arc::clone(name), self.board.target_group(self.index, name)))
             .collect();
+        self.agenda.change();
         failed.map_or(Ok(()), Err)
     }
 
@@ -242,10 +241,7 @@ impl Shard {
         }
         if tokio::time::timeout(grace, self.emptied()).await.is_err() {
             for handle in self.open.borrow().by_key.values() {
-                handle.socket.kill(Reason::Draining);
-                if let Some(target) = &*handle.target.borrow() {
-                    target.kill(Reason::Draining);
-                }
+                handle.kill(Reason::Draining);
             }
             // What was cut off completes at once; a bound all the same, because the process must end.
             let _ = tokio::time::timeout(limits::LINGER, self.emptied()).await;
@@ -271,6 +267,8 @@ impl Shard {
             socket: socket.clone(),
             front: Rc::clone(front),
             waits: Cell::default(),
+            judged: OnceCell::new(),
+            ending: Cell::new(false),
             target: RefCell::new(None),
         });
         open.by_key.insert(key, Rc::clone(&handle));
@@ -288,7 +286,48 @@ impl Shard {
     }
 }
 
+impl Handle {
+    /// Whether ending it loses nothing: it waits for its next request, and none is on its way.
+    fn is_idle(&self) -> bool {
+        self.waits.get() != Waits::Nothing && !self.socket.is_stale()
+    }
+
+    /// Ends it at once because its client is no longer accepted.
+    fn end(&self) {
+        self.ending.set(true);
+        if self.is_idle() {
+            // TLS says goodbye.
+            self.socket.stop_reading(Reason::NoLongerAccepted);
+        } else {
+            self.kill(Reason::NoLongerAccepted);
+        }
+    }
+
+    /// Ends both sides of whatever it is doing.
+    fn kill(&self, why: Reason) {
+        self.socket.kill(why);
+        if let Some(target) = &*self.target.borrow() {
+            target.kill(why);
+        }
+    }
+}
+
 impl Place {
+    /// Has the connection judged again when trust changes, or `not_after` comes.
+    fn watch(&self, stream: Rc<Stream>, server_name: Option<String>, not_after: Option<UnixTime>) {
+        let judged = Judged { stream, server_name, not_after: Cell::new(not_after) };
+        let first = self.handle.judged.set(judged).is_ok();
+        debug_assert!(first, "a connection has one handshake");
+        if let Some(not_after) = not_after {
+            self.shard.agenda.expect(not_after);
+        }
+    }
+
+    /// Whether the connection serves no further request.
+    fn is_ending(&self) -> bool {
+        self.handle.ending.get()
+    }
+
     /// Says what the connection waits for.
     fn set_waits(&self, waits: Waits) {
         self.handle.waits.set(waits);

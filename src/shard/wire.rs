@@ -4,15 +4,15 @@ use crate::limits;
 use crate::net::{Buf, Sock};
 use crate::tls::stream::Stream;
 use std::io;
+use std::rc::Rc;
 
 /// A client's connection after its handshake.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one for each connection, and TLS is the usual one")]
 pub enum Wire {
     /// Without TLS.
     Plain(Sock),
-    /// With TLS.
-    Tls(Stream),
+    /// With TLS. Shared with the sweep, which judges the client's chain anew.
+    Tls(Rc<Stream>),
 }
 
 impl Wire {

@@ -94,9 +94,10 @@ impl<T> ServerNames<T> {
         self.exact.is_empty() && self.wildcard.is_empty()
     }
 
-    /// All values.
-    pub fn values(&self) -> impl Iterator<Item = &T> {
-        self.exact.values().chain(self.wildcard.values())
+    /// All names, in normal form, with their values.
+    pub fn iter(&self) -> impl Iterator<Item = (String, &T)> {
+        let exact = self.exact.iter().map(|(name, value)| (name.to_string(), value));
+        exact.chain(self.wildcard.iter().map(|(parent, value)| (format!("*.{parent}"), value)))
     }
 
     /// The table that a name belongs in, and its key there.
@@ -210,12 +211,15 @@ mod tests {
     }
 
     #[test]
-    fn values_are_those_of_both_kinds_of_names() {
+    fn every_name_comes_in_normal_form_with_its_value() {
         assert!(ServerNames::<()>::default().is_empty());
         let names = table();
         assert!(!names.is_empty());
-        let mut values: Vec<_> = names.values().copied().collect();
-        values.sort_unstable();
-        assert_eq!(values, ["exact", "wildcard"]);
+        let mut all: Vec<_> = names.iter().collect();
+        all.sort_unstable();
+        assert_eq!(
+            all,
+            [("*.example.com".into(), &"wildcard"), ("secret.example.com".into(), &"exact")]
+        );
     }
 }

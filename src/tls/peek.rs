@@ -92,7 +92,7 @@ fn handshake_message(received: &[u8]) -> Message<'_> {
             continue;
         }
         let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
-        if length > HANDSHAKE_BYTES_MAX {
+        if length > MESSAGE_BYTES_MAX {
             return Message::Odd;
         }
         match joined_bytes.cmp(&(header.len() + length)) {
@@ -248,7 +248,7 @@ const RECORD_HANDSHAKE: u8 = 22;
 const RECORD_BYTES_END: usize = (1 << 14) + 2_048;
 const HANDSHAKE_CLIENT_HELLO: u8 = 1;
 /// The longest handshake message that rustls takes.
-const HANDSHAKE_BYTES_MAX: usize = 0xffff;
+const MESSAGE_BYTES_MAX: usize = 0xffff;
 const EXTENSION_SERVER_NAME: u16 = 0;
 const NAME_HOST_NAME: u8 = 0;
 

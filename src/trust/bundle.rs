@@ -123,6 +123,10 @@ impl Bundle {
         self.cas.iter().filter(is_partial).map(|ca| subject_of(&ca.certificate)).collect()
     }
 
+    pub(super) fn cas(&self) -> impl Iterator<Item = &Ca> {
+        self.cas.iter()
+    }
+
     /// The CAs of this name (DER, without its outer SEQUENCE), in the order of the bundle.
     pub(super) fn named(&self, subject: &[u8]) -> impl Iterator<Item = &Ca> {
         let positions = self.by_subject.get(subject).map(Vec::as_slice).unwrap_or_default();
@@ -144,14 +148,15 @@ impl Bundle {
             return Err(vec![Fault(fault)]);
         }
         let issuers: Vec<Vec<usize>> = self.cas.iter().map(|ca| self.issuers_of(ca)).collect();
-        for (ca, issuers) in self.cas.iter_mut().zip(&issuers) {
-            let is_self_signed = ca.certificate.is_self_signed();
-            if issuers.is_empty() && ca.certificate.is_self_issued() && !is_self_signed {
+        for (ca, issuers) in self.cas.iter().zip(&issuers) {
+            if issuers.is_empty() && self.is_forged(&ca.certificate) {
                 let subject = subject_of(&ca.certificate);
-                let fault =
-                    format!("{subject} names itself as its issuer, and its signature is wrong");
+                let fault = format!("{subject} names an issuer, and its signature is wrong");
                 return Err(vec![Fault(fault)]);
             }
+        }
+        for (ca, issuers) in self.cas.iter_mut().zip(&issuers) {
+            let is_self_signed = ca.certificate.is_self_signed();
             if issuers.is_empty() || is_self_signed {
                 ca.anchor = Some(Anchor::new(&ca.certificate).map_err(|fault| vec![fault])?);
             }
@@ -170,6 +175,16 @@ impl Bundle {
             ca.chains_to = chains_to;
         }
         Ok(())
+    }
+
+    /// Whether it says who signed it, itself or a CA of the bundle by its key identifier, and that one
+    /// did not. It must not anchor as one whose issuer is missing does.
+    fn is_forged(&self, certificate: &Certificate<'_>) -> bool {
+        let names_one = || {
+            let mut named = self.named(certificate.issuer());
+            named.any(|issuer| certificate.names_key_of(&issuer.certificate) == Some(true))
+        };
+        !certificate.is_self_signed() && (certificate.is_self_issued() || names_one())
     }
 
     /// Positions of the CAs, other than the same authority again, that signed this one.

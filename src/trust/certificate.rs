@@ -44,7 +44,7 @@ impl Facts {
 }
 
 /// The number, not its encoding: without leading zeros, and a negative one as `-` and its magnitude.
-fn serial_number(content: &[u8]) -> String {
+pub(super) fn serial_number(content: &[u8]) -> String {
     let is_negative = content.first().is_some_and(|&first| first & 0x80 != 0);
     let magnitude = if is_negative { negated(content) } else { content.to_vec() };
     let zeros = magnitude.iter().take_while(|&&byte| byte == 0).count();

@@ -8,6 +8,7 @@
 //! Source: RFC 5280, section 5.
 #![deny(clippy::indexing_slicing)]
 use super::der::{self, Malformed, Reader, Value};
+use super::partition::Partition;
 use super::serials::Reason;
 use super::signature::Signed;
 use super::x509::{Extension, oid};
@@ -22,6 +23,10 @@ pub(super) struct RevocationList<'a> {
     pub(super) issuer: &'a [u8],
     pub(super) this_update: UnixTime,
     pub(super) next_update: Option<UnixTime>,
+    /// Which of the issuer's certificates it is about.
+    pub(super) partition: Partition,
+    /// It sends its readers on to delta lists (freshestCRL), which may name more certificates.
+    pub(super) has_deltas: bool,
     pub(super) signed: Signed<'a>,
     entries: Reader<'a>,
 }
@@ -31,6 +36,13 @@ pub(super) struct RevocationList<'a> {
 enum Version {
     One,
     Two,
+}
+
+/// What a list's extensions say.
+#[derive(Default)]
+struct Extensions {
+    partition: Partition,
+    has_deltas: bool,
 }
 
 /// One revoked certificate.
@@ -99,15 +111,19 @@ impl<'a> RevocationList<'a> {
             Some(entries) => entries.reader(),
             None => Reader::new(&[]),
         };
-        if let Some(extensions) = fields.optional(der::constructed(0), "extensions")? {
-            read_extensions(&extensions, version)?;
-        }
+        let Extensions { partition, has_deltas } =
+            match fields.optional(der::constructed(0), "extensions")? {
+                Some(extensions) => read_extensions(&extensions, version, issuer.content)?,
+                None => Extensions::default(),
+            };
         fields.finish("the end of the signed part")?;
         Ok(Self {
             version,
             issuer: issuer.content,
             this_update,
             next_update,
+            partition,
+            has_deltas,
             signed: Signed { message, algorithm, signature },
             entries,
         })
@@ -185,50 +201,37 @@ fn read_reason(value: &Value<'_>) -> Result<Reason, Malformed> {
     }
 }
 
-fn read_extensions(tagged: &Value<'_>, version: Version) -> Result<(), Unusable> {
+fn read_extensions(
+    tagged: &Value<'_>,
+    version: Version,
+    issuer: &[u8],
+) -> Result<Extensions, Unusable> {
     if version == Version::One {
         return Err(tagged.malformed("no extensions in a version 1 list").into());
     }
     let mut outer = tagged.reader();
     let mut list = outer.expect(der::SEQUENCE, "extensions")?.reader();
     outer.finish("the end of the extensions")?;
+    let (mut partition, mut has_deltas) = (None, false);
     while !list.is_empty() {
         let extension = Extension::read(&mut list)?;
         match extension.oid {
             oid::DELTA_CRL_INDICATOR => return Err(Unusable::Delta),
-            oid::ISSUING_DISTRIBUTION_POINT => read_distribution_point(&extension.value)?,
+            oid::ISSUING_DISTRIBUTION_POINT => {
+                let read = Partition::read(&extension.value, issuer)?;
+                if partition.replace(read).is_some() {
+                    return Err(extension.value.malformed("an extension once").into());
+                }
+            }
+            oid::FRESHEST_CRL => {
+                refuse_critical(&extension)?;
+                has_deltas = true;
+            }
             oid::AUTHORITY_KEY_IDENTIFIER | oid::CRL_NUMBER | oid::ISSUER_ALT_NAME => {}
             _ => refuse_critical(&extension)?,
         }
     }
-    Ok(())
-}
-
-/// An issuingDistributionPoint (RFC 5280, section 5.2.5): which certificates the list is about.
-fn read_distribution_point(value: &Value<'_>) -> Result<(), Unusable> {
-    const NAME: u8 = der::constructed(0);
-    const ONLY_USERS: u8 = der::primitive(1);
-    const ONLY_CAS: u8 = der::primitive(2);
-    const ONLY_SOME_REASONS: u8 = der::primitive(3);
-    const INDIRECT: u8 = der::primitive(4);
-    const ONLY_ATTRIBUTE_CERTIFICATES: u8 = der::primitive(5);
-    let mut outer = value.reader();
-    let mut fields = outer.expect(der::SEQUENCE, "an issuing distribution point")?.reader();
-    outer.finish("the end of the issuing distribution point")?;
-    while !fields.is_empty() {
-        let field = fields.read("a field of an issuing distribution point")?;
-        match field.tag {
-            NAME | ONLY_SOME_REASONS => {}
-            ONLY_USERS | ONLY_CAS => _ = field.boolean()?,
-            INDIRECT if field.boolean()? => return Err(Unusable::Indirect),
-            ONLY_ATTRIBUTE_CERTIFICATES if field.boolean()? => {
-                return Err(Unusable::AttributeCertificates);
-            }
-            INDIRECT | ONLY_ATTRIBUTE_CERTIFICATES => {}
-            _ => return Err(field.malformed("a field of an issuing distribution point").into()),
-        }
-    }
-    Ok(())
+    Ok(Extensions { partition: partition.unwrap_or_default(), has_deltas })
 }
 
 fn refuse_critical(extension: &Extension<'_>) -> Result<(), Unusable> {

@@ -7,6 +7,9 @@
 //! under it. Below them stand the readers: of PEM, of DER, of certificates, of revocation lists.
 pub mod bundle;
 pub mod certificate;
+pub mod explain;
+pub mod filter;
+pub mod inspect;
 pub mod memory;
 pub mod refusal;
 pub mod revocation;
@@ -15,7 +18,9 @@ pub mod verdict;
 mod crl;
 mod der;
 mod name;
+mod partition;
 mod pem;
+mod policy;
 mod serials;
 mod signature;
 mod time;
@@ -26,6 +31,8 @@ mod testing;
 
 pub use bundle::Bundle;
 pub use certificate::Facts;
+pub use explain::Told;
+pub use filter::Filters;
 pub use refusal::Refusal;
-pub use revocation::Revocations;
+pub use revocation::{Revocations, Rules, StaleRevocations, UnlistedIssuers};
 pub use verdict::{Accepted, Conditions, Store};

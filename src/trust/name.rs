@@ -35,6 +35,43 @@ pub(super) fn check(name: Reader<'_>) -> Result<(), Malformed> {
     for_each_attribute(name, |_, _, _| ())
 }
 
+/// A part of a name, a SET, around these attributes.
+pub(super) fn part(attributes: &[u8]) -> Vec<u8> {
+    [&[der::SET][..], &length_octets(attributes.len()), attributes].concat()
+}
+
+/// The values of the attributes of this type (its OID as content octets), where they are text in valid
+/// UTF-8; what else is there is left out.
+pub(super) fn values(name: &[u8], wanted: &[u8]) -> impl Iterator<Item = String> {
+    let mut values = Vec::new();
+    // Read before, with its certificate; a malformed name would have no values.
+    let read = for_each_attribute(Reader::new(name), |_, oid, value| {
+        if oid == wanted {
+            values.extend(utf8_octets(&value).and_then(|octets| String::from_utf8(octets).ok()));
+        }
+    });
+    if read.is_err() {
+        values.clear();
+    }
+    values.into_iter()
+}
+
+/// Whether a name, as [`rfc2253`] writes it, holds a control character (`\\00`).
+pub(super) fn has_control(rfc2253: &str) -> bool {
+    let mut bytes = rfc2253.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'\\' {
+            continue;
+        }
+        // The first digit of an octet, or the one character that is escaped, which is no digit. Of the
+        // octets that begin with 7, DEL alone is written so.
+        if matches!(bytes.next(), Some(b'0' | b'1' | b'7')) {
+            return true;
+        }
+    }
+    false
+}
+
 /// Visits the attributes in the certificate's order; each with what joins it to the one before.
 fn for_each_attribute<'a>(
     mut parts: Reader<'a>,

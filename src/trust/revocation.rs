@@ -7,18 +7,20 @@
 //! any anchor, so that a revoked client cannot step round a list by sending a cross-certificate.
 //!
 //! All lists of one issuer are one set, in any order: rustls-webpki takes the first that matches, and an
-//! empty one hides the rest. A list whose nextUpdate has passed, or whose thisUpdate lies ahead, keeps
-//! being enforced; a CA without a list is not checked.
+//! empty one hides the rest. What a list names is revoked, also when its nextUpdate has passed, its
+//! thisUpdate lies ahead, or it is about another part of the issuer's certificates. Whether a certificate
+//! that no list names is good is up to the store's [`Rules`]: by default it is.
 //! Bound: `limits::REVOCATION_FILE_BYTES_MAX` for each file.
 #![deny(clippy::indexing_slicing)]
 use super::bundle::{Authority, Ca};
 use super::crl::RevocationList;
+use super::partition::{Partition, Reasons};
 use super::serials::{Gathered, Reason, Serials};
 use super::x509::{Certificate, KeyUsage};
-use super::{Bundle, name, pem};
+use super::{Bundle, Refusal, name, pem};
 use crate::limits;
 use rustls_pki_types::UnixTime;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// One revocation file, PEM (one or several blocks) or DER.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +55,56 @@ pub struct Fault {
     pub message: String,
 }
 
+/// What a trust store asks of its lists beyond what they name.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Rules {
+    /// Of lists whose nextUpdate has passed.
+    pub stale_revocations: StaleRevocations,
+    /// Of certificates that no list is about.
+    pub unlisted_issuers: UnlistedIssuers,
+}
+
+/// What becomes of clients once nextUpdate of a list has passed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum StaleRevocations {
+    /// The list goes on being enforced.
+    #[default]
+    Enforce,
+    /// All certificates of its issuer are refused, unless a current list is about the same ones; nothing
+    /// but current lists vouches for a certificate.
+    Refuse,
+}
+
+/// What becomes of certificates that no list of their issuer is about.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum UnlistedIssuers {
+    /// They are not checked.
+    #[default]
+    Allow,
+    /// They are refused.
+    Refuse,
+}
+
+impl StaleRevocations {
+    /// As the configuration spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+impl UnlistedIssuers {
+    /// As the configuration spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
 /// The index.
 #[derive(Debug, Default)]
 pub struct Revocations {
@@ -67,7 +119,29 @@ struct Scope<S> {
     anchors: Vec<Authority>,
     /// The keys that signed them.
     keys: Vec<Box<[u8]>>,
+    parts: Vec<Part>,
     serials: S,
+}
+
+/// What one list is about, when it says so, and who signed it.
+#[derive(Debug)]
+struct Part {
+    /// Its position in the status.
+    list: usize,
+    partition: Partition,
+    has_deltas: bool,
+    this_update: UnixTime,
+    next_update: Option<UnixTime>,
+    signers: Box<[Signer]>,
+}
+
+/// A CA of the bundle that signed a list.
+#[derive(Debug)]
+struct Signer {
+    key: Box<[u8]>,
+    not_before: UnixTime,
+    not_after: UnixTime,
+    is_revoked: bool,
 }
 
 /// The index while files are added to it.
@@ -100,7 +174,9 @@ impl Revocations {
             .into_iter()
             .map(|(issuer, scopes)| (issuer, finish(scopes)))
             .collect();
-        Ok(Self { by_issuer, status: loading.status })
+        let mut revocations = Self { by_issuer, status: loading.status };
+        revocations.note_revoked_signers(bundle);
+        Ok(revocations)
     }
 
     /// Revoked certificates in all files.
@@ -120,21 +196,140 @@ impl Revocations {
         issuer: &Certificate<'_>,
         anchor: &Authority,
     ) -> Option<Reason> {
-        let scopes = self.by_issuer.get(certificate.issuer())?;
-        scopes
-            .iter()
-            .filter(|scope| {
-                scope.anchors.contains(anchor)
-                    || scope.keys.iter().any(|key| **key == *issuer.key_info())
+        self.scopes(issuer, anchor).find_map(|scope| scope.serials.find(certificate.serial()))
+    }
+
+    /// Whether the lists of the certificate's issuer are what the store's rules ask for.
+    ///
+    /// # Errors
+    /// [`Refusal::CrlProcessingError`].
+    pub(super) fn check_lists(
+        &self,
+        certificate: &Certificate<'_>,
+        issuer: &Certificate<'_>,
+        anchor: &Authority,
+        rules: Rules,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        let parts = || self.scopes(issuer, anchor).flat_map(|scope| &scope.parts);
+        let is_good = |part: &&Part| {
+            part.vouches(issuer, now)
+                && match rules.stale_revocations {
+                    StaleRevocations::Enforce => true,
+                    StaleRevocations::Refuse => part.is_current(now),
+                }
+        };
+        let is_replaced = |part: &Part| {
+            let mut current = parts().filter(|other| other.is_current(now));
+            current.any(|other| other.partition.includes(&part.partition))
+        };
+        let is_stale = rules.stale_revocations == StaleRevocations::Refuse
+            && parts().filter(|part| part.is_stale(now)).any(|part| !is_replaced(part));
+        let is_unlisted = || {
+            let reasons =
+                parts().filter(is_good).map(|part| part.partition.reasons_for(certificate));
+            reasons.fold(Reasons::NONE, Reasons::or) != Reasons::ALL
+        };
+        let refuses_unlisted = rules.unlisted_issuers == UnlistedIssuers::Refuse;
+        if is_stale || (refuses_unlisted && is_unlisted()) {
+            return Err(Refusal::CrlProcessingError);
+        }
+        Ok(())
+    }
+
+    /// The lists of an issuer that count on a path to `anchor`.
+    pub(super) fn lists(
+        &self,
+        issuer: &Certificate<'_>,
+        anchor: &Authority,
+    ) -> impl Iterator<Item = &Status> {
+        let parts = self.scopes(issuer, anchor).flat_map(|scope| &scope.parts);
+        parts.filter_map(|part| self.status.get(part.list))
+    }
+
+    /// What time can change about these lists: each pair is a first and a last second.
+    pub(super) fn validities(
+        &self,
+        issuer: &Certificate<'_>,
+        anchor: &Authority,
+    ) -> impl Iterator<Item = (UnixTime, Option<UnixTime>)> {
+        let parts = self.scopes(issuer, anchor).flat_map(|scope| &scope.parts);
+        parts.flat_map(|part| {
+            let signers = part.signers.iter();
+            let signers = signers.map(|signer| (signer.not_before, Some(signer.not_after)));
+            signers.chain([(part.this_update, part.next_update)])
+        })
+    }
+
+    /// Looks every signer up in the index that is whole only now.
+    fn note_revoked_signers(&mut self, bundle: &Bundle) {
+        let revoked: HashSet<Box<[u8]>> = bundle
+            .cas()
+            .filter(|ca| ca.anchor.is_none())
+            .filter(|ca| {
+                let named = self.by_issuer.get(ca.certificate.issuer()).into_iter().flatten();
+                named
+                    .filter(|scope| scope.anchors.iter().any(|over| ca.chains_to.contains(over)))
+                    .any(|scope| scope.serials.find(ca.certificate.serial()).is_some())
             })
-            .find_map(|scope| scope.serials.find(certificate.serial()))
+            .map(|ca| ca.certificate.key_info().into())
+            .collect();
+        for scope in self.by_issuer.values_mut().flatten() {
+            for signer in scope.parts.iter_mut().flat_map(|part| &mut part.signers) {
+                signer.is_revoked = revoked.contains(&signer.key);
+            }
+        }
+    }
+
+    /// What the lists of the issuer's name say, as far as they count on a path to `anchor`.
+    fn scopes(
+        &self,
+        issuer: &Certificate<'_>,
+        anchor: &Authority,
+    ) -> impl Iterator<Item = &Scope<Serials>> {
+        let named = self.by_issuer.get(issuer.subject()).into_iter().flatten();
+        named.filter(|scope| {
+            scope.anchors.contains(anchor)
+                || scope.keys.iter().any(|key| **key == *issuer.key_info())
+        })
+    }
+}
+
+impl Part {
+    /// Whether a certificate of this issuer's that the list does not name is not revoked.
+    ///
+    /// Not where delta lists may name it. Nor where a key signed that is not trusted for lists: the path's
+    /// own key is judged with the path, another one here (RFC 5280, section 6.3.3, step f).
+    fn vouches(&self, issuer: &Certificate<'_>, now: UnixTime) -> bool {
+        let is_good = |signer: &Signer| {
+            if *signer.key == *issuer.key_info() {
+                return issuer.extensions.allows(KeyUsage::CrlSign);
+            }
+            !signer.is_revoked && (signer.not_before..=signer.not_after).contains(&now)
+        };
+        !self.has_deltas && self.signers.iter().any(is_good)
+    }
+
+    fn is_stale(&self, now: UnixTime) -> bool {
+        self.next_update.is_some_and(|next_update| next_update < now)
+    }
+
+    fn is_current(&self, now: UnixTime) -> bool {
+        self.this_update <= now && !self.is_stale(now)
+    }
+}
+
+impl Signer {
+    fn of(certificate: &Certificate<'_>) -> Self {
+        let (not_before, not_after) = (certificate.not_before, certificate.not_after);
+        Self { key: certificate.key_info().into(), not_before, not_after, is_revoked: false }
     }
 }
 
 impl Scope<Gathered> {
     fn finish(self) -> Scope<Serials> {
-        let Self { anchors, keys, serials } = self;
-        Scope { anchors, keys, serials: serials.finish() }
+        let Self { anchors, keys, parts, serials } = self;
+        Scope { anchors, keys, parts, serials: serials.finish() }
     }
 }
 
@@ -189,13 +384,19 @@ impl Loading {
         let signers = signers(&list, bundle).map_err(|why| named(why.to_owned()))?;
         let entries = list.count().map_err(|unusable| named(unusable.to_string()))?;
 
-        let serials = self.scope(list.issuer, &signers);
-        serials.reserve(entries);
+        let position = self.status.len();
+        let scope = self.scope(list.issuer, &signers);
+        scope.serials.reserve(entries);
         for entry in list.entries() {
             let entry = entry.map_err(|unusable| named(unusable.to_string()))?;
-            serials.add(entry.serial, entry.reason);
+            scope.serials.add(entry.serial, entry.reason);
         }
         let (this_update, next_update) = (list.this_update, list.next_update);
+        let (partition, has_deltas) = (list.partition, list.has_deltas);
+        let signers = signers.iter().map(|ca| Signer::of(&ca.certificate)).collect();
+        let part =
+            Part { list: position, partition, has_deltas, this_update, next_update, signers };
+        scope.parts.push(part);
         self.status.push(Status {
             file: file.to_owned(),
             issuer,
@@ -207,7 +408,7 @@ impl Loading {
     }
 
     /// Where lists of this issuer by these signers gather.
-    fn scope(&mut self, issuer: &[u8], signers: &[&Ca]) -> &mut Gathered {
+    fn scope(&mut self, issuer: &[u8], signers: &[&Ca]) -> &mut Scope<Gathered> {
         let mut anchors: Vec<_> =
             signers.iter().flat_map(|ca| ca.chains_to.iter().copied()).collect();
         anchors.sort_unstable();
@@ -215,7 +416,8 @@ impl Loading {
         let scopes = self.by_issuer.entry(issuer.into()).or_default();
         let position = scopes.iter().position(|scope| scope.anchors == anchors);
         let position = position.unwrap_or_else(|| {
-            scopes.push(Scope { anchors, keys: Vec::new(), serials: Gathered::default() });
+            let (keys, parts, serials) = (Vec::new(), Vec::new(), Gathered::default());
+            scopes.push(Scope { anchors, keys, parts, serials });
             scopes.len() - 1
         });
         #[expect(clippy::indexing_slicing, reason = "found or pushed above")]
@@ -225,7 +427,7 @@ impl Loading {
                 scope.keys.push(ca.certificate.key_info().into());
             }
         }
-        &mut scope.serials
+        scope
     }
 }
 
@@ -253,6 +455,8 @@ fn signers<'a>(list: &RevocationList<'_>, bundle: &'a Bundle) -> Result<Vec<&'a 
     Ok(signers)
 }
 
+#[cfg(test)]
+mod rule_tests;
 #[cfg(test)]
 #[allow(clippy::indexing_slicing, reason = "a test may fail by panicking")]
 mod tests;

@@ -1,6 +1,6 @@
 //! A small PKI for tests, written octet by octet, so that tests can also make what no CA would issue.
 use super::revocation::File;
-use super::{Bundle, Conditions, Refusal, Revocations, Store};
+use super::{Bundle, Conditions, Refusal, Revocations, Rules, Store};
 use aws_lc_rs::digest;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PSS_SHA256, RsaKeyPair};
@@ -336,7 +336,7 @@ pub(super) fn revocations(lists: &[Vec<u8>], bundle: &Bundle) -> Result<Revocati
 pub(super) fn store(cas: &[&Identity], lists: &[Vec<u8>]) -> Store {
     let bundle = bundle(cas);
     let revocations = revocations(lists, &bundle).unwrap();
-    Store { name: "test".into(), bundle, revocations }
+    Store { name: "test".into(), bundle, revocations, rules: Rules::default() }
 }
 
 pub(super) fn chain(chain: &[&Identity]) -> Vec<CertificateDer<'static>> {
@@ -345,5 +345,5 @@ pub(super) fn chain(chain: &[&Identity]) -> Vec<CertificateDer<'static>> {
 
 /// The verdict at [`NOW`], without conditions.
 pub(super) fn judge(store: &Store, sent: &[&Identity]) -> Result<(), Refusal> {
-    store.judge(&chain(sent), Conditions::default(), at(NOW)).map(|_| ())
+    store.judge(&chain(sent), &Conditions::default(), at(NOW)).map(|_| ())
 }

@@ -1,12 +1,11 @@
 //! The times of certificates and revocation lists: reading them, writing them.
 //!
-//! Source: RFC 5280, section 4.1.2.5; the calendar is the proleptic Gregorian one.
+//! Source: RFC 5280, section 4.1.2.5.
 #![deny(clippy::indexing_slicing)]
 use super::der::{GENERALIZED_TIME, Malformed, Reader, UTC_TIME, Value};
+use crate::calendar::{DAY_SECONDS, Date, Seconds};
 use rustls_pki_types::UnixTime;
 use std::time::Duration;
-
-const DAY_SECONDS: u64 = 86_400;
 
 /// Reads a `Time`. Years before 1970 are refused, as webpki does.
 pub(super) fn read(reader: &mut Reader<'_>, expected: &'static str) -> Result<UnixTime, Malformed> {
@@ -59,7 +58,7 @@ fn parse(value: &Value<'_>) -> Option<UnixTime> {
         && minute < 60
         && second < 60;
     let seconds =
-        || days_from_civil(year, month, day) * DAY_SECONDS + hour * 3_600 + minute * 60 + second;
+        || Date { year, month, day }.days() * DAY_SECONDS + hour * 3_600 + minute * 60 + second;
     is_valid.then(|| UnixTime::since_unix_epoch(Duration::from_secs(seconds())))
 }
 
@@ -80,31 +79,27 @@ fn days_in_month(year: u64, month: u64) -> u64 {
     }
 }
 
-/// Days from 1970-01-01. The year is counted from March, so that a leap day is its last day.
-/// Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year / 400;
-    let year_of_era = year % 400;
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+/// Reads `YYYY-MM-DDTHH:MM:SSZ`.
+pub(super) fn read_rfc3339(text: &str) -> Option<UnixTime> {
+    let is_in_form = text.bytes().enumerate().all(|(index, byte)| match index {
+        4 | 7 => byte == b'-',
+        10 => byte == b'T',
+        13 | 16 => byte == b':',
+        19 => byte == b'Z',
+        _ => byte.is_ascii_digit(),
+    });
+    let digits: Vec<u8> =
+        text.bytes().filter(|byte| byte.is_ascii_digit() || *byte == b'Z').collect();
+    // The form fixes the length, so the digits make one short value.
+    let is_whole = is_in_form && text.len() == 20;
+    let mut der = vec![GENERALIZED_TIME, 15];
+    der.extend(digits);
+    is_whole.then(|| read(&mut Reader::new(&der), "a time").ok()).flatten()
 }
 
 /// `YYYY-MM-DDTHH:MM:SSZ`.
 pub(super) fn rfc3339(time: UnixTime) -> String {
-    let seconds = time.as_secs();
-    let days = seconds / DAY_SECONDS + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    Seconds(Duration::from_secs(time.as_secs())).to_string()
 }
 
 #[cfg(test)]
@@ -130,14 +125,14 @@ mod tests {
             (GENERALIZED_TIME, "99991231235959Z", "9999-12-31T23:59:59Z"),
         ] {
             assert_eq!(text(tag, digits).as_deref(), Some(expected));
+            assert_eq!(read_rfc3339(expected).map(rfc3339).as_deref(), Some(expected));
         }
     }
 
     #[test]
     fn every_day_of_two_centuries_survives_the_calendar() {
-        let first = days_from_civil(1970, 1, 1);
-        assert_eq!(first, 0);
-        for day in first..days_from_civil(2170, 1, 1) {
+        let end = Date { year: 2170, month: 1, day: 1 };
+        for day in 0..end.days() {
             let time = UnixTime::since_unix_epoch(Duration::from_secs(day * DAY_SECONDS));
             let written = rfc3339(time).replace(['-', ':', 'T'], "");
             assert_eq!(text(GENERALIZED_TIME, &written), Some(rfc3339(time)), "day {day}");
@@ -146,6 +141,10 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
+        for text in ["", "2024-01-01", "2024-02-30T00:00:00Z", "2024-01-01T00:00:00", "x"] {
+            assert_eq!(read_rfc3339(text), None, "{text}");
+        }
+        assert_eq!(read_rfc3339("2024-01-01 00:00:00Z"), None);
         for digits in [
             "",
             "Z",

@@ -9,14 +9,16 @@
 //!
 //! webpki judges names, basic constraints, path lengths and signatures; ours is what it leaves out:
 //! key usage, purposes (it does not know anyExtendedKeyUsage), what an anchor's certificate says, key
-//! kinds, revocation, and validity where a leaf's expiry is forgiven.
+//! kinds, demands for a policy, conditions on identity, revocation, and validity where a leaf's expiry
+//! is forgiven.
 //! Bounds: `limits::INTERMEDIATES_MAX`, `CHAIN_CERTIFICATES_MAX`, `CHAIN_BYTES_MAX`,
 //! `SIGNATURE_CHECKS_MAX`.
 #![deny(clippy::indexing_slicing)]
-use super::bundle::{Anchor, Ca};
+use super::bundle::{Anchor, Authority, Ca};
+use super::explain::{Event, PassedOver, Trace};
 use super::signature::REMEMBERED;
 use super::x509::{Certificate, KeyUsage, Version};
-use super::{Bundle, Refusal, Revocations};
+use super::{Bundle, Filters, Refusal, Revocations, Rules, policy};
 use crate::limits;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::sync::Arc;
@@ -30,14 +32,18 @@ pub struct Store {
     pub bundle: Bundle,
     /// Its revocation index.
     pub revocations: Revocations,
+    /// What it asks of its revocation lists.
+    pub rules: Rules,
 }
 
 /// What a listener asks of a chain beyond the store's rules.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Conditions {
     /// Forgive the leaf's notAfter, and nothing else (`ignore_client_certificate_expiry`). A path whose
     /// CAs became valid only after the leaf had expired was never whole, and is not forgiven.
     pub ignore_client_certificate_expiry: bool,
+    /// Who of those whose path is good is let in.
+    pub filters: Filters,
 }
 
 /// A chain that was accepted.
@@ -56,13 +62,24 @@ impl Store {
     pub fn judge(
         &self,
         chain: &[CertificateDer<'_>],
-        conditions: Conditions,
+        conditions: &Conditions,
         now: UnixTime,
+    ) -> Result<Accepted, Refusal> {
+        self.judge_telling(chain, conditions, now, &mut ())
+    }
+
+    /// As [`Store::judge`], and tells how it comes about.
+    pub(super) fn judge_telling<T: Trace>(
+        &self,
+        chain: &[CertificateDer<'_>],
+        conditions: &Conditions,
+        now: UnixTime,
+        trace: &mut T,
     ) -> Result<Accepted, Refusal> {
         let sent = read_chain(chain)?;
         let (leaf, others) = sent.split_first().ok_or(Refusal::Missing)?;
         check_form(leaf)?;
-        let mut search = Search::new(self, others, conditions, now);
+        let mut search = Search::new(self, others, conditions, now, trace);
         search.climb(&mut vec![leaf]).ok_or(search.refusal)
     }
 }
@@ -104,27 +121,29 @@ fn check_form(certificate: &Certificate<'_>) -> Result<(), Refusal> {
 }
 
 /// The search for a path that is accepted.
-struct Search<'a> {
+struct Search<'a, 't, T> {
     store: &'a Store,
     /// What the client sent after its leaf, in any order.
     sent: &'a [Certificate<'a>],
-    conditions: Conditions,
+    conditions: &'a Conditions,
     now: UnixTime,
     /// Signatures that may still be checked.
     checks_left: usize,
     /// The most telling refusal so far.
     refusal: Refusal,
+    trace: &'t mut T,
 }
 
-impl<'a> Search<'a> {
+impl<'a, 't, T: Trace> Search<'a, 't, T> {
     fn new(
         store: &'a Store,
         sent: &'a [Certificate<'a>],
-        conditions: Conditions,
+        conditions: &'a Conditions,
         now: UnixTime,
+        trace: &'t mut T,
     ) -> Self {
         let checks_left = limits::SIGNATURE_CHECKS_MAX;
-        Self { store, sent, conditions, now, checks_left, refusal: Refusal::Untrusted }
+        Self { store, sent, conditions, now, checks_left, refusal: Refusal::Untrusted, trace }
     }
 
     /// Goes on from the last certificate of `path`: to the anchors that signed it, then to other CAs.
@@ -132,11 +151,15 @@ impl<'a> Search<'a> {
     fn climb(&mut self, path: &mut Vec<&'a Certificate<'a>>) -> Option<Accepted> {
         let head = *path.last()?;
         let store = self.store;
+        self.trace.tell(Event::Reached { path });
         for ca in store.bundle.named(head.issuer()) {
             if let Some(anchor) = &ca.anchor
-                && self.is_signed_by(head, &ca.certificate)
+                && self.is_signed_by(path, &ca.certificate)
             {
-                match self.judge_path(path, ca, anchor) {
+                let judged = self.judge_path(path, ca, anchor);
+                let (refusal, authority) = (judged.err(), &anchor.authority);
+                self.trace.tell(Event::Judged { path, anchor: ca, authority, refusal });
+                match judged {
                     Ok(accepted) => return Some(accepted),
                     Err(refusal) => self.note(refusal),
                 }
@@ -154,13 +177,15 @@ impl<'a> Search<'a> {
             }
             if let Err(refusal) = check_form(issuer) {
                 self.note(refusal);
+                self.pass_over(path, issuer, PassedOver::Form);
                 continue;
             }
-            if !self.is_signed_by(head, issuer) {
+            if !self.is_signed_by(path, issuer) {
                 continue;
             }
             if path.len() > limits::INTERMEDIATES_MAX {
                 self.note(Refusal::MaxChainDepthExceeded);
+                self.pass_over(path, issuer, PassedOver::TooDeep);
                 continue;
             }
             path.push(issuer);
@@ -173,20 +198,33 @@ impl<'a> Search<'a> {
         None
     }
 
-    /// Whether the issuer's key made the signature. One that did not, though the names agree and the key
-    /// identifiers do not differ, makes it a bad certificate, unless a path is found elsewhere.
-    fn is_signed_by(&mut self, certificate: &Certificate<'_>, issuer: &Certificate<'_>) -> bool {
+    /// Whether the issuer's key made the signature of the last of `path`. One that did not, though the
+    /// names agree and the key identifiers do not differ, makes it a bad certificate, unless a path is
+    /// found elsewhere.
+    fn is_signed_by(&mut self, path: &[&Certificate<'_>], issuer: &Certificate<'_>) -> bool {
+        let Some(certificate) = path.last() else { return false };
         if certificate.names_another_key(issuer) {
+            self.pass_over(path, issuer, PassedOver::OtherKey);
             return false;
         }
-        let Some(checks_left) = self.checks_left.checked_sub(1) else { return false };
+        let Some(checks_left) = self.checks_left.checked_sub(1) else {
+            self.pass_over(path, issuer, PassedOver::ChecksSpent);
+            return false;
+        };
         self.checks_left = checks_left;
         let is_good = certificate.signed().is_known_to_be_by(&issuer.key());
+        if !is_good {
+            self.pass_over(path, issuer, PassedOver::NotSigned);
+        }
         // A root that the client brought along signed itself, and that is no forgery.
         if !is_good && !certificate.is_self_issued() {
             self.note(Refusal::Invalid);
         }
         is_good
+    }
+
+    fn pass_over(&mut self, path: &[&Certificate<'_>], issuer: &Certificate<'_>, why: PassedOver) {
+        self.trace.tell(Event::PassedOver { path, issuer, why });
     }
 
     fn note(&mut self, refusal: Refusal) {
@@ -197,7 +235,7 @@ impl<'a> Search<'a> {
 
     /// Judges one path, leaf first, that ends below `anchor`: first what costs nothing.
     fn judge_path(
-        &self,
+        &mut self,
         path: &[&Certificate<'_>],
         ca: &Ca,
         anchor: &Anchor,
@@ -206,12 +244,36 @@ impl<'a> Search<'a> {
         let not_after = self.check_validity(leaf, intermediates, &ca.certificate)?;
         check_purposes(leaf, intermediates, &ca.certificate)?;
         check_anchor_path_length(intermediates, &ca.certificate)?;
+        policy::check(path).inspect_err(|_| self.trace.tell(Event::Policies))?;
         self.verify(leaf, intermediates, anchor)?;
-        let issuers = intermediates.iter().copied().chain([&ca.certificate]);
-        let is_revoked = path.iter().zip(issuers).any(|(certificate, issuer)| {
-            self.store.revocations.find(certificate, issuer, &anchor.authority).is_some()
-        });
-        if is_revoked { Err(Refusal::CrlHit) } else { Ok(Accepted { not_after }) }
+        if !self.conditions.filters.allow(leaf) {
+            return Err(Refusal::Rejected);
+        }
+        self.check_revocations(path, &ca.certificate, &anchor.authority)?;
+        Ok(Accepted { not_after })
+    }
+
+    /// No certificate of the path is revoked, and the lists of every issuer are what the store asks for.
+    fn check_revocations(
+        &mut self,
+        path: &[&Certificate<'_>],
+        anchor: &Certificate<'_>,
+        authority: &Authority,
+    ) -> Result<(), Refusal> {
+        let Store { revocations, rules, .. } = self.store;
+        let issued = || path.iter().zip(path.iter().skip(1).copied().chain([anchor]));
+        for (certificate, issuer) in issued() {
+            if let Some(reason) = revocations.find(certificate, issuer, authority) {
+                self.trace.tell(Event::Revoked { certificate, reason });
+                return Err(Refusal::CrlHit);
+            }
+        }
+        for (certificate, issuer) in issued() {
+            revocations
+                .check_lists(certificate, issuer, authority, *rules, self.now)
+                .inspect_err(|_| self.trace.tell(Event::Unvouched { certificate }))?;
+        }
+        Ok(())
     }
 
     /// Every certificate is valid now; the leaf's end is forgiven where the listener says so.
@@ -234,7 +296,7 @@ impl<'a> Search<'a> {
     /// webpki's part. It takes one time for the whole path; where the leaf's expiry is forgiven that is
     /// the leaf's last second. The real time of the others has been judged before.
     fn verify(
-        &self,
+        &mut self,
         leaf: &Certificate<'_>,
         intermediates: &[&Certificate<'_>],
         anchor: &Anchor,
@@ -255,7 +317,10 @@ impl<'a> Search<'a> {
                 leaf.verify_for_usage(REMEMBERED, anchors, &intermediates, time, usage, None, None)
                     .map(|_| ())
             })
-            .map_err(|error| refusal_of(&error))
+            .map_err(|error| {
+                self.trace.tell(Event::Library(&error));
+                refusal_of(&error)
+            })
     }
 }
 

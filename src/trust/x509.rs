@@ -7,8 +7,9 @@
 //! P-521.
 #![deny(clippy::indexing_slicing)]
 use super::der::{self, Malformed, Reader, Value};
+use super::policy::Policies;
 use super::signature::{Key, Signed};
-use super::{name, time};
+use super::{name, partition, time};
 use rustls_pki_types::{CertificateDer, UnixTime, alg_id};
 use std::ops::Range;
 
@@ -49,7 +50,11 @@ pub(super) struct Extensions {
     key_usage: Option<u8>,
     subject_key_id: Option<Range<usize>>,
     authority_key_id: Option<Range<usize>>,
+    distribution_points: Option<Range<usize>>,
     extended_key_usage: Option<Purposes>,
+    pub(super) policies: Policies,
+    /// The names, without their outer SEQUENCE.
+    alternative_names: Option<Range<usize>>,
     /// The first critical extension that webpki does not know.
     unsupported: Option<Vec<u8>>,
 }
@@ -174,6 +179,11 @@ impl<'a> Certificate<'a> {
         self.bytes(&self.subject)
     }
 
+    /// The subject's alternative names, one after the other; empty where there are none.
+    pub(super) fn alternative_names(&self) -> &[u8] {
+        self.extensions.alternative_names.as_ref().map_or(&[], |names| self.bytes(names))
+    }
+
     /// The subjectPublicKeyInfo, without its outer SEQUENCE.
     pub(super) fn key_info(&self) -> &[u8] {
         self.bytes(&self.key_info)
@@ -198,9 +208,24 @@ impl<'a> Certificate<'a> {
     /// Whether it says that another key than this issuer's signed it: RFC 5280, sections 4.2.1.1 and
     /// 4.2.1.2. OpenSSL and AWS-LC do not take such a CA for its issuer either.
     pub(super) fn names_another_key(&self, issuer: &Certificate<'_>) -> bool {
-        let wanted = self.extensions.authority_key_id.as_ref().map(|range| self.bytes(range));
-        let offered = issuer.extensions.subject_key_id.as_ref().map(|range| issuer.bytes(range));
-        wanted.zip(offered).is_some_and(|(wanted, offered)| wanted != offered)
+        self.names_key_of(issuer) == Some(false)
+    }
+
+    /// Whether it says that this issuer's key signed it; `None` where one of them says nothing.
+    pub(super) fn names_key_of(&self, issuer: &Certificate<'_>) -> Option<bool> {
+        let wanted = self.extensions.authority_key_id.as_ref().map(|range| self.bytes(range))?;
+        let offered = issuer.extensions.subject_key_id.as_ref().map(|range| issuer.bytes(range))?;
+        Some(wanted == offered)
+    }
+
+    /// The value of its certificatePolicies, which is well formed.
+    pub(super) fn policies(&self) -> Option<&[u8]> {
+        self.extensions.policies.issued_under.as_ref().map(|range| self.bytes(range))
+    }
+
+    /// The value of its cRLDistributionPoints, which is well formed.
+    pub(super) fn distribution_points(&self) -> Option<&[u8]> {
+        self.extensions.distribution_points.as_ref().map(|range| self.bytes(range))
     }
 
     /// Whether it is the same authority: one name with one key.
@@ -216,6 +241,18 @@ impl<'a> Certificate<'a> {
         }
         let curves = [alg_id::ECDSA_P256, alg_id::ECDSA_P384, alg_id::ECDSA_P521];
         if curves.iter().any(is) { KeyKind::EllipticCurve } else { KeyKind::Other }
+    }
+
+    /// The name of its key's curve, where that is one of the accepted ones.
+    pub(super) fn curve(&self) -> Option<&'static str> {
+        let curves = [
+            (alg_id::ECDSA_P256, "P-256"),
+            (alg_id::ECDSA_P384, "P-384"),
+            (alg_id::ECDSA_P521, "P-521"),
+        ];
+        let key = self.key();
+        let found = curves.iter().find(|(id, _)| key.algorithm == id.as_ref());
+        found.map(|(_, name)| *name)
     }
 
     pub(super) fn is_key_supported(&self) -> bool {
@@ -257,9 +294,31 @@ impl Extensions {
                     extensions.refuse_unprocessed(&extension);
                     false
                 }
-                oid::SUBJECT_ALT_NAME | oid::NAME_CONSTRAINTS | oid::CRL_DISTRIBUTION_POINTS => {
+                oid::CRL_DISTRIBUTION_POINTS => {
+                    partition::check_points(&extension.value)?;
+                    let range = extension.value.content_range();
+                    extensions.distribution_points.replace(range).is_some()
+                }
+                oid::CERTIFICATE_POLICIES => {
+                    extensions.policies.read(extension.value)?;
+                    extensions.refuse_unprocessed(&extension);
                     false
                 }
+                oid::POLICY_CONSTRAINTS => {
+                    extensions.policies.read_constraints(extension.value)?;
+                    extensions.refuse_unprocessed(&extension);
+                    false
+                }
+                oid::INHIBIT_ANY_POLICY => {
+                    extensions.policies.limits_any = true;
+                    extensions.refuse_unprocessed(&extension);
+                    false
+                }
+                oid::SUBJECT_ALT_NAME => {
+                    let names = read_alternative_names(extension.value)?;
+                    extensions.alternative_names.replace(names).is_some()
+                }
+                oid::NAME_CONSTRAINTS => false,
                 _ => {
                     extensions.refuse_unprocessed(&extension);
                     false
@@ -350,9 +409,14 @@ pub(super) mod oid {
     pub(crate) const CERTIFICATE_ISSUER: &[u8] = &[0x55, 0x1d, 29];
     pub(crate) const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 30];
     pub(crate) const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 31];
+    pub(crate) const CERTIFICATE_POLICIES: &[u8] = &[0x55, 0x1d, 32];
+    pub(crate) const ANY_POLICY: &[u8] = &[0x55, 0x1d, 32, 0];
     pub(crate) const AUTHORITY_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 35];
+    pub(crate) const POLICY_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 36];
     pub(crate) const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
     pub(crate) const ANY_EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37, 0];
+    pub(crate) const FRESHEST_CRL: &[u8] = &[0x55, 0x1d, 46];
+    pub(crate) const INHIBIT_ANY_POLICY: &[u8] = &[0x55, 0x1d, 54];
     /// id-kp-clientAuth, 1.3.6.1.5.5.7.3.2.
     pub(crate) const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 }
@@ -390,6 +454,13 @@ fn read_key_id(value: Value<'_>) -> Result<Range<usize>, Malformed> {
     let id = outer.expect(der::OCTET_STRING, "a key identifier")?;
     outer.finish("the end of the key identifier")?;
     Ok(id.content_range())
+}
+
+fn read_alternative_names(value: Value<'_>) -> Result<Range<usize>, Malformed> {
+    let mut outer = value.reader();
+    let names = outer.expect(der::SEQUENCE, "alternative names")?;
+    outer.finish("the end of the alternative names")?;
+    Ok(names.content_range())
 }
 
 /// The key's identifier; what else may stand there names a certificate, which may have been renewed.

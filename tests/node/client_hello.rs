@@ -173,3 +173,29 @@ fn good_client_gets_in(address: SocketAddr) -> bool {
     let mut client = crate::support::Client::tls(address, "localhost", &tls_config(Some("good")));
     client.get("/").status == 200
 }
+
+/// The bound on all bytes of a handshake, as the ClientHello has its own.
+#[test]
+fn a_handshake_of_too_many_bytes_ends() {
+    let target = Target::answering(target::ok("hello"));
+    let node = node(&target, 10_000);
+    let config = Arc::new(tls_config_for(None, "root.crt", &[&TLS12]));
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut connection = ClientConnection::new(config, name).unwrap();
+    let mut stream = connect(node.address("https"));
+    connection.write_tls(&mut stream).unwrap();
+    // A Certificate message that is within its own bound, in records that make six bytes of each.
+    let mut message = vec![0x0b, 0x00, 0xff, 0xf0];
+    message.resize(64 * 1024, 0);
+    let records: Vec<u8> =
+        message.iter().flat_map(|&byte| [0x16, 3, 3, 0, 1, byte]).take(256 * 1024).collect();
+    // The node may end it before everything is sent.
+    let _ = stream.write_all(&records);
+    assert!(
+        until_closed(&mut stream, Instant::now()) < Duration::from_secs(9),
+        "by its bytes, not by time"
+    );
+    let labels = ["listener=\"https\"", "outcome=\"failed\""];
+    node.metric_becomes("portcullis_tls_handshakes_total", &labels, 1.0);
+    node.assert_no_panic();
+}

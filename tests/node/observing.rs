@@ -214,6 +214,20 @@ fn the_metrics_listener_is_read_only_and_survives_garbage() {
 }
 
 #[test]
+fn a_log_that_was_moved_away_goes_on_under_its_name_after_a_reload() {
+    let target = Target::named("hello");
+    let node = node(&target, "alb");
+    four_connections(&node);
+    let log = node.path("connection.log");
+    let moved = node.path("connection.log.1");
+    std::fs::rename(&log, &moved).expect("moves");
+    node.reload();
+    four_connections(&node);
+    assert_eq!(node.log().len(), 4);
+    assert_eq!(std::fs::read_to_string(&moved).expect("reads").lines().count(), 4);
+}
+
+#[test]
 fn status_names_everything_that_is_live() {
     let target = Target::named("hello");
     let node = node(&target, "alb");

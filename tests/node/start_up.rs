@@ -69,6 +69,18 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
         "",
     ),
     (
+        "mode: verify",
+        "mode: verify, client_certificate_identity_filters: [{subject_cn: [\"a*b\"]}]",
+        "listeners[0].mutual_authentication.client_certificate_identity_filters[0].subject_cn[0]",
+        "at the end",
+    ),
+    (
+        "mode: verify",
+        "mode: verify, client_certificate_identity_filters: [{subject: [a]}]",
+        "listeners[0].mutual_authentication.client_certificate_identity_filters[0].subject",
+        "unknown",
+    ),
+    (
         "target_group: targets",
         "target_group: none",
         "listeners[0].default_actions[0].target_group",
@@ -110,25 +122,19 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("    protocol: HTTPS", "    protocol: TLS", "listeners[0].protocol", "TLS"),
     (
         "mode: verify",
-        "mode: verify, on_revocation: drain",
-        "listeners[0].mutual_authentication.on_revocation",
-        "",
-    ),
-    (
-        "mode: verify",
         "mode: verify, session_resumption: bound",
         "listeners[0].mutual_authentication.session_resumption",
         "",
     ),
     (
         "{name: partners,",
-        "{name: partners, stale_revocations: refuse,",
+        "{name: partners, stale_revocations: ignore,",
         "trust_stores[0].stale_revocations",
         "",
     ),
     (
         "{name: partners,",
-        "{name: partners, unlisted_issuers: refuse,",
+        "{name: partners, unlisted_issuers: ignore,",
         "trust_stores[0].unlisted_issuers",
         "",
     ),

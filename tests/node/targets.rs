@@ -105,6 +105,37 @@ fn a_target_that_speaks_no_http_is_502() {
     errors(&node, "target_malformed", count as f64);
 }
 
+/// `limits::INTERIM_ANSWERS_MAX`. Those of `100 Continue` are dropped, and count all the same.
+#[test]
+fn a_target_that_gives_interim_answers_alone_is_502() {
+    const INTERIM_ANSWERS_MAX: usize = 1_000;
+    let target = Target::with(|received, stream| {
+        let mut words = received.request_line().split(['/', ' ']).skip(2);
+        let mut number = || words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+        let (status, count) = (number(), number());
+        let interim = format!("HTTP/1.1 {status} Wait\r\n\r\n");
+        stream.write_all(interim.repeat(count).as_bytes())?;
+        stream.write_all(ok("at last").as_bytes())
+    });
+    let node = node(&[target.entry()]);
+    for status in [100, 102] {
+        for (count, last) in [(INTERIM_ANSWERS_MAX, 200), (INTERIM_ANSWERS_MAX + 1, 502)] {
+            let mut client = Client::plain(node.address("plain"));
+            client.send(format!("GET /{status}/{count} HTTP/1.1\r\nHost: a\r\n\r\n"));
+            let mut passed_on = 0;
+            let answer = loop {
+                match client.answer() {
+                    answer if answer.status < 200 => passed_on += 1,
+                    answer => break answer,
+                }
+            };
+            let expected = if status == 100 { 0 } else { count };
+            assert_eq!((passed_on, answer.status), (expected, last), "{count} times {status}");
+        }
+    }
+    errors(&node, "target_malformed", 2.0);
+}
+
 #[test]
 fn an_answer_cut_off_ends_the_clients_connection_without_its_end() {
     let cases = [

@@ -1,5 +1,5 @@
 //! A client on a raw socket, with or without TLS: it sends exactly these bytes and reads answers.
-use super::pki::pki;
+use super::pki::{Issued, pki};
 use super::target::{find, values};
 use super::wait::PATIENCE;
 use rustls::client::Resumption;
@@ -193,8 +193,24 @@ pub fn tls_config(identity: Option<&str>) -> Arc<ClientConfig> {
     Arc::new(tls_config_for(identity, "root.crt", &[&TLS13, &TLS12]))
 }
 
+/// The same with a certificate that is not in the PKI's files.
+pub fn tls_config_with(issued: &Issued) -> Arc<ClientConfig> {
+    let identity = Some((issued.certificate.clone(), issued.key.clone()));
+    Arc::new(config_of(identity, "root.crt", &[&TLS13, &TLS12]))
+}
+
 pub fn tls_config_for(
     identity: Option<&str>,
+    root: &str,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> ClientConfig {
+    let file = |name: &str, kind: &str| pki().read(&format!("{name}.{kind}"));
+    config_of(identity.map(|name| (file(name, "crt"), file(name, "key"))), root, versions)
+}
+
+/// A configuration with a chain and its key, PEM.
+fn config_of(
+    identity: Option<(String, String)>,
     root: &str,
     versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> ClientConfig {
@@ -209,15 +225,12 @@ pub fn tls_config_for(
         .with_root_certificates(roots);
     let mut config = match identity {
         None => builder.with_no_client_auth(),
-        Some(name) => {
-            let key = pki().read(&format!("{name}.key"));
-            builder
-                .with_client_auth_cert(
-                    certificates(&pki().read(&format!("{name}.crt"))),
-                    PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("the key is a key"),
-                )
-                .expect("certificate and key belong together")
-        }
+        Some((chain, key)) => builder
+            .with_client_auth_cert(
+                certificates(&chain),
+                PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("the key is a key"),
+            )
+            .expect("certificate and key belong together"),
     };
     config.resumption = Resumption::in_memory_sessions(64);
     config

@@ -5,6 +5,7 @@
 pub mod client;
 pub mod node;
 pub mod pki;
+pub mod pkits;
 pub mod scratch;
 pub mod target;
 pub mod tools;

@@ -13,7 +13,7 @@ use super::tools;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
     DistinguishedName, DnType, ExtendedKeyUsagePurpose as Purpose, IsCa, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+    KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd, string::Ia5String,
 };
 use std::fs;
 use std::ops::RangeInclusive;
@@ -98,6 +98,14 @@ impl Pki {
             ("revoked", client("device-22").with_serial(&[0x22])),
             ("wrong-purpose", client("device-23").with_purpose(&[Purpose::ServerAuth])),
             ("no-purpose", client("device-24").with_purpose(&[])),
+            (
+                "workload",
+                client("orders").with_names(vec![
+                    SanType::DnsName(text("Orders.Example.com")),
+                    SanType::URI(text("spiffe://example.org/orders/17")),
+                    SanType::Rfc822Name(text("kari@example.com")),
+                ]),
+            ),
         ];
         for (name, leaf) in clients {
             self.issue(name, &self.issuing, leaf);
@@ -332,8 +340,19 @@ impl Leaf {
         self
     }
 
+    /// Valid until then (seconds since 1970).
+    pub fn with_end(mut self, seconds: u64) -> Self {
+        self.params.not_after = date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(seconds);
+        self
+    }
+
     pub fn with_purpose(mut self, purpose: &[Purpose]) -> Self {
         self.params.extended_key_usages = purpose.to_vec();
+        self
+    }
+
+    pub fn with_names(mut self, names: Vec<SanType>) -> Self {
+        self.params.subject_alt_names = names;
         self
     }
 
@@ -341,6 +360,10 @@ impl Leaf {
         self.params.serial_number = Some(SerialNumber::from_slice(serial));
         self
     }
+}
+
+fn text(text: &str) -> Ia5String {
+    text.try_into().expect("the name is ASCII")
 }
 
 /// `CN=...,O=Example,ST=Oslo,C=NO`, as RFC 2253 reads it: backwards.

@@ -1,5 +1,5 @@
 //! Server certificates.
-use super::{Kept, Made, Named, name_of_ours, named};
+use super::{Kept, Made, Named, name_of_ours, named, written_time};
 use crate::config::Faults;
 use crate::config::files::{Digest, Files};
 use crate::config::snapshot::Name;
@@ -7,6 +7,7 @@ use crate::config::written::{self, List};
 use crate::limits::CERTIFICATE_FILE_BYTES_MAX;
 use crate::tls::Certificate;
 use crate::tls::certificate::CertificateFault;
+use rustls_pki_types::UnixTime;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,10 +24,17 @@ pub(super) fn all(
     written: &List<written::Certificate>,
     previous: &Kept,
     files: &mut Files,
+    now: UnixTime,
     faults: &mut Faults,
 ) -> BTreeMap<Name, Made<Certificate>> {
     named(written, faults, |name, written, faults| {
-        certificate(name, written, previous.certificates.get(name), files, faults)
+        let made = certificate(name, written, previous.certificates.get(name), files, faults)?;
+        // No fault: a node has to start again also when time has passed.
+        if now > made.value.not_after {
+            let expired = written_time(made.value.not_after);
+            faults.warn("chain", format_args!("the certificate expired at {expired}"));
+        }
+        Some(made)
     })
 }
 

@@ -119,7 +119,7 @@ fn tls(
     let by_name = server_name_policies(&written.server_name_policies, known, faults);
     let (policy, certificates) = (policy?, certificates?);
     let resolver = Arc::new(Resolver::new(certificates.clone()));
-    let mut access = |asked: Asked, faults: &mut Faults| {
+    let mut access = |server_names: Vec<String>, asked: Asked, faults: &mut Faults| {
         let key = Key {
             listener: Arc::clone(name),
             policy: policy.name,
@@ -128,12 +128,13 @@ fn tls(
             advertised: asked.advertised,
         };
         let server_config = configs.get(key, &policy, &resolver).or_note(faults, "certificates")?;
-        Some(Access { authentication: asked.authentication, server_config })
+        Some(Access { server_names, authentication: asked.authentication, server_config })
     };
-    let own = access(own?, faults)?;
+    let own = access(Vec::new(), own?, faults)?;
     let mut table = ServerNames::default();
     for (server_names, asked) in by_name? {
-        let access = Arc::new(access(asked, faults)?);
+        let written = server_names.iter().map(|name| (*name).to_owned()).collect();
+        let access = Arc::new(access(written, asked, faults)?);
         for server_name in server_names {
             // It went into a table of names before.
             let _ = table.insert(server_name, Arc::clone(&access));

@@ -8,6 +8,7 @@ mod access;
 mod action;
 mod attributes;
 mod certificate;
+mod identity_filters;
 mod listener;
 mod node;
 mod server_configs;
@@ -23,12 +24,14 @@ use super::nearest::nearest;
 use super::read::{Declared, Names};
 use super::snapshot::{Listener, Name};
 use super::written::{Configuration, List};
+use crate::calendar::Seconds;
 use crate::target::Group;
 use crate::tls::Certificate;
 use crate::trust::Store;
 use rustls_pki_types::UnixTime;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the next load may take over.
 #[derive(Debug, Default)]
@@ -79,7 +82,7 @@ pub(super) fn compile(
     now: UnixTime,
     faults: &mut Faults,
 ) -> (BTreeMap<Name, Arc<Listener>>, Kept) {
-    let certificates = certificate::all(&written.certificates, previous, files, faults);
+    let certificates = certificate::all(&written.certificates, previous, files, now, faults);
     let trust_stores = trust_store::all(&written.trust_stores, previous, files, now, faults);
     let target_groups = target_group::all(&written.target_groups, previous, faults);
     let mut kept = Kept { certificates, trust_stores, target_groups, server_configs: Vec::new() };
@@ -186,6 +189,11 @@ fn name_of_ours(name: &str) -> Result<(), String> {
         return Ok(());
     }
     Err("a name is 1 to 64 letters, digits, '.', '_' and '-'".to_owned())
+}
+
+/// A time of a certificate or list, as people read it.
+fn written_time(time: UnixTime) -> Seconds {
+    Seconds(Duration::from_secs(time.as_secs()))
 }
 
 /// A number in its range.

@@ -10,11 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The section `node`.
-pub(in crate::config) fn node(
-    written: &written::Node,
-    files: &Files,
-    faults: &mut Faults,
-) -> Option<Node> {
+pub(in crate::config) fn node(written: &written::Node, faults: &mut Faults) -> Option<Node> {
     name_of_ours(&written.name).or_note(faults, "name");
     let shards = match written.shards {
         AutoOr::Auto => Some(None),
@@ -27,9 +23,6 @@ pub(in crate::config) fn node(
             None
         }
     };
-    if written.state_dir.is_empty() {
-        faults.note("state_dir", "expected a path, found nothing");
-    }
     let drain =
         in_range(written.drain_timeout_seconds, 0..=3_600).or_note(faults, "drain_timeout_seconds");
     Some(Node {
@@ -41,7 +34,6 @@ pub(in crate::config) fn node(
             written::Io::Epoll => net::Io::Epoll,
         },
         steering: steering(written.steering),
-        state_dir: files.resolve(&written.state_dir),
         connections_max: match written.connections_max {
             AutoOr::Auto => None,
             AutoOr::Number(number) => Some(number as usize),
@@ -90,7 +82,9 @@ pub(in crate::config) fn metrics(
 /// Address and port.
 pub(super) fn address(written: &str) -> Result<SocketAddr, String> {
     written.parse().map_err(|_| {
-        format!("\"{written}\" is not an IP address and a port, such as 0.0.0.0:443 or [::]:443")
+        format!(
+            "\"{written}\" is not an IP address and a port, such as 0.0.0.0:443 or \"[::]:443\""
+        )
     })
 }
 

@@ -1,11 +1,13 @@
 //! Trust stores: a CA bundle, and the revocation files that its CAs must have signed.
-use super::{Kept, Made, Named, name_of_alb, named};
+use super::{Kept, Made, Named, name_of_alb, named, written_time};
 use crate::config::Faults;
 use crate::config::files::{Content, Digest, Files};
 use crate::config::snapshot::Name;
 use crate::config::written::{self, List};
 use crate::limits;
-use crate::trust::{Bundle, Revocations, Store, revocation};
+use crate::trust::{
+    Bundle, Revocations, Rules, StaleRevocations, Store, UnlistedIssuers, revocation,
+};
 use rustls_pki_types::UnixTime;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +33,13 @@ pub(super) fn all(
         for (key, warning) in &made.warnings {
             faults.warn(key, warning);
         }
+        for list in made.value.revocations.status() {
+            if let Some(due) = list.next_update.filter(|due| now > *due) {
+                let (file, issuer, due) = (&list.file, &list.issuer, written_time(due));
+                let message = format!("{file}: the list of {issuer} was due for renewal at {due}");
+                faults.warn("revocations", format_args!("{message}; it is enforced as it stands"));
+            }
+        }
         Some(made)
     })
 }
@@ -48,7 +57,8 @@ fn trust_store(
     let bundle = files.read(&written.ca_certificates_bundle, limits::BUNDLE_BYTES_MAX, faults, key);
     let lists = read_revocations(&written.revocations, files, faults);
     let (bundle_file, lists) = (bundle?, lists?);
-    let fingerprint = fingerprint(&bundle_file, &lists);
+    let rules = rules(written);
+    let fingerprint = fingerprint(&bundle_file, &lists, rules);
     if let Some(same) = previous.filter(|previous| previous.fingerprint == fingerprint) {
         let warnings = same.warnings.clone();
         return Some(Made { fingerprint, value: Arc::clone(&same.value), warnings });
@@ -66,7 +76,7 @@ fn trust_store(
     let warnings = warnings.into_iter().map(|warning| (key, format!("{path}: {}", warning.0)));
     let warnings = warnings.collect();
     let revocations = revocations(&lists, &bundle, faults)?;
-    let store = Store { name: Arc::clone(name), bundle, revocations };
+    let store = Store { name: Arc::clone(name), bundle, revocations, rules };
     Some(Made { fingerprint, value: Arc::new(store), warnings })
 }
 
@@ -124,10 +134,25 @@ fn revocations(
     }
 }
 
+fn rules(written: &written::TrustStore) -> Rules {
+    Rules {
+        stale_revocations: match written.stale_revocations {
+            written::StaleRevocations::Enforce => StaleRevocations::Enforce,
+            written::StaleRevocations::Refuse => StaleRevocations::Refuse,
+        },
+        unlisted_issuers: match written.unlisted_issuers {
+            written::UnlistedIssuers::Allow => UnlistedIssuers::Allow,
+            written::UnlistedIssuers::Refuse => UnlistedIssuers::Refuse,
+        },
+    }
+}
+
 /// Everything that the store is made of, the written names of its lists included: status shows them.
-fn fingerprint(bundle: &Content, lists: &[RevocationFile<'_>]) -> Digest {
-    let lists = lists
+fn fingerprint(bundle: &Content, lists: &[RevocationFile<'_>], rules: Rules) -> Digest {
+    let rules = [rules.stale_revocations.name(), rules.unlisted_issuers.name()];
+    let files = lists
         .iter()
         .flat_map(|(_, name, content)| [name.as_bytes(), content.digest.bytes().as_slice()]);
-    Digest::of_parts([bundle.digest.bytes().as_slice()].into_iter().chain(lists))
+    let first = rules.map(str::as_bytes).into_iter().chain([bundle.digest.bytes().as_slice()]);
+    Digest::of_parts(first.chain(files))
 }

@@ -338,7 +338,7 @@ fn answered(
     let parsed = head::response(bytes.as_bytes(), method, &mut slots).unwrap().unwrap();
     let onward = onward(&parsed, client_version, client_keep_alive);
     let mut out = Vec::new();
-    response(&mut out, &parsed, onward, client_version, &Attributes::default());
+    response(&mut out, &parsed, onward, client_version);
     (onward, String::from_utf8(out).unwrap())
 }
 

@@ -3,7 +3,9 @@ use super::*;
 use crate::close::Reason;
 use crate::limits;
 use rustix::net::sockopt;
+use std::cell::Cell;
 use std::io::ErrorKind;
+use std::rc::Rc;
 use tokio::task::JoinHandle;
 
 on_both_engines! {
@@ -17,6 +19,7 @@ on_both_engines! {
     killed_sockets_leave_no_descriptor_behind
     an_aborted_task_leaves_the_memory_to_the_kernel
     readable_means_bytes_or_the_end
+    who_always_has_more_to_say_does_not_keep_others_waiting
     a_receive_of_at_most_so_many_bytes_leaves_the_rest
     a_half_closed_connection_still_receives
     a_reset_reaches_the_other_side
@@ -280,4 +283,33 @@ async fn addresses_and_options_are_those_of_the_connection() {
     }
     let shown = format!("{server:?}");
     assert!(shown.contains(&peer.to_string()), "{shown}");
+}
+
+/// Goal: a client that pipelines faster than it is served has no more than its share of the shard.
+async fn who_always_has_more_to_say_does_not_keep_others_waiting() {
+    const ROUNDS: usize = 100;
+    const ROOM_BYTES: usize = 64;
+    let ((loud_client, loud), (quiet_client, quiet)) = (pair().await, pair().await);
+    let rounds = Rc::new(Cell::new(0));
+    let seen = Rc::clone(&rounds);
+    let heard = spawn(async move {
+        assert_eq!(receive(&quiet).await, b"x");
+        seen.get()
+    });
+    send(&loud_client, &[7; ROUNDS * ROOM_BYTES]).await;
+    loud.readable().await.unwrap();
+    settle().await;
+    send(&quiet_client, b"x").await;
+    let filler = [0; limits::BUFFER_BYTES - ROOM_BYTES];
+    let mut room = Buf::take();
+    for _ in 0..ROUNDS {
+        room.clear();
+        room.extend_from_slice(&filler);
+        let (received, lent) = loud.recv(room).await;
+        assert_eq!(received.unwrap(), ROOM_BYTES);
+        room = lent;
+        rounds.set(rounds.get() + 1);
+    }
+    let waited = heard.await.unwrap();
+    assert!(waited < 10, "{waited} rounds");
 }

@@ -209,3 +209,25 @@ fn cut_and_flipped_bundles_are_refused_or_read() {
         let _ = read(pem("CERTIFICATE", &flipped));
     }
 }
+
+/// Goal: a certificate that its issuer never signed does not anchor. Method: it names the root of the
+/// bundle by name and key identifier; another key of the same name signed it.
+#[test]
+fn a_ca_that_names_a_ca_of_the_bundle_falsely_is_a_fault() {
+    let subject_key = extension(14, false, &der(4, &[b"root's"]));
+    let root = Draft::ca("root").with(subject_key).root();
+    let impostor = Draft::ca("root").root();
+    for (key_id, is_forged) in [(&b"root's"[..], true), (b"another", false)] {
+        let names = extension(35, false, &der(0x30, &[&der(0x80, &[key_id])]));
+        let ca = Draft::ca("ca").with(names).by(&impostor);
+        let loaded = Bundle::from_pem(bundle_text(&[&root, &ca]).as_bytes(), at(NOW));
+        match loaded {
+            // Its issuer is not in the bundle.
+            Ok((bundle, _)) => assert!(!is_forged && bundle.partial_anchors() == ["CN=ca"]),
+            Err(faults) => {
+                assert!(is_forged);
+                assert_eq!(faults[0].0, "CN=ca names an issuer, and its signature is wrong");
+            }
+        }
+    }
+}

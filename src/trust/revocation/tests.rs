@@ -387,7 +387,8 @@ fn cut_and_flipped_lists_are_refused() {
 fn a_store_without_lists_checks_nothing() {
     let pki = Pki::new();
     let bundle = pki.bundle();
-    let store = Store { name: "bare".into(), bundle, revocations: Revocations::default() };
+    let (revocations, rules) = (Revocations::default(), Rules::default());
+    let store = Store { name: "bare".into(), bundle, revocations, rules };
     assert_eq!(judge(&store, &[&pki.client]), Ok(()));
     assert_eq!(store.revocations.entries(), 0);
 }

@@ -7,7 +7,9 @@ const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 const CLIENT_AUTH: &[u8] = super::super::x509::oid::CLIENT_AUTH;
 const ANY: &[u8] = super::super::x509::oid::ANY_EXTENDED_KEY_USAGE;
 
-const FORGIVING: Conditions = Conditions { ignore_client_certificate_expiry: true };
+fn forgiving() -> Conditions {
+    Conditions { ignore_client_certificate_expiry: true, ..Conditions::default() }
+}
 
 /// Root, intermediate below it.
 fn two_cas() -> (Identity, Identity) {
@@ -116,7 +118,7 @@ fn validity_is_judged_to_the_second_on_every_certificate_of_the_path() {
         let client = draft(0, Draft::client("client")).by(&intermediate);
         let store = store(&[&root], &[]);
         let verdict =
-            |time| store.judge(&chain(&[&client, &intermediate]), Conditions::default(), at(time));
+            |time| store.judge(&chain(&[&client, &intermediate]), &Conditions::default(), at(time));
         assert_eq!(verdict(begins - 1), Err(Refusal::NotYetValid), "{name}");
         assert_eq!(verdict(begins), Ok(Accepted { not_after: at(ends) }), "{name}");
         assert_eq!(verdict(ends), Ok(Accepted { not_after: at(ends) }), "{name}");
@@ -131,7 +133,7 @@ fn ignoring_expiry_forgives_the_leafs_end_and_nothing_else() {
     let client = Draft::client("client").valid(NOW - 10, NOW + 10).by(&short);
     let sent = chain(&[&client, &short]);
     let trusting = store(&[&root], &[]);
-    let verdict = |time| trusting.judge(&sent, FORGIVING, at(time));
+    let verdict = |time| trusting.judge(&sent, &forgiving(), at(time));
     let accepted = Ok(Accepted { not_after: at(NOW + 50) });
     assert_eq!(verdict(NOW - 11), Err(Refusal::NotYetValid));
     assert_eq!(verdict(NOW), accepted);
@@ -139,7 +141,7 @@ fn ignoring_expiry_forgives_the_leafs_end_and_nothing_else() {
     assert_eq!(verdict(NOW + 50), accepted);
     assert_eq!(verdict(NOW + 51), Err(Refusal::Expired));
     let revoking = store(&[&root, &short], &[list_of(&short, &client)]);
-    assert_eq!(revoking.judge(&sent, FORGIVING, at(NOW + 11)), Err(Refusal::CrlHit));
+    assert_eq!(revoking.judge(&sent, &forgiving(), at(NOW + 11)), Err(Refusal::CrlHit));
 }
 
 #[test]
@@ -147,7 +149,7 @@ fn a_path_that_was_never_whole_is_not_forgiven() {
     let root = Draft::ca("root").root();
     let renewed = Draft::ca("renewed").valid(NOW - 5, NOW + 100).by(&root);
     let client = Draft::client("client").valid(NOW - 20, NOW - 10).by(&renewed);
-    let verdict = store(&[&root], &[]).judge(&chain(&[&client, &renewed]), FORGIVING, at(NOW));
+    let verdict = store(&[&root], &[]).judge(&chain(&[&client, &renewed]), &forgiving(), at(NOW));
     assert_eq!(verdict, Err(Refusal::Expired));
 }
 
@@ -242,7 +244,7 @@ fn too_many_or_too_large_certificates_are_refused_unread() {
         (limits::CHAIN_BYTES_MAX - client.der.len() + 1, Err(Refusal::MaxSizeExceeded)),
     ] {
         let sent = [client.der.clone(), CertificateDer::from(vec![0; padding])];
-        assert_eq!(store.judge(&sent, Conditions::default(), at(NOW)).map(|_| ()), expected);
+        assert_eq!(store.judge(&sent, &Conditions::default(), at(NOW)).map(|_| ()), expected);
     }
 }
 
@@ -269,7 +271,8 @@ fn certificates_of_one_name_cost_a_bounded_number_of_checks() {
         let all: Vec<_> = std::iter::once(&client).chain(&sent).collect();
         let chain = chain(&all);
         let read = read_chain(&chain).unwrap();
-        let mut search = Search::new(&store, &read[1..], Conditions::default(), at(NOW));
+        let (conditions, mut silence) = (Conditions::default(), ());
+        let mut search = Search::new(&store, &read[1..], &conditions, at(NOW), &mut silence);
         assert_eq!(search.climb(&mut vec![&read[0]]), None);
         let checks = limits::SIGNATURE_CHECKS_MAX - search.checks_left;
         assert!(checks <= 60, "{checks} signatures were checked");
@@ -361,7 +364,7 @@ fn a_remembered_chain_is_refused_when_it_expires_is_revoked_or_its_ca_leaves() {
         assert_eq!(judge(&trusting, &sent), Ok(()));
     }
     assert!(memory::remembered() >= 2);
-    let expired = trusting.judge(&chain(&sent), Conditions::default(), at(NOW + 11 * DAY));
+    let expired = trusting.judge(&chain(&sent), &Conditions::default(), at(NOW + 11 * DAY));
     assert_eq!(expired, Err(Refusal::Expired));
     for list in [list_of(&intermediate, &client), list_of(&root, &intermediate)] {
         let revoking = store(&[&root, &intermediate], &[list]);
@@ -379,14 +382,14 @@ fn a_bit_flipped_anywhere_in_a_remembered_chain_is_refused() {
     let client = Draft::client("client").by(&intermediate);
     let store = store(&[&root], &[]);
     let good = chain(&[&client, &intermediate]);
-    assert!(store.judge(&good, Conditions::default(), at(NOW)).is_ok());
+    assert!(store.judge(&good, &Conditions::default(), at(NOW)).is_ok());
     for position in 0..good.len() {
         for bit in 0..good[position].len() * 8 {
             let mut bytes = good[position].to_vec();
             bytes[bit / 8] ^= 1 << (bit % 8);
             let mut flipped = good.clone();
             flipped[position] = CertificateDer::from(bytes);
-            let verdict = store.judge(&flipped, Conditions::default(), at(NOW));
+            let verdict = store.judge(&flipped, &Conditions::default(), at(NOW));
             assert!(verdict.is_err(), "bit {bit} of certificate {position}");
         }
     }

@@ -1,11 +1,12 @@
-//! Times as logs and certificates' fields write them. Pure.
+//! The calendar, and times as logs, headers and certificates write them. Pure.
 //!
 //! Source: ISO 8601 in the form of RFC 3339; the calendar is Howard Hinnant's "chrono-Compatible
-//! Low-Level Date Algorithms", `civil_from_days`.
+//! Low-Level Date Algorithms", `civil_from_days` and `days_from_civil`.
 use std::fmt;
 use std::time::Duration;
 
-const DAY_SECONDS: u64 = 86_400;
+/// Seconds of a day; leap seconds do not exist in Unix time.
+pub const DAY_SECONDS: u64 = 86_400;
 
 /// A date of the Gregorian calendar.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,6 +39,15 @@ impl Date {
             month,
             day: day_of_year - (153 * month_from_march + 2) / 5 + 1,
         }
+    }
+
+    /// Days from 1970-01-01 to a date from then on.
+    pub const fn days(self) -> u64 {
+        let year = if self.month <= 2 { self.year - 1 } else { self.year };
+        let (era, year_of_era) = (year / 400, year % 400);
+        let day_of_year = (153 * ((self.month + 9) % 12) + 2) / 5 + self.day - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        era * 146_097 + day_of_era - 719_468
     }
 }
 
@@ -87,7 +97,8 @@ mod tests {
     fn every_day_of_four_centuries_is_the_day_after_the_one_before() {
         let (mut year, mut month, mut day) = (1970, 1, 1);
         for days in 0..146_097 {
-            assert_eq!(Date::from_days(days), Date { year, month, day }, "after {days} days");
+            let date = Date { year, month, day };
+            assert_eq!((Date::from_days(days), date.days()), (date, days));
             let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
             let length = match month {
                 2 if leap => 29,

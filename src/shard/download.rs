@@ -1,0 +1,169 @@
+//! An answer on its way from the target to the client.
+//!
+//! [`super::exchange`] polls it beside the request's body. What the client has been told so far decides
+//! what can still be said when the target fails.
+//! Bound: `limits::INTERIM_ANSWERS_MAX`.
+use super::exchange::Task;
+use super::http1::Session;
+use super::target::{Target, timed_out};
+use crate::close::Reason;
+use crate::http::body::Transfer;
+use crate::http::forward::{self, Onward};
+use crate::http::head::{self, Body, Malformed, Version};
+use crate::limits;
+use crate::net::Buf;
+use std::cell::Cell;
+
+/// How an answer went to the client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Answered {
+    /// Both sides agreed to keep the client's connection.
+    pub(super) keep_client: bool,
+    /// The target's connection can serve another request.
+    pub(super) keep_target: bool,
+}
+
+/// Why there is no whole answer of the target's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Unanswered {
+    pub(super) reason: Reason,
+    pub(super) told: Told,
+    /// The target had sent nothing at all.
+    pub(super) silent: bool,
+}
+
+/// What the client has been told so far.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Told {
+    /// Nothing final: there is room for an answer of the node's own.
+    Nothing,
+    /// Part of the target's answer, so that no other one can be sent.
+    Part,
+    /// The node's own answer.
+    Refusal,
+}
+
+/// The answer, from the target to the client.
+pub(super) struct Download<'a, 's> {
+    pub(super) session: &'a Session<'s>,
+    pub(super) task: &'a Task<'a>,
+    pub(super) target: Target<'a>,
+    pub(super) uploaded: &'a Cell<bool>,
+}
+
+/// A response head that has been read, and how it goes on.
+struct Head {
+    bytes: usize,
+    status: u16,
+    body: Body,
+    onward: Onward,
+    keep_target: bool,
+}
+
+impl Download<'_, '_> {
+    pub(super) async fn run(self) -> Result<Answered, Unanswered> {
+        let mut received = Buf::take();
+        let (head, mut out) = self.final_head(&mut received).await?;
+        self.session.count_response(head.status);
+        let mut transfer = Transfer::new(head.body, head.onward.body);
+        let mut told = Told::Nothing;
+        let failed = |reason, told| Unanswered { reason, told, silent: false };
+        loop {
+            transfer
+                .step(&mut received, &mut out)
+                .map_err(|_| failed(Reason::TargetMalformed, told))?;
+            if !out.is_empty() {
+                told = Told::Part;
+                self.send(out).await.map_err(|reason| failed(reason, told))?;
+                out = Buf::default();
+            }
+            if transfer.is_done() {
+                break;
+            }
+            match self.target.receive(&mut received, self.uploaded.get()).await {
+                Ok(0) if transfer.ends_by_close() => transfer.close(&mut out),
+                Ok(0) => return Err(failed(Reason::TargetClosed, told)),
+                Ok(_) => {}
+                Err(reason) => return Err(failed(reason, told)),
+            }
+        }
+        Ok(Answered {
+            keep_client: head.onward.keep_alive,
+            keep_target: head.keep_target && received.is_empty(),
+        })
+    }
+
+    /// Reads up to the final response head, and writes the one that the client gets. Interim answers go
+    /// on, but `100 Continue` has been given by this node, and HTTP/1.0 knows none (RFC 9110,
+    /// section 15.2). There are `limits::INTERIM_ANSWERS_MAX` of them at most.
+    async fn final_head(&self, received: &mut Buf) -> Result<(Head, Buf), Unanswered> {
+        let mut silent = true;
+        for _ in 0..=limits::INTERIM_ANSWERS_MAX {
+            let (head, out) = self.head(received, &mut silent).await.map_err(|reason| {
+                Unanswered { reason, told: Told::Nothing, silent: silent && !timed_out(reason) }
+            })?;
+            received.consume(head.bytes);
+            if head.status >= 200 {
+                return Ok((head, out));
+            }
+            if head.status != 100 && self.task.asked.version == Version::Http11 {
+                self.send(out).await.map_err(|reason| Unanswered {
+                    reason,
+                    told: Told::Part,
+                    silent: false,
+                })?;
+            }
+        }
+        let reason = Reason::TargetMalformed;
+        Err(Unanswered { reason, told: Told::Nothing, silent: false })
+    }
+
+    /// Reads one response head. `silent` stays true while the target has sent nothing.
+    async fn head(&self, received: &mut Buf, silent: &mut bool) -> Result<(Head, Buf), Reason> {
+        let mut seen = 0;
+        loop {
+            if !received.is_empty()
+                && head::worth_parsing(received, seen)
+                && let Some(read) = self.parse(received).map_err(|_| Reason::TargetMalformed)?
+            {
+                return Ok(read);
+            }
+            seen = received.len();
+            match self.target.receive(received, self.uploaded.get()).await? {
+                0 => return Err(Reason::TargetClosed),
+                _ => *silent = false,
+            }
+        }
+    }
+
+    fn parse(&self, received: &Buf) -> Result<Option<(Head, Buf)>, Malformed> {
+        let asked = &self.task.asked;
+        let mut slots = head::slots();
+        let Some(response) = head::response(received, asked.method.for_response(), &mut slots)?
+        else {
+            return Ok(None);
+        };
+        // An answer that comes before the request is whole ends the client's connection: the rest of
+        // the request is not worth waiting for.
+        let keep = self.uploaded.get() && self.session.keeps_alive(self.task.rules, asked);
+        let onward = forward::onward(&response, asked.version, keep);
+        let out = self.session.write(|out| {
+            forward::response(out, &response, onward, asked.version);
+        });
+        let head = Head {
+            bytes: response.length,
+            status: response.status,
+            body: response.body,
+            onward,
+            keep_target: response.keep_alive && response.body != Body::UntilClose,
+        };
+        Ok(Some((head, out)))
+    }
+
+    /// Sends to the client. A client that takes an answer is not silent, so its deadline moves.
+    async fn send(&self, out: Buf) -> Result<(), Reason> {
+        self.session.send(out, self.task.rules).await?;
+        self.session.wire.socket().extend_reading(self.target.idle);
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! A request's body on its way from the client to the target.
+//!
+//! [`super::exchange`] polls it beside the answer, and drops it only once it has ended. When the answer is
+//! whole first, what the client still sends is thrown away, `limits::DISCARDED_BODY_BYTES_MAX` at most.
+use super::target::Target;
+use super::wire::Wire;
+use crate::close::Reason;
+use crate::http::body::Transfer;
+use crate::http::head::Malformed;
+use crate::limits;
+use crate::net::Buf;
+use crate::observe::count;
+use std::cell::Cell;
+
+/// How the request's body went to the target.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Uploaded {
+    /// All of it.
+    Whole,
+    /// The target takes no more; its answer says why.
+    TargetStopped,
+    /// The answer was there first; the rest was thrown away.
+    Abandoned,
+    /// The client went away or was silent for too long.
+    ClientEnded(Reason),
+    /// The client broke the framing.
+    Malformed(Malformed),
+}
+
+/// The request's body, from the client to the target.
+pub(super) struct Upload<'a> {
+    pub(super) wire: &'a Wire,
+    pub(super) target: Target<'a>,
+    pub(super) transfer: Transfer,
+    /// Set once the whole body has been sent.
+    pub(super) whole: &'a Cell<bool>,
+    /// Set by the exchange once the answer is whole: the rest is thrown away.
+    pub(super) answered: &'a Cell<bool>,
+    pub(super) received_bytes: &'a count::Count,
+}
+
+impl Upload<'_> {
+    /// Runs to the end of the body; what was received behind it comes back.
+    pub(super) async fn run(mut self, mut inbox: Buf) -> (Uploaded, Buf) {
+        let mut discarded = 0;
+        while !self.transfer.is_done() {
+            match self.receive(&mut inbox).await {
+                Ok(count) if self.answered.get() => {
+                    discarded += count;
+                    inbox.clear();
+                    if discarded > limits::DISCARDED_BODY_BYTES_MAX {
+                        return (Uploaded::Abandoned, inbox);
+                    }
+                }
+                Ok(_) => {
+                    if let Err(ended) = self.pass_on(&mut inbox).await {
+                        return (ended, inbox);
+                    }
+                }
+                Err(_) if self.answered.get() => return (Uploaded::Abandoned, inbox),
+                Err(reason) => return (Uploaded::ClientEnded(reason), inbox),
+            }
+        }
+        self.whole.set(true);
+        // From now on the target is waited for.
+        self.target.socket.arm_reading(self.target.idle, Reason::TargetTimeout);
+        (Uploaded::Whole, inbox)
+    }
+
+    async fn receive(&self, inbox: &mut Buf) -> Result<usize, Reason> {
+        let socket = self.wire.socket();
+        if !self.answered.get() {
+            socket.arm_reading(self.target.idle, Reason::ClientTimeout);
+        }
+        let (result, received) = self.wire.read(std::mem::take(inbox)).await;
+        socket.disarm_reading();
+        *inbox = received;
+        match result {
+            Ok(count) if count > 0 => {
+                self.received_bytes.add(count as u64);
+                Ok(count)
+            }
+            Ok(_) | Err(_) => Err(socket.killed().unwrap_or(Reason::ClientClosed)),
+        }
+    }
+
+    async fn pass_on(&mut self, inbox: &mut Buf) -> Result<(), Uploaded> {
+        let mut out = Buf::take();
+        self.transfer.step(inbox, &mut out).map_err(Uploaded::Malformed)?;
+        if out.is_empty() {
+            return Ok(());
+        }
+        match self.target.send(out).await {
+            Ok(()) => Ok(()),
+            Err(_) if self.answered.get() => Err(Uploaded::Abandoned),
+            Err(_) => Err(Uploaded::TargetStopped),
+        }
+    }
+}
