@@ -56,6 +56,11 @@ impl Agenda {
         }
     }
 
+    /// A sweep begins, which looks at every path anew; those that come meanwhile are expected beside it.
+    fn begin(&self) {
+        self.expiry.set(None);
+    }
+
     /// Waits until there is something to do, or something may be.
     async fn due(&self) {
         let until_cut_off = self
@@ -94,6 +99,7 @@ pub(super) async fn run(shard: Rc<Shard>) {
 
 /// Judges every connection again. One that opens meanwhile is judged by current trust already.
 async fn sweep(shard: &Rc<Shard>) {
+    shard.agenda.begin();
     let live = shard.live.load_full();
     let keys: Vec<u64> = shard.open.borrow().by_key.keys().copied().collect();
     let mut earliest = None;
@@ -116,9 +122,9 @@ async fn sweep(shard: &Rc<Shard>) {
             slice = Instant::now();
         }
     }
-    // Those that have expired and are kept are not waited for again.
-    let now = clock::now();
-    shard.agenda.expiry.set(earliest.filter(|expiry| *expiry >= now));
+    if let Some(expiry) = earliest {
+        shard.agenda.expect(expiry);
+    }
     if ended > 0 {
         let generation = live.generation;
         tracing::info!(
@@ -133,6 +139,10 @@ async fn sweep(shard: &Rc<Shard>) {
 impl Shard {
     /// Judges one connection; answers whether it ends.
     fn judge_again(&self, live: &Live, key: u64, handle: &Handle, judged: &Judged) -> bool {
+        if handle.ending.get() {
+            // It was judged, counted and told before, and has its time to finish.
+            return false;
+        }
         let front = &handle.front;
         let rules = front.rules();
         let (listener, server_name) = (&rules.listener.name, judged.server_name.as_deref());
@@ -141,6 +151,7 @@ impl Shard {
         });
         let Some(verdict) = verdict else {
             // Its listener is gone, and retires it.
+            judged.not_after.set(None);
             return false;
         };
         let refusal = match verdict.result {
@@ -203,5 +214,34 @@ impl Authentication {
             },
             Self::Off | Self::Passthrough => OnRevocation::Drain,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    }
+
+    /// A sweep pauses between its slices, and connections open meanwhile.
+    #[test]
+    fn a_path_that_comes_during_a_sweep_is_waited_for() {
+        let agenda = Agenda::default();
+        agenda.expect(at(20));
+        agenda.begin();
+        agenda.expect(at(5));
+        agenda.expect(at(8));
+        assert_eq!(agenda.expiry.get(), Some(at(5)));
+    }
+
+    #[test]
+    fn a_sweep_forgets_paths_that_are_gone() {
+        let agenda = Agenda::default();
+        agenda.expect(at(5));
+        agenda.begin();
+        agenda.expect(at(20));
+        assert_eq!(agenda.expiry.get(), Some(at(20)));
     }
 }
