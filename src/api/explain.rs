@@ -187,7 +187,7 @@ impl Policy {
         match &access.authentication {
             Authentication::Off | Authentication::Passthrough => policy,
             Authentication::Verify(verify) => Self {
-                trust_store: Some(verify.store.name.to_string()),
+                trust_store: Some(verify.trust_store.to_string()),
                 refusal: Some(verify.refusal.word()),
                 ignore_client_certificate_expiry: verify
                     .conditions

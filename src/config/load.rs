@@ -181,6 +181,7 @@ fn compile_all(
     if written.listeners.0.is_empty() {
         faults.note_missing("listeners", "there is no listener");
     }
+    let names = listeners.values().map(|one| &one.attributes.names);
     let loaded = Loaded {
         node: node?,
         admin: admin?,
@@ -190,7 +191,7 @@ fn compile_all(
         },
         live: Live {
             generation: 0,
-            forbidden: Forbidden::new(listeners.values().map(|one| &one.attributes.names)),
+            forbidden: Arc::new(Forbidden::new(names)),
             listeners,
             addresses: BTreeMap::new(),
             trust_stores: kept.trust_stores(),

@@ -11,6 +11,7 @@ use crate::target::Group;
 use crate::tls::{Certificate, Policy, ServerNames};
 use crate::trust::{Conditions, Store};
 use rustls::ServerConfig;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -38,7 +39,7 @@ pub struct Live {
     /// By name.
     pub target_groups: BTreeMap<Name, Arc<Group>>,
     /// Header names that no client may send on any listener.
-    pub forbidden: Forbidden,
+    pub forbidden: Arc<Forbidden>,
     /// Where connections are logged.
     pub connection_log: Option<ConnectionLog>,
     /// What is odd about it (policies held in part, v1 roots, ...).
@@ -55,7 +56,7 @@ impl Live {
             trust_stores: BTreeMap::new(),
             certificates: BTreeMap::new(),
             target_groups: BTreeMap::new(),
-            forbidden: Forbidden::default(),
+            forbidden: Arc::default(),
             connection_log: None,
             warnings: Vec::new(),
         }
@@ -151,8 +152,9 @@ pub enum Authentication {
 pub struct Verify {
     /// Whether a certificate must be shown.
     pub presence: Presence,
-    /// Current trust.
-    pub store: Arc<Store>,
+    /// The trust store's name. Not the store itself: whoever holds a listener would keep it in memory, and
+    /// trust is read from the live value when it is needed.
+    pub trust_store: Name,
     /// What is asked beyond the store's rules.
     pub conditions: Conditions,
     /// What a refused client sees.
@@ -161,6 +163,19 @@ pub struct Verify {
     pub on_revocation: OnRevocation,
     /// What happens to a live connection whose client's path has expired.
     pub on_expiry: OnExpiry,
+}
+
+impl Verify {
+    /// What is asked of the client of a live connection: `on_expiry: keep` forgives what time does to its
+    /// path, and nothing else.
+    pub fn conditions_when_live(&self) -> Cow<'_, Conditions> {
+        match self.on_expiry {
+            OnExpiry::Close => Cow::Borrowed(&self.conditions),
+            OnExpiry::Keep => {
+                Cow::Owned(Conditions { ignore_all_expiry: true, ..self.conditions.clone() })
+            }
+        }
+    }
 }
 
 /// What a change of trust or of the listener does to live connections that it no longer accepts.

@@ -61,7 +61,7 @@ fn verify(
         return None;
     };
     let made = faults.within("trust_store", |faults| known.trust_stores.find(name, faults))?;
-    let store = Arc::clone(&made.value);
+    let store = &made.value;
     let advertised = match written.advertise_trust_store_ca_names.unwrap_or_default() {
         OnOff::Off => Vec::new(),
         OnOff::On => store.bundle.subjects(),
@@ -81,6 +81,7 @@ fn verify(
         ignore_client_certificate_expiry: written
             .ignore_client_certificate_expiry
             .unwrap_or_default(),
+        ignore_all_expiry: false,
         filters: filters?,
     };
     let ask = match (presence, refusal) {
@@ -97,7 +98,8 @@ fn verify(
         written::OnExpiry::Keep => OnExpiry::Keep,
         written::OnExpiry::Close => OnExpiry::Close,
     };
-    let verify = Verify { presence, store, conditions, refusal, on_revocation, on_expiry };
+    let trust_store = Arc::clone(&store.name);
+    let verify = Verify { presence, trust_store, conditions, refusal, on_revocation, on_expiry };
     let authentication = Authentication::Verify(verify);
     Some(Asked { authentication, ask, advertised })
 }
