@@ -33,6 +33,7 @@ mod malformed;
 mod observing;
 mod optional;
 mod pkits;
+mod publication;
 mod refusals;
 mod resumption;
 mod server_names;
