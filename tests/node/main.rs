@@ -15,6 +15,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
 mod bodies;
 mod client_hello;
 mod connections;

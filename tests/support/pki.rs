@@ -212,12 +212,19 @@ pub struct Authority {
 
 impl Authority {
     pub fn root(cn: &str) -> Self {
-        let issuer = CertifiedIssuer::self_signed(ca_params(cn), Key::P256.generate());
+        // Older than any client, the expired one included.
+        Self::of_years(cn, 2015..=2085)
+    }
+
+    /// A root with a validity of its own.
+    pub fn of_years(cn: &str, years: RangeInclusive<i32>) -> Self {
+        let issuer = CertifiedIssuer::self_signed(ca_params(cn, years), Key::P256.generate());
         Self { issuer: issuer.expect("the parameters are valid"), is_root: true }
     }
 
     pub fn intermediate(&self, cn: &str) -> Self {
-        let issuer = CertifiedIssuer::signed_by(ca_params(cn), Key::P256.generate(), &self.issuer);
+        let params = ca_params(cn, 2015..=2085);
+        let issuer = CertifiedIssuer::signed_by(params, Key::P256.generate(), &self.issuer);
         Self { issuer: issuer.expect("the parameters are valid"), is_root: false }
     }
 
@@ -238,6 +245,11 @@ impl Authority {
 
     /// A revocation list that names these serial numbers, PEM.
     pub fn crl(&self, serials: &[&[u8]]) -> String {
+        self.crl_of_years(2025..=2080, serials)
+    }
+
+    /// A revocation list that was issued on 2 January of a year and is due on that of another.
+    pub fn crl_of_years(&self, years: RangeInclusive<i32>, serials: &[&[u8]]) -> String {
         static NUMBER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let revoked = |serial: &&[u8]| RevokedCertParams {
@@ -247,8 +259,8 @@ impl Authority {
             invalidity_date: None,
         };
         let params = CertificateRevocationListParams {
-            this_update: date_time_ymd(2025, 1, 1),
-            next_update: date_time_ymd(2080, 1, 1),
+            this_update: date_time_ymd(*years.start(), 1, 2),
+            next_update: date_time_ymd(*years.end(), 1, 2),
             crl_number: SerialNumber::from(number),
             issuing_distribution_point: None,
             revoked_certs: serials.iter().map(revoked).collect(),
@@ -259,9 +271,8 @@ impl Authority {
     }
 }
 
-fn ca_params(cn: &str) -> CertificateParams {
-    // Older than any client, the expired one included.
-    let mut params = Leaf::named(cn).with_years(2015..=2085).params;
+fn ca_params(cn: &str, years: RangeInclusive<i32>) -> CertificateParams {
+    let mut params = Leaf::named(cn).with_years(years).params;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params
