@@ -24,6 +24,7 @@ mod ending;
 mod engines;
 mod explain;
 mod handshakes;
+mod host_forms;
 mod hot_swap;
 mod identity_filters;
 mod identity_headers;
