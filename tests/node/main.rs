@@ -25,6 +25,7 @@ mod engines;
 mod explain;
 mod handshakes;
 mod host_forms;
+mod hostile_certificates;
 mod hot_swap;
 mod identity_filters;
 mod identity_headers;

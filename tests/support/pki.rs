@@ -13,8 +13,10 @@ use super::tools;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
     DistinguishedName, DnType, ExtendedKeyUsagePurpose as Purpose, IsCa, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd, string::Ia5String,
+    KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, SigningKey, date_time_ymd,
+    string::Ia5String,
 };
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -243,6 +245,29 @@ impl Authority {
         Issued { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
+    /// The same with bytes of the signed part replaced, by as many others, before it is signed: what no
+    /// careful library makes.
+    pub fn issue_altered(&self, leaf: Leaf, alterations: &[(Vec<u8>, Vec<u8>)]) -> Issued {
+        let Issued { certificate, key } = self.issue(leaf);
+        let whole = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("it is PEM");
+        let (signed, rest) = first_value(content(&whole));
+        let (algorithm, _) = first_value(rest);
+        let mut signed = signed.to_vec();
+        for (from, to) in alterations {
+            assert_eq!(from.len(), to.len(), "lengths around them stay");
+            let found: Vec<usize> =
+                (0..signed.len()).filter(|&at| signed[at..].starts_with(from)).collect();
+            assert_eq!(found.len(), 1, "{} stands in it once", from.escape_ascii());
+            signed[found[0]..][..to.len()].copy_from_slice(to);
+        }
+        let signature = self.issuer.key().sign(&signed).expect("the key signs");
+        let signature = value(0x03, &[&[0], &signature[..]].concat());
+        let whole = value(0x30, &[&signed, algorithm, &signature].concat());
+        let text = tools::run("openssl", &["base64"], &whole).success().stdout;
+        let certificate = format!("-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n");
+        Issued { certificate, key }
+    }
+
     /// A revocation list that names these serial numbers, PEM.
     pub fn crl(&self, serials: &[&[u8]]) -> String {
         self.crl_of_years(2025..=2080, serials)
@@ -269,6 +294,40 @@ impl Authority {
         let list = params.signed_by(&self.issuer).expect("the parameters are valid");
         list.pem().expect("a list has a PEM form")
     }
+}
+
+/// A value of DER with a content of less than 64 KiB.
+pub fn value(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).expect("it is short").to_be_bytes();
+    let length = match length {
+        [0, short @ 0..0x80] => vec![short],
+        [0, byte] => vec![0x81, byte],
+        [high, low] => vec![0x82, high, low],
+    };
+    [&[tag][..], &length, content].concat()
+}
+
+/// Length of a value's header, and of its content.
+fn lengths(value: &[u8]) -> (usize, usize) {
+    match value[1] {
+        short @ 0..0x80 => (2, usize::from(short)),
+        long => {
+            let octets = usize::from(long & 0x7f);
+            let length = value[2..2 + octets].iter();
+            (2 + octets, length.fold(0, |length, octet| length << 8 | usize::from(*octet)))
+        }
+    }
+}
+
+fn content(value: &[u8]) -> &[u8] {
+    let (header, length) = lengths(value);
+    &value[header..header + length]
+}
+
+/// The first value, header included, and what follows it.
+fn first_value(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let (header, length) = lengths(bytes);
+    bytes.split_at(header + length)
 }
 
 fn ca_params(cn: &str, years: RangeInclusive<i32>) -> CertificateParams {
