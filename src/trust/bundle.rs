@@ -78,6 +78,10 @@ impl Bundle {
                 }
                 Err(fault) => faults.push(fault),
             }
+            // A file has room for hundreds of thousands of blocks; nobody is told of more faults than these.
+            if faults.len() > limits::FAULTS_MAX {
+                break;
+            }
         }
         if faults.is_empty() && cas.is_empty() {
             faults.push(Fault("the bundle holds no certificate".to_owned()));
