@@ -42,4 +42,5 @@ mod server_names;
 mod start_up;
 mod swaps_under_load;
 mod targets;
+mod threats;
 mod trust_files;
