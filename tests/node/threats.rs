@@ -3,6 +3,7 @@
 use crate::support::client::{connect, tls_config, tls_config_for, tls_config_with};
 use crate::support::node::piece;
 use crate::support::pki::{Issued, value};
+use crate::support::pkits::pem;
 use crate::support::tools::{self, Identity, Tls, s_client};
 use crate::support::{Client, Node, Setup, Target, pki, wait};
 use rustls::ClientConnection;
@@ -219,10 +220,7 @@ fn an_upgrade_to_tls_within_a_plain_connection_is_not_taken() {
 /// Revocation files that are made to hurt. Sizes are such that a test of a debug build is quick; the limits
 /// themselves are tested where the reader is.
 fn bombs() -> Vec<(&'static str, Vec<u8>)> {
-    let pem = |der: &[u8]| {
-        let text = tools::run("openssl", &["base64"], der).success().stdout;
-        format!("-----BEGIN X509 CRL-----\n{text}-----END X509 CRL-----\n").into_bytes()
-    };
+    let pem = |der: &[u8]| pem("X509 CRL", der).into_bytes();
     let nested = (0..10_000).fold(Vec::new(), |inner: Vec<u8>, _| {
         if inner.len() < 60_000 { value(0x30, &inner) } else { inner }
     });

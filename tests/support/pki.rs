@@ -8,6 +8,7 @@
 //! ```
 //!
 //! Dates are fixed and far from today, so that no clock is read.
+use super::pkits::{pem, values};
 use super::scratch::Scratch;
 use super::tools;
 use rcgen::{
@@ -250,8 +251,8 @@ impl Authority {
     pub fn issue_altered(&self, leaf: Leaf, alterations: &[(Vec<u8>, Vec<u8>)]) -> Issued {
         let Issued { certificate, key } = self.issue(leaf);
         let whole = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("it is PEM");
-        let (signed, rest) = first_value(content(&whole));
-        let (algorithm, _) = first_value(rest);
+        let parts = values(values(&whole)[0].1);
+        let (signed, algorithm) = (parts[0].2, parts[1].2);
         let mut signed = signed.to_vec();
         for (from, to) in alterations {
             assert_eq!(from.len(), to.len(), "lengths around them stay");
@@ -263,9 +264,7 @@ impl Authority {
         let signature = self.issuer.key().sign(&signed).expect("the key signs");
         let signature = value(0x03, &[&[0], &signature[..]].concat());
         let whole = value(0x30, &[&signed, algorithm, &signature].concat());
-        let text = tools::run("openssl", &["base64"], &whole).success().stdout;
-        let certificate = format!("-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n");
-        Issued { certificate, key }
+        Issued { certificate: pem("CERTIFICATE", &whole), key }
     }
 
     /// A revocation list that names these serial numbers, PEM.
@@ -305,29 +304,6 @@ pub fn value(tag: u8, content: &[u8]) -> Vec<u8> {
         [high, low] => vec![0x82, high, low],
     };
     [&[tag][..], &length, content].concat()
-}
-
-/// Length of a value's header, and of its content.
-fn lengths(value: &[u8]) -> (usize, usize) {
-    match value[1] {
-        short @ 0..0x80 => (2, usize::from(short)),
-        long => {
-            let octets = usize::from(long & 0x7f);
-            let length = value[2..2 + octets].iter();
-            (2 + octets, length.fold(0, |length, octet| length << 8 | usize::from(*octet)))
-        }
-    }
-}
-
-fn content(value: &[u8]) -> &[u8] {
-    let (header, length) = lengths(value);
-    &value[header..header + length]
-}
-
-/// The first value, header included, and what follows it.
-fn first_value(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let (header, length) = lengths(bytes);
-    bytes.split_at(header + length)
 }
 
 fn ca_params(cn: &str, years: RangeInclusive<i32>) -> CertificateParams {

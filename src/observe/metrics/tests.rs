@@ -235,11 +235,9 @@ fn a_refused_load_counts_once_under_each_of_its_reasons() {
     board.reloaded(Reload::Success, Duration::from_secs(6));
     let page = board.render();
     check(&page);
-    for (reason, count) in LoadReason::ALL.map(|reason| match reason {
-        LoadReason::Key => (reason, "2"),
-        LoadReason::CaBundle => (reason, "1"),
-        other => (other, "0"),
-    }) {
+    let counted = [(LoadReason::Key, "2"), (LoadReason::CaBundle, "1")];
+    for reason in LoadReason::ALL {
+        let count = counted.iter().find(|(of, _)| *of == reason).map_or("0", |(_, count)| count);
         let series = format!("portcullis_load_failures_total{{reason=\"{}\"}}", reason.word());
         assert_eq!(value(&page, &series), Some(count), "{series}");
     }
