@@ -60,9 +60,9 @@ fn configuration(target: &Target, trust: &str) -> String {
     .concat()
 }
 
-/// Seconds since 1970 at the beginning of 2 January of a year.
-fn second_of_january(year: i32) -> f64 {
-    rcgen::date_time_ymd(year, 1, 2).unix_timestamp() as f64
+/// Seconds since 1970 at the beginning of a day of January: the second for certificates, the first for lists.
+fn in_january(year: i32, day: u8) -> f64 {
+    rcgen::date_time_ymd(year, 1, day).unix_timestamp() as f64
 }
 
 fn assert_metric(node: &Node, name: &str, labels: &[&str], expected: f64) {
@@ -77,14 +77,14 @@ fn expiry_is_told_ahead_for_certificates_their_chains_cas_and_each_file_of_lists
     let server = ["certificate=\"server\""];
     let of = "portcullis_certificate";
     let expiry = "expiry_timestamp_seconds";
-    assert_metric(&node, &format!("{of}_{expiry}"), &server, second_of_january(2050));
-    assert_metric(&node, &format!("{of}_chain_{expiry}"), &server, second_of_january(2085));
+    assert_metric(&node, &format!("{of}_{expiry}"), &server, in_january(2050, 2));
+    assert_metric(&node, &format!("{of}_chain_{expiry}"), &server, in_january(2085, 2));
     let mixed = ["trust_store=\"mixed\""];
     let of = "portcullis_trust_store";
     // The CA that has expired is counted, and does not hide the next one.
     assert_metric(&node, &format!("{of}_ca_certificates"), &mixed, 3.0);
     assert_metric(&node, &format!("{of}_ca_certificates_expired"), &mixed, 1.0);
-    assert_metric(&node, &format!("{of}_ca_{expiry}"), &mixed, second_of_january(2085));
+    assert_metric(&node, &format!("{of}_ca_{expiry}"), &mixed, in_january(2085, 2));
     assert_metric(&node, &format!("{of}_revoked_entries"), &mixed, 3.0);
     for (list, this_update, next_update) in [("two.crl", 2023, 2070), ("one.crl", 2022, 2024)] {
         let list = format!("list=\"{list}\"");
@@ -92,7 +92,7 @@ fn expiry_is_told_ahead_for_certificates_their_chains_cas_and_each_file_of_lists
         let times = [("this", this_update), ("next", next_update)];
         for (which, year) in times {
             let name = format!("{of}_crl_{which}_update_timestamp_seconds");
-            assert_metric(&node, &name, &labels, second_of_january(year));
+            assert_metric(&node, &name, &labels, in_january(year, 1));
         }
     }
     // Nothing that a file holds becomes a label.

@@ -272,7 +272,7 @@ impl Authority {
         self.crl_of_years(2025..=2080, serials)
     }
 
-    /// A revocation list that was issued on 2 January of a year and is due on that of another.
+    /// A revocation list that was issued on 1 January of a year and is due on that of another.
     pub fn crl_of_years(&self, years: RangeInclusive<i32>, serials: &[&[u8]]) -> String {
         static NUMBER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -283,8 +283,8 @@ impl Authority {
             invalidity_date: None,
         };
         let params = CertificateRevocationListParams {
-            this_update: date_time_ymd(*years.start(), 1, 2),
-            next_update: date_time_ymd(*years.end(), 1, 2),
+            this_update: date_time_ymd(*years.start(), 1, 1),
+            next_update: date_time_ymd(*years.end(), 1, 1),
             crl_number: SerialNumber::from(number),
             issuing_distribution_point: None,
             revoked_certs: serials.iter().map(revoked).collect(),
