@@ -196,6 +196,7 @@ fn compile_all(
             trust_stores: kept.trust_stores(),
             certificates: kept.certificates(),
             target_groups: kept.target_groups(),
+            ticket_keys: kept.ticket_keys(),
             connection_log: None,
             warnings: Vec::new(),
         },

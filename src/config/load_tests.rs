@@ -324,7 +324,7 @@ listeners:
   - name: a
     bind: 0.0.0.0
     protocol: HTTP
-    session_resumption: bound
+    alpn_policy: HTTP2Only
     backlog: 0
     default_actions: []
 ",
@@ -354,7 +354,7 @@ listeners:
          \"order\"; did you mean orders?",
         "line 41: listeners[2].name: listeners[0] has this name already",
         "line 42: listeners[2].bind: \"0.0.0.0\" is not an IP address and a port",
-        "line 44: listeners[2].session_resumption: this build does not have session_resumption yet",
+        "line 44: listeners[2].alpn_policy: this build does not have alpn_policy yet",
         "line 45: listeners[2].backlog: 0 is not from 1 to 65535",
         "line 46: listeners[2].default_actions: there is no action",
     ];

@@ -12,6 +12,7 @@ mod identity_filters;
 mod listener;
 mod node;
 mod server_configs;
+mod session_tickets;
 mod target_group;
 mod trust_store;
 
@@ -27,6 +28,7 @@ use super::written::{Configuration, List};
 use crate::calendar::Seconds;
 use crate::target::Group;
 use crate::tls::Certificate;
+use crate::tls::tickets::Keys;
 use crate::trust::Store;
 use rustls_pki_types::UnixTime;
 use std::collections::BTreeMap;
@@ -39,6 +41,7 @@ pub(super) struct Kept {
     certificates: BTreeMap<Name, Made<Certificate>>,
     trust_stores: BTreeMap<Name, Made<Store>>,
     target_groups: BTreeMap<Name, Arc<Group>>,
+    ticket_keys: Option<Made<Keys>>,
     server_configs: Vec<server_configs::Entry>,
 }
 
@@ -67,6 +70,11 @@ impl Kept {
     pub(super) fn target_groups(&self) -> BTreeMap<Name, Arc<Group>> {
         self.target_groups.clone()
     }
+
+    /// What seals session tickets.
+    pub(super) fn ticket_keys(&self) -> Arc<Keys> {
+        self.ticket_keys.as_ref().map(|made| Arc::clone(&made.value)).unwrap_or_default()
+    }
 }
 
 fn values<T>(made: &BTreeMap<Name, Made<T>>) -> BTreeMap<Name, Arc<T>> {
@@ -85,7 +93,16 @@ pub(super) fn compile(
     let certificates = certificate::all(&written.certificates, previous, files, now, faults);
     let trust_stores = trust_store::all(&written.trust_stores, previous, files, now, faults);
     let target_groups = target_group::all(&written.target_groups, previous, faults);
-    let mut kept = Kept { certificates, trust_stores, target_groups, server_configs: Vec::new() };
+    let ticket_keys = faults.within("session_tickets", |faults| {
+        session_tickets::keys(
+            &written.session_tickets,
+            previous.ticket_keys.as_ref(),
+            files,
+            faults,
+        )
+    });
+    let server_configs = Vec::new();
+    let mut kept = Kept { certificates, trust_stores, target_groups, ticket_keys, server_configs };
     let mut server_configs = server_configs::ServerConfigs::new(&previous.server_configs);
     let known = listener::Known {
         certificates: References::new("certificate", &declared.certificates, &kept.certificates),
