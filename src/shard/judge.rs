@@ -12,7 +12,7 @@ use crate::limits;
 use crate::observe::count::{Handshake, Resumption};
 use crate::tls::tickets::{Declined, Ticket};
 use crate::tls::verifier::Judge;
-use crate::trust::{Accepted, Facts, Refusal, Told, verdict::judge_form};
+use crate::trust::{Accepted, Again, Facts, Path, Refusal, Told, verdict::judge_form};
 use arc_swap::ArcSwap;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::cell::RefCell;
@@ -118,8 +118,8 @@ struct Grant {
     generation: u64,
     /// The last second at which it holds.
     expires: UnixTime,
-    /// The path that was accepted.
-    path: Vec<u8>,
+    /// The path that was accepted, where one was judged.
+    path: Option<Path>,
 }
 
 impl HandshakeJudge {
@@ -168,28 +168,26 @@ impl HandshakeJudge {
     /// What the client may come back with: nothing unless `live` itself has accepted it in this
     /// handshake, by its chain or by the ticket that it brought.
     ///
-    /// A client that is let in without a certificate where one is asked for gets nothing: there is nothing
-    /// to bind a ticket to, and nothing saved that a full handshake without one costs.
+    /// A client that is let in without a certificate where one is asked for gets nothing: a full handshake
+    /// costs it no more than others.
     fn grant(&self, live: &Live, authentication: &Authentication, now: UnixTime) -> Option<Grant> {
         let generation = live.generation;
         let latest = now.as_secs() + limits::TICKET_LIFETIME.as_secs();
         let until = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-        let brought = || match &*self.brought.borrow() {
-            Some(Ok(grant)) if grant.generation == generation => Some(grant.clone()),
-            _ => None,
-        };
+        let brought = self.brought.borrow();
+        let brought = brought.as_ref().and_then(|brought| brought.as_ref().ok());
+        let brought = brought.filter(|grant| grant.generation == generation).cloned();
         match (authentication, &*self.taken.borrow()) {
-            (Authentication::Off, None) => Some(brought().unwrap_or(Grant {
-                generation,
-                expires: until(latest),
-                path: Vec::new(),
-            })),
-            (Authentication::Verify(_), None) => brought(),
+            (Authentication::Off, None) => {
+                let first = Grant { generation, expires: until(latest), path: None };
+                Some(brought.unwrap_or(first))
+            }
+            (Authentication::Verify(_), None) => brought,
             (Authentication::Verify(_), Some(verdict)) => {
                 let is_accepted = verdict.generation == generation && verdict.result.is_ok();
-                let not_after = verdict.not_after.filter(|_| is_accepted)?;
-                let expires = until(latest.min(not_after.as_secs()));
-                Some(Grant { generation, expires, path: Vec::new() })
+                let accepted = verdict.accepted.as_ref().filter(|_| is_accepted)?;
+                let expires = until(latest.min(accepted.until.as_secs()));
+                Some(Grant { generation, expires, path: Some(accepted.path.clone()) })
             }
             (Authentication::Off | Authentication::Passthrough, _) => None,
         }
@@ -203,20 +201,33 @@ impl HandshakeJudge {
         now: UnixTime,
         room: &'room mut Vec<u8>,
     ) -> Result<(Grant, &'room [u8]), Declined> {
-        let ticket = live.ticket_keys.open(ticket, room)?;
+        let Ticket { binding, expires, path, session } = live.ticket_keys.open(ticket, room)?;
         let access = self.access(live).ok_or(Declined::OtherPolicy)?;
-        let binding = access.tickets.ok_or(Declined::OtherPolicy)?;
-        if ticket.binding.policy != binding.policy {
+        let wanted = access.tickets.ok_or(Declined::OtherPolicy)?;
+        if binding.policy != wanted.policy {
             return Err(Declined::OtherPolicy);
         }
-        if ticket.binding.bundle != binding.bundle {
+        if binding.bundle != wanted.bundle {
             return Err(Declined::OtherBundle);
         }
-        if now > ticket.expires {
+        if now > expires {
             return Err(Declined::Expired);
         }
-        let (generation, path) = (live.generation, ticket.path.to_vec());
-        Ok((Grant { generation, expires: ticket.expires, path }, ticket.session))
+        let generation = live.generation;
+        match &access.authentication {
+            Authentication::Off => Ok((Grant { generation, expires, path: None }, session)),
+            Authentication::Passthrough => Err(Declined::OtherPolicy),
+            Authentication::Verify(Verify { store, conditions, .. }) => {
+                let path = Path::decode(path).ok_or(Declined::Damaged)?;
+                match store.judge_again(&path, conditions, now) {
+                    Again::Accepted { until } => {
+                        let expires = expires.min(until);
+                        Ok((Grant { generation, expires, path: Some(path) }, session))
+                    }
+                    Again::Refused(_) | Again::Unknown => Err(Declined::Refused),
+                }
+            }
+        }
     }
 }
 
@@ -241,9 +252,9 @@ impl Judge for HandshakeJudge {
         let live = self.live.load();
         let access = self.access(&live)?;
         let binding = access.tickets?;
-        let Grant { expires, path, .. } =
-            self.grant(&live, &access.authentication, clock::now())?;
-        live.ticket_keys.seal(&Ticket { binding, expires, path: &path, session })
+        let grant = self.grant(&live, &access.authentication, clock::now())?;
+        let path = grant.path.as_ref().map_or(&[][..], Path::encode);
+        live.ticket_keys.seal(&Ticket { binding, expires: grant.expires, path, session })
     }
 
     fn open(&self, ticket: &[u8]) -> Option<Vec<u8>> {

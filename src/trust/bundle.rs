@@ -104,17 +104,6 @@ impl Bundle {
         Ok((bundle, warnings))
     }
 
-    /// SHA-256 over its certificates in their order; the same for the same content everywhere.
-    pub fn fingerprint(&self) -> [u8; 32] {
-        let mut context = digest::Context::new(&digest::SHA256);
-        for ca in &self.cas {
-            context.update(ca.certificate.der());
-        }
-        let mut fingerprint = [0; digest::SHA256_OUTPUT_LEN];
-        fingerprint.copy_from_slice(context.finish().as_ref());
-        fingerprint
-    }
-
     /// Number of CA certificates.
     pub fn ca_count(&self) -> usize {
         self.cas.len()
@@ -166,7 +155,7 @@ impl Bundle {
     }
 
     /// Of all its certificates, in their order.
-    pub(super) fn fingerprint(&self) -> Fingerprint {
+    pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 

@@ -2,7 +2,6 @@
 use super::identity_filters;
 use super::listener::Known;
 use crate::config::Faults;
-use crate::config::files::Digest;
 use crate::config::snapshot::{
     Authentication, OnExpiry, OnRevocation, Presence, RefusalForm, Verify,
 };
@@ -11,7 +10,7 @@ use crate::limits;
 use crate::tls::server::Resumption;
 use crate::tls::tickets::Binding;
 use crate::tls::verifier::Ask;
-use crate::trust::Conditions;
+use crate::trust::{Conditions, Fingerprint};
 use rustls::DistinguishedName;
 use std::sync::Arc;
 
@@ -130,21 +129,16 @@ pub(super) fn binding(
 ) -> Binding {
     let mut names: Vec<_> = server_names.iter().map(|name| name.to_ascii_lowercase()).collect();
     names.sort_unstable();
-    let mut policy = vec![listener.to_owned(), names.join(" "), authentication.mode().to_owned()];
-    let mut bundle = [0; 32];
-    if let Authentication::Verify(Verify { store, conditions, .. }) = authentication {
-        bundle = store.bundle.fingerprint();
-        policy.push(store.name.to_string());
-        policy.push(conditions.ignore_client_certificate_expiry.to_string());
-        for filter in conditions.filters.describe() {
-            policy.push("filter".to_owned());
-            for (field, patterns) in filter {
-                policy.push(format!("{} {}", field.key(), patterns.len()));
-                policy.extend(patterns);
-            }
-        }
-    }
-    Binding { policy: *Digest::of_parts(policy.iter().map(String::as_bytes)).bytes(), bundle }
+    let names = names.join(" ");
+    let mut policy = vec![listener.as_bytes(), names.as_bytes(), authentication.mode().as_bytes()];
+    let Authentication::Verify(Verify { store, conditions, .. }) = authentication else {
+        return Binding { policy: Fingerprint::of(policy), bundle: Fingerprint::default() };
+    };
+    let forgives = [u8::from(conditions.ignore_client_certificate_expiry)];
+    let filters = conditions.filters.fingerprint();
+    policy.extend([store.name.as_bytes(), &forgives]);
+    policy.extend(filters.as_ref().map(|filters| &filters.0[..]));
+    Binding { policy: Fingerprint::of(policy), bundle: store.bundle.fingerprint() }
 }
 
 /// Options of `verify` and `optional` say nothing in another mode, and whoever wrote them expects something.

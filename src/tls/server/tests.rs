@@ -4,7 +4,7 @@ use crate::tls::fixture::{listener, listener_that};
 use crate::tls::policy;
 use crate::tls::tickets::{Binding, Keys, Ticket};
 use crate::tls::verifier::{Judge, under};
-use crate::trust::Refusal;
+use crate::trust::{Fingerprint, Refusal};
 use rustls::client::{ClientSessionMemoryCache, ClientSessionStore, Tls12Resumption};
 use rustls::client::{Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::crypto::aws_lc_rs::{self, kx_group};
@@ -326,7 +326,7 @@ impl Judge for Sealing {
     }
 
     fn seal(&self, session: &[u8]) -> Option<Vec<u8>> {
-        let binding = Binding { policy: [1; 32], bundle: [2; 32] };
+        let binding = Binding { policy: Fingerprint([1; 16]), bundle: Fingerprint([2; 16]) };
         let expires = UnixTime::since_unix_epoch(Duration::from_secs(1));
         self.keys.seal(&Ticket { binding, expires, path: b"", session })
     }

@@ -9,7 +9,8 @@
 //! handshake, resumed ones too (`shard::judge`).
 //!
 //! ```text
-//! key name 16 | nonce 12 | AES-256-GCM-SIV (policy 32 | bundle 32 | expires 8 | path length 2 | path | session) | tag 16
+//! key name (16), nonce (12), and sealed by AES-256-GCM-SIV (with its tag of 16):
+//!     policy (16), bundle (16), expires (8), length of path (2), path, session
 //! ```
 //!
 //! Nothing is stored: `NoServerSessionStorage` stays, and there is no early data.
@@ -18,6 +19,7 @@
 #![deny(clippy::indexing_slicing)]
 use super::verifier::ask;
 use crate::limits;
+use crate::trust::Fingerprint;
 use rustls::server::ProducesTickets;
 use rustls_pki_types::UnixTime;
 use std::time::Duration;
@@ -49,14 +51,13 @@ impl ProducesTickets for Ticketer {
     }
 }
 
-/// Where a ticket is good: hashes over names and content, so that they mean the same after a restart and
-/// on every node.
+/// Where a ticket is good: by names and content, which mean the same after a restart and on every node.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Binding {
     /// The listener, the server names, how clients are asked, the conditions, the trust store's name.
-    pub policy: [u8; 32],
-    /// The CA bundle; zeros where none is asked.
-    pub bundle: [u8; 32],
+    pub policy: Fingerprint,
+    /// The CA bundle; zeros where there is none.
+    pub bundle: Fingerprint,
 }
 
 /// What a ticket holds.
@@ -67,7 +68,7 @@ pub struct Ticket<'a> {
     /// The last second at which it is good. A ticket given on a resumed connection keeps that of the one
     /// before, so that no client goes without proving its key for longer than `limits::TICKET_LIFETIME`.
     pub expires: UnixTime,
-    /// The path by which the client was accepted; empty where none is asked.
+    /// The [`Path`](crate::trust::Path) by which the client was accepted; empty where none is asked.
     pub path: &'a [u8],
     /// rustls' session, with the client's chain.
     pub session: &'a [u8],
@@ -78,8 +79,8 @@ impl<'a> Ticket<'a> {
         let path_length = u16::try_from(self.path.len()).ok()?;
         let room = HEAD_BYTES + self.path.len() + self.session.len() + keys::TAG_BYTES;
         let mut bytes = Vec::with_capacity(room);
-        bytes.extend_from_slice(&self.binding.policy);
-        bytes.extend_from_slice(&self.binding.bundle);
+        bytes.extend_from_slice(&self.binding.policy.0);
+        bytes.extend_from_slice(&self.binding.bundle.0);
         bytes.extend_from_slice(&self.expires.as_secs().to_be_bytes());
         bytes.extend_from_slice(&path_length.to_be_bytes());
         bytes.extend_from_slice(self.path);
@@ -96,7 +97,7 @@ impl<'a> Ticket<'a> {
         let (path, session) = rest.split_at_checked(path_length)?;
         let expires = Duration::from_secs(u64::from_be_bytes(*expires));
         Some(Self {
-            binding: Binding { policy: *policy, bundle: *bundle },
+            binding: Binding { policy: Fingerprint(*policy), bundle: Fingerprint(*bundle) },
             expires: UnixTime::since_unix_epoch(expires),
             path,
             session,
@@ -105,7 +106,7 @@ impl<'a> Ticket<'a> {
 }
 
 /// What stands before path and session.
-const HEAD_BYTES: usize = 32 + 32 + 8 + 2;
+const HEAD_BYTES: usize = 2 * Fingerprint::BYTES + 8 + 2;
 
 /// Why a client that brought a ticket shakes hands in full.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -120,7 +121,7 @@ pub enum Declined {
     OtherPolicy,
     /// The CA bundle is another one now.
     OtherBundle,
-    /// Its client is no longer accepted.
+    /// Its client is no longer accepted, or only its chain can tell.
     Refused,
     /// The session is for another server name or cipher suite, or the client cannot use it.
     Unfit,

@@ -10,7 +10,7 @@ fn keys(seeds: &[u8]) -> Keys {
 
 fn ticket<'a>(path: &'a [u8], session: &'a [u8]) -> Ticket<'a> {
     Ticket {
-        binding: Binding { policy: [1; 32], bundle: [2; 32] },
+        binding: Binding { policy: Fingerprint([1; 16]), bundle: Fingerprint([2; 16]) },
         expires: UnixTime::since_unix_epoch(Duration::from_secs(1_795_169_472)),
         path,
         session,
