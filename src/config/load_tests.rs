@@ -390,6 +390,16 @@ fn what_a_mode_or_protocol_has_no_use_for_is_a_fault() {
         ("mutual_authentication: {mode: off, trust_store: t}", "trust_store: needs mode: verify"),
         ("mutual_authentication: {mode: passthrough, refusal: alert}", "refusal: needs mode"),
         (
+            "mutual_authentication: {mode: passthrough, session_resumption: bound}",
+            "mutual_authentication.session_resumption: needs mode: verify or optional",
+        ),
+        (
+            "session_resumption: off, mutual_authentication: {mode: verify, trust_store: t, \
+             session_resumption: bound}",
+            "mutual_authentication.session_resumption: the listener's own session_resumption is off",
+        ),
+        ("session_resumption: bound", "session_resumption: "),
+        (
             "mutual_authentication: {mode: off, ignore_client_certificate_expiry: true}",
             "ignore_client_certificate_expiry: needs mode",
         ),
@@ -428,9 +438,9 @@ fn what_a_mode_or_protocol_has_no_use_for_is_a_fault() {
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert!(faults[0].contains(expected), "{faults:?}");
     }
-    let http = https("strict_ssl_policy: true, mutual_authentication: {}");
+    let http = https("strict_ssl_policy: true, session_resumption: on, mutual_authentication: {}");
     let faults = site.faults_of(&http.replace("protocol: HTTPS", "protocol: HTTP"));
-    assert_eq!(faults.len(), 3, "{faults:?}");
+    assert_eq!(faults.len(), 4, "{faults:?}");
     assert!(faults.iter().all(|fault| fault.ends_with("needs protocol: HTTPS")), "{faults:?}");
 }
 
@@ -621,3 +631,6 @@ fn identity_filters_say_whom_a_listener_lets_in() {
     let expected = "client_certificate_identity_filters: needs mode: verify or optional";
     assert!(site.faults_of(&off)[0].contains(expected));
 }
+
+#[path = "ticket_tests.rs"]
+mod tickets;

@@ -268,3 +268,6 @@ impl Judge for HandshakeJudge {
         session
     }
 }
+
+#[cfg(test)]
+mod tests;

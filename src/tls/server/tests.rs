@@ -418,6 +418,54 @@ fn no_session_resumes_where_certificates_are_asked_for() {
     }
 }
 
+/// Goal: what a client does to its ticket costs it the resumption and us nothing. Method: each byte of a
+/// ticket flipped in turn, many lengths, and one too long, through rustls and back.
+#[test]
+fn a_ticket_that_was_touched_on_its_way_leads_to_a_full_handshake() {
+    /// Hands out tickets with one thing done to them.
+    struct Mangling(Rc<Sealing>, Box<dyn Fn(&mut Vec<u8>)>);
+
+    impl Judge for Mangling {
+        fn judge(&self, chain: &[CertificateDer<'_>]) -> Result<(), Refusal> {
+            self.0.judge(chain)
+        }
+        fn seal(&self, session: &[u8]) -> Option<Vec<u8>> {
+            let mut ticket = self.0.seal(session)?;
+            (self.1)(&mut ticket);
+            Some(ticket)
+        }
+        fn open(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+            self.0.open(ticket)
+        }
+    }
+
+    let (ca, leaf) = pki();
+    let identity = ca.issue(Key::P256, &["client"]);
+    let server = listener_that(Resumption::Tickets, RES_PQ, &leaf, Ask::Required);
+    let flips = (0..700).step_by(7).map(|index| -> Box<dyn Fn(&mut Vec<u8>)> {
+        Box::new(move |ticket| {
+            let index = index % ticket.len();
+            ticket[index] ^= 1 << (index % 8);
+        })
+    });
+    let cuts = [1, 15, 16, 27, 28, 100, 300].map(|length| -> Box<dyn Fn(&mut Vec<u8>)> {
+        Box::new(move |ticket| ticket.truncate(length))
+    });
+    let more = [1, 20_000].map(|more| -> Box<dyn Fn(&mut Vec<u8>)> {
+        Box::new(move |ticket| ticket.extend(std::iter::repeat_n(0, more)))
+    });
+    for mangle in flips.chain(cuts).chain(more) {
+        let judge = Rc::new(Mangling(Sealing::new(), mangle));
+        for (what, client) in resuming(&ca, Some(&identity)) {
+            for _ in 0..2 {
+                let shaken = under(judge.clone(), || shake(&client, NAME, &server)).accepted(what);
+                assert_eq!(kind(&shaken), HandshakeKind::Full, "{what}");
+            }
+        }
+        assert_eq!(judge.0.asked.get(), 6);
+    }
+}
+
 /// RFC 6066, section 3: a session is not resumed under another name.
 #[test]
 fn a_ticket_resumes_under_its_own_name_alone() {

@@ -75,7 +75,8 @@ pub struct Ticket<'a> {
 }
 
 impl<'a> Ticket<'a> {
-    fn encode(&self) -> Option<Vec<u8>> {
+    /// What is sealed. `None` when the path is over 65,535 bytes.
+    pub fn encode(&self) -> Option<Vec<u8>> {
         let path_length = u16::try_from(self.path.len()).ok()?;
         let room = HEAD_BYTES + self.path.len() + self.session.len() + keys::TAG_BYTES;
         let mut bytes = Vec::with_capacity(room);
@@ -88,7 +89,8 @@ impl<'a> Ticket<'a> {
         Some(bytes)
     }
 
-    fn decode(bytes: &'a [u8]) -> Option<Self> {
+    /// Reads what [`Ticket::encode`] gave; `None` where it is something shorter.
+    pub fn decode(bytes: &'a [u8]) -> Option<Self> {
         let (policy, rest) = bytes.split_first_chunk()?;
         let (bundle, rest) = rest.split_first_chunk()?;
         let (expires, rest) = rest.split_first_chunk()?;
