@@ -39,5 +39,6 @@ mod server_names;
 mod start_up;
 mod swaps_under_load;
 mod targets;
+mod ticket_keys;
 mod tickets;
 mod trust_files;

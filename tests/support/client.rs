@@ -198,8 +198,15 @@ pub fn tls_config(identity: Option<&str>) -> Arc<ClientConfig> {
 
 /// The same with a certificate that is not in the PKI's files.
 pub fn tls_config_with(issued: &Issued) -> Arc<ClientConfig> {
+    Arc::new(tls_config_of(issued, &[&TLS13, &TLS12]))
+}
+
+pub fn tls_config_of(
+    issued: &Issued,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> ClientConfig {
     let identity = Some((issued.certificate.clone(), issued.key.clone()));
-    Arc::new(config_of(identity, "root.crt", &[&TLS13, &TLS12]))
+    config_of(identity, "root.crt", versions)
 }
 
 pub fn tls_config_for(

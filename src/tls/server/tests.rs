@@ -422,8 +422,11 @@ fn no_session_resumes_where_certificates_are_asked_for() {
 /// ticket flipped in turn, many lengths, and one too long, through rustls and back.
 #[test]
 fn a_ticket_that_was_touched_on_its_way_leads_to_a_full_handshake() {
-    /// Hands out tickets with one thing done to them.
-    struct Mangling(Rc<Sealing>, Box<dyn Fn(&mut Vec<u8>)>);
+    /// What is done to a ticket.
+    type Mangle = Box<dyn Fn(&mut Vec<u8>)>;
+
+    /// Hands out tickets with that done to them.
+    struct Mangling(Rc<Sealing>, Mangle);
 
     impl Judge for Mangling {
         fn judge(&self, chain: &[CertificateDer<'_>]) -> Result<(), Refusal> {
@@ -442,16 +445,15 @@ fn a_ticket_that_was_touched_on_its_way_leads_to_a_full_handshake() {
     let (ca, leaf) = pki();
     let identity = ca.issue(Key::P256, &["client"]);
     let server = listener_that(Resumption::Tickets, RES_PQ, &leaf, Ask::Required);
-    let flips = (0..700).step_by(7).map(|index| -> Box<dyn Fn(&mut Vec<u8>)> {
+    let flips = (0..700).step_by(7).map(|index| -> Mangle {
         Box::new(move |ticket| {
             let index = index % ticket.len();
             ticket[index] ^= 1 << (index % 8);
         })
     });
-    let cuts = [1, 15, 16, 27, 28, 100, 300].map(|length| -> Box<dyn Fn(&mut Vec<u8>)> {
-        Box::new(move |ticket| ticket.truncate(length))
-    });
-    let more = [1, 20_000].map(|more| -> Box<dyn Fn(&mut Vec<u8>)> {
+    let cuts = [1, 15, 16, 27, 28, 100, 300]
+        .map(|length| -> Mangle { Box::new(move |ticket| ticket.truncate(length)) });
+    let more = [1, 20_000].map(|more| -> Mangle {
         Box::new(move |ticket| ticket.extend(std::iter::repeat_n(0, more)))
     });
     for mangle in flips.chain(cuts).chain(more) {
