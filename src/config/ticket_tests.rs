@@ -74,6 +74,9 @@ fn what_a_ticket_is_bound_to_follows_names_and_conditions() {
     let (other, other_by_name) = bindings("other", bound, "a.example");
     assert!(policy(other) != policy(own) && policy(other_by_name) != policy(by_name));
     assert_ne!(policy(bindings("https", bound, "a.example, b.example").1), policy(by_name));
+    site.certificate("api");
+    assert_ne!(policy(bindings("https", bound, "a.example").0), policy(own), "another certificate");
+    let (own, by_name) = bindings("https", bound, "a.example");
     let filter = ", client_certificate_identity_filters: [{subject_cn: [a]}]";
     for more in [filter, ", ignore_client_certificate_expiry: true"] {
         let (changed, same) = bindings("https", &format!("{bound}{more}"), "a.example");

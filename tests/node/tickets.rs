@@ -193,6 +193,14 @@ fn a_session_is_judged_by_what_holds_when_its_client_comes_back() {
             "other_policy",
         ),
         (
+            "the listener shows another certificate",
+            Some("good"),
+            (empty(), verify()),
+            (empty(), verify() + "\ncertificates: [rsa]"),
+            Then::Full,
+            "other_policy",
+        ),
+        (
             "the trust store has another name",
             Some("good"),
             (empty(), verify()),

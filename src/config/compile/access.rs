@@ -7,6 +7,7 @@ use crate::config::snapshot::{
 };
 use crate::config::written::{self, Mode, OnOff, SessionResumption};
 use crate::limits;
+use crate::tls::Certificate;
 use crate::tls::server::Resumption;
 use crate::tls::tickets::Binding;
 use crate::tls::verifier::Ask;
@@ -118,19 +119,30 @@ fn verify(
     Some(Asked { authentication, ask, advertised, resumption })
 }
 
+/// What a listener shows of itself. With another certificate, or under another security policy, its clients
+/// shake hands in full once: a resumed session would not show them the new one.
+pub(super) fn served(ssl_policy: &str, certificates: &[Arc<Certificate>]) -> Fingerprint {
+    let shown = certificates.iter().flat_map(|one| one.key.cert.iter().map(|der| der.as_ref()));
+    Fingerprint::of([ssl_policy.as_bytes()].into_iter().chain(shown))
+}
+
 /// What the tickets of one access are bound to: names and content, nothing that another process or node of
 /// the same configuration would count differently.
+///
+/// * `served`: what the node shows of itself there, see [`served`].
 ///
 /// What a store's lists say, and its rules, are not in it: they are judged when a ticket comes back.
 pub(super) fn binding(
     listener: &str,
+    served: Fingerprint,
     server_names: &[&str],
     authentication: &Authentication,
 ) -> Binding {
     let mut names: Vec<_> = server_names.iter().map(|name| name.to_ascii_lowercase()).collect();
     names.sort_unstable();
     let names = names.join(" ");
-    let mut policy = vec![listener.as_bytes(), names.as_bytes(), authentication.mode().as_bytes()];
+    let mode = authentication.mode();
+    let mut policy = vec![listener.as_bytes(), &served.0, names.as_bytes(), mode.as_bytes()];
     let Authentication::Verify(Verify { store, conditions, .. }) = authentication else {
         return Binding { policy: Fingerprint::of(policy), bundle: Fingerprint::default() };
     };

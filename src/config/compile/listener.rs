@@ -125,6 +125,7 @@ fn tls(
     let by_name = server_name_policies(&written.server_name_policies, resumption, known, faults);
     let (policy, certificates) = (policy?, certificates?);
     let resolver = Arc::new(Resolver::new(certificates.clone()));
+    let served = access::served(policy.name, &certificates);
     let mut access = |server_names: &[&str], asked: Asked, faults: &mut Faults| {
         let key = Key {
             listener: Arc::clone(name),
@@ -138,7 +139,9 @@ fn tls(
         let authentication = asked.authentication;
         let tickets = match asked.resumption {
             Resumption::Off => None,
-            Resumption::Tickets => Some(access::binding(name, server_names, &authentication)),
+            Resumption::Tickets => {
+                Some(access::binding(name, served, server_names, &authentication))
+            }
         };
         let server_names = server_names.iter().map(|name| (*name).to_owned()).collect();
         Some(Access { server_names, authentication, tickets, server_config })

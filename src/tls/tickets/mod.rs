@@ -54,7 +54,8 @@ impl ProducesTickets for Ticketer {
 /// Where a ticket is good: by names and content, which mean the same after a restart and on every node.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Binding {
-    /// The listener, the server names, how clients are asked, the conditions, the trust store's name.
+    /// The listener, its security policy and certificates, the server names, how clients are asked, the
+    /// conditions, the trust store's name.
     pub policy: Fingerprint,
     /// The CA bundle; zeros where there is none.
     pub bundle: Fingerprint,
