@@ -9,6 +9,26 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// A connection whose last answer is there.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    stream: TlsStream<TcpStream>,
+    timeout: Duration,
+}
+
+impl Answered {
+    /// Says goodbye and waits for the server's, because whoever closes with bytes unread sends a reset. What
+    /// goes wrong now is no part of the answer.
+    pub(crate) async fn close(mut self) {
+        let both = async {
+            let _ = self.stream.shutdown().await;
+            let _ = answer::to_close(&mut self.stream).await;
+        };
+        let _ = tokio::time::timeout(self.timeout, both).await;
+    }
+}
 
 /// What every attempt does.
 #[derive(Clone, Debug)]
@@ -31,12 +51,12 @@ impl Target {
     ///
     /// # Errors
     /// The first thing that went wrong.
-    pub(crate) async fn attempt(&self, client: &Arc<ClientConfig>) -> Result<(), Failure> {
+    pub(crate) async fn attempt(&self, client: &Arc<ClientConfig>) -> Result<Answered, Failure> {
         let whole = tokio::time::timeout(self.timeout, self.through(client));
         whole.await.unwrap_or(Err(Failure::Timeout))
     }
 
-    async fn through(&self, client: &Arc<ClientConfig>) -> Result<(), Failure> {
+    async fn through(&self, client: &Arc<ClientConfig>) -> Result<Answered, Failure> {
         let failure = |error| Failure::of(&error);
         let socket = TcpStream::connect(self.address).await.map_err(failure)?;
         socket.set_nodelay(true).map_err(failure)?;
@@ -53,10 +73,7 @@ impl Target {
                 (Err(error), Ok(())) => return Err(Failure::of(&error)),
             }
         }
-        // The server has been told to close; whoever closes with bytes unread sends a reset. What it says
-        // now is no part of the answer.
-        let _ = answer::to_close(&mut stream).await;
-        Ok(())
+        Ok(Answered { stream, timeout: self.timeout })
     }
 
     fn request(&self, is_last: bool) -> String {

@@ -167,7 +167,11 @@ fn resolve(connect: &str) -> Result<SocketAddr, String> {
 fn try_first(plan: &Plan, connect: &str) -> Result<(), String> {
     let Some(client) = plan.clients.first() else { return Ok(()) };
     let event_loop = run::event_loop().map_err(|error| error.to_string())?;
-    event_loop.block_on(plan.target.attempt(client)).map_err(|failure| match failure {
+    let first = async {
+        plan.target.attempt(client).await?.close().await;
+        Ok(())
+    };
+    event_loop.block_on(first).map_err(|failure| match failure {
         Failure::Refused => format!("{connect}: nobody listens there"),
         Failure::Alert(_) => format!("{connect} refused the first attempt: {failure}"),
         Failure::Status(_) => format!("{connect} answered the first request with {failure}"),

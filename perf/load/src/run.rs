@@ -187,7 +187,12 @@ impl Shared {
         let outcome = self.plan.target.attempt(client).await;
         let counter = if outcome.is_ok() { &self.done } else { &self.failed };
         counter.fetch_add(1, Ordering::Relaxed);
-        tally.borrow_mut().note(outcome, began.elapsed());
+        tally
+            .borrow_mut()
+            .note(outcome.as_ref().map(drop).map_err(|failure| *failure), began.elapsed());
+        if let Ok(answered) = outcome {
+            answered.close().await;
+        }
     }
 
     /// Waits until all threads are over, and shows meanwhile how it goes.
