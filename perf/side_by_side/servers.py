@@ -162,6 +162,8 @@ class PortcullisWithRoom(Portcullis):
         new = self.live.with_suffix(".new")
         os.link(file, new)
         new.rename(self.live)
+        # rename(2) does nothing where both are the same file.
+        new.unlink(missing_ok=True)
 
     @staticmethod
     def is_control(thread):
