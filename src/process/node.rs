@@ -18,7 +18,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Notify};
 
 /// The control side of a running node.
@@ -141,7 +141,9 @@ impl Node {
         let next = std::mem::replace(&mut loaded.live, Live::empty());
         let warnings = next.warnings.clone();
         self.resolver.resolve_all(&next.groups()).await;
+        let past = self.live.load_full();
         let pending = changing.publisher.publish(next).map_err(ReloadError::Faults)?;
+        tokio::spawn(outlive(past));
         changing.loaded = Arc::new(loaded);
         match pending.acknowledged().await {
             Ok(generation) => Ok(Reloaded { generation, warnings }),
@@ -216,6 +218,18 @@ impl Node {
     }
 }
 
+/// Keeps a past generation until nobody else does, so that it is freed here. Handshakes in flight keep the
+/// one that they began with: a shard that let go of it last would stand still while the kernel takes back
+/// tens of MiB of revocation lists.
+async fn outlive<T>(past: Arc<T>) {
+    while Arc::strong_count(&past) > 1 {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// How often a past generation is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 impl Control for Node {
     fn reload(&self) -> BoxFuture<'_, Result<Reloaded, ReloadError>> {
         Box::pin(self.change())
@@ -261,5 +275,34 @@ impl Control for Node {
     fn metrics(&self) -> String {
         self.board.show(&self.live.load());
         self.board.render()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread::{self, ThreadId};
+    use tokio::sync::oneshot;
+
+    /// Tells which thread frees it.
+    struct Freed(Option<oneshot::Sender<ThreadId>>);
+
+    impl Drop for Freed {
+        fn drop(&mut self) {
+            let _ = self.0.take().unwrap().send(thread::current().id());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_past_generation_is_freed_by_the_control_thread() {
+        let (sender, mut freed) = oneshot::channel();
+        let past = Arc::new(Freed(Some(sender)));
+        let held = Arc::clone(&past);
+        let outliving = tokio::spawn(outlive(past));
+        tokio::task::yield_now().await;
+        assert!(freed.try_recv().is_err(), "a handshake still works by it");
+        thread::spawn(move || drop(held)).join().unwrap();
+        outliving.await.unwrap();
+        assert_eq!(freed.try_recv(), Ok(thread::current().id()));
     }
 }
