@@ -10,10 +10,8 @@
 //! `server`, `revoked`, `untrusted` and `clients/NUMBER` (each as `.crt` and `.key`), `root.crl` (empty:
 //! OpenSSL wants a list of every CA), and for each size that was asked for `SIZE.crl` (PEM) and `SIZE.der`,
 //! lists of the intermediate. `revoked` stands in all of them that are not empty, the clients in none.
-mod list;
-
 use clap::Parser;
-use list::{Serial, revocation_list, serial};
+use portcullis_pki::{Serial, revocation_list, serial};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,

@@ -1,13 +1,13 @@
 //! Revocation lists of any size, written octet by octet: a general writer takes longer than what is
 //! measured with them.
 use aws_lc_rs::digest::{SHA256, digest};
-use rcgen::{CertifiedIssuer, KeyPair, SigningKey};
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair, SigningKey};
 
 /// A serial number of 20 octets, the most there may be (RFC 5280, section 4.1.2.2).
-pub(crate) type Serial = [u8; 20];
+pub type Serial = [u8; 20];
 
 /// Serial number `index`: as random as a hash, and the same each time.
-pub(crate) fn serial(index: u32) -> Serial {
+pub fn serial(index: u32) -> Serial {
     let hash = digest(&SHA256, &index.to_be_bytes());
     let mut serial = [0; 20];
     for (to, from) in serial.iter_mut().zip(hash.as_ref()) {
@@ -19,8 +19,11 @@ pub(crate) fn serial(index: u32) -> Serial {
 }
 
 /// A version 2 list in force from 2026 to 2049, DER, of the CA whose whole name is `common_name`. Each
-/// entry has a reason.
-pub(crate) fn revocation_list(
+/// entry has a reason. A million entries take about a second.
+///
+/// # Errors
+/// When the key does not sign.
+pub fn revocation_list(
     issuer: &CertifiedIssuer<'_, KeyPair>,
     common_name: &str,
     serials: impl Iterator<Item = Serial>,
@@ -33,7 +36,8 @@ pub(crate) fn revocation_list(
     let algorithm = der(SEQUENCE, &[ECDSA_WITH_SHA256]);
     let attribute = der(SEQUENCE, &[COMMON_NAME, &der(UTF8_STRING, &[common_name.as_bytes()])]);
     let name = der(SEQUENCE, &[&der(SET, &[&attribute])]);
-    let key_id = crate::ca(common_name).key_identifier(issuer.key());
+    // As rcgen derives it for the CA itself; its own name is no part of it.
+    let key_id = CertificateParams::default().key_identifier(issuer.key());
     let key_id = der(SEQUENCE, &[&der(0x80, &[&key_id])]);
     let extensions =
         [extension(AUTHORITY_KEY_IDENTIFIER, &key_id), extension(CRL_NUMBER, &[2, 1, 1])];
@@ -103,13 +107,16 @@ const ECDSA_WITH_SHA256: &[u8] = &[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ca;
     use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
     /// Another's parser finds in it what was put in, at lengths of one, two and three octets.
     #[test]
     fn a_list_is_what_the_standard_says() {
-        let issuer = CertifiedIssuer::self_signed(ca("CA"), KeyPair::generate().unwrap()).unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "CA");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let (_, certificate) = X509Certificate::from_der(issuer.der()).unwrap();
         for count in [0, 1, 2, 4, 2_000] {
             let bytes = revocation_list(&issuer, "CA", (0..count).map(serial)).unwrap();
