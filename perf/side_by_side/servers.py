@@ -4,6 +4,7 @@ One worker or thread, logs, tickets and session caches off, and the same key exc
 revocation files: none of them, or one of every CA (OpenSSL refuses clients of a CA whose list is missing).
 """
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -17,10 +18,15 @@ ANSWER = "Hello, client."
 
 
 def free_port():
-    """A port that was free a moment ago."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return held.getsockname()[1]
+    """A port that was free a moment ago, below those that the kernel hands out to clients."""
+    while True:
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as tried:
+            try:
+                tried.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def install(package, program):
