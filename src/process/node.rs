@@ -12,6 +12,7 @@ use crate::config::publish::{Line, Publisher};
 use crate::config::snapshot::Live;
 use crate::config::sources::Watch;
 use crate::net::Chosen;
+use crate::observe::load::{Phase, Reason};
 use crate::observe::metrics::{Board, Reload};
 use crate::target::Resolver;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -119,10 +120,13 @@ impl Node {
             return Err(ReloadError::Ending);
         }
         let (path, previous) = (self.path.clone(), Arc::clone(&changing.loaded));
+        let started = Instant::now();
         let attempt = tokio::task::spawn_blocking(move || load::attempt(&path, Some(&previous)));
         let (inputs, loaded) = attempt.await.unwrap_or_else(|_| {
-            (changing.inputs.clone(), Err(Faults::one("loading ended by a bug of ours")))
+            let bug = Faults::one(Reason::Internal, "loading ended by a bug of ours");
+            (changing.inputs.clone(), Err(bug))
         });
+        self.board.swapped(Phase::Load, started.elapsed());
         changing.inputs = inputs;
         let before = self.live.load_full();
         let result = match loaded {
@@ -140,12 +144,17 @@ impl Node {
     ) -> Result<Reloaded, ReloadError> {
         let next = std::mem::replace(&mut loaded.live, Live::empty());
         let warnings = next.warnings.clone();
+        let started = Instant::now();
         self.resolver.resolve_all(&next.groups()).await;
         let past = self.live.load_full();
         let pending = changing.publisher.publish(next).map_err(ReloadError::Faults)?;
         tokio::spawn(outlive(past));
+        let published = Instant::now();
+        self.board.swapped(Phase::Publish, published - started);
         changing.loaded = Arc::new(loaded);
-        match pending.acknowledged().await {
+        let acknowledged = pending.acknowledged().await;
+        self.board.swapped(Phase::Acknowledge, published.elapsed());
+        match acknowledged {
             Ok(generation) => Ok(Reloaded { generation, warnings }),
             Err(late) => Err(ReloadError::NotAcknowledged {
                 generation: late.generation,
@@ -156,6 +165,7 @@ impl Node {
 
     /// Says how a change ended: in the log, in the metrics, in `/status`.
     fn note(&self, result: &Result<Reloaded, ReloadError>, before: &Live) {
+        let now = clock::since_epoch();
         let (outcome, faults) = match result {
             Ok(reloaded) => {
                 tracing::info!(generation = reloaded.generation, "reloaded");
@@ -166,6 +176,7 @@ impl Node {
             }
             Err(ReloadError::Faults(faults)) => {
                 tracing::error!("not reloaded, the old generation serves on\n{faults}");
+                self.board.load_refused(&faults.reasons);
                 (Reload::Faulty, faults.list.clone())
             }
             Err(ReloadError::Ending) => return,
@@ -174,8 +185,8 @@ impl Node {
                 (Reload::NotAcknowledged, Vec::new())
             }
         };
-        self.board.reloaded(outcome);
-        let last = LastReload { time: clock::since_epoch(), outcome, faults };
+        self.board.reloaded(outcome, now);
+        let last = LastReload { time: now, outcome, faults };
         self.last_reload.store(Some(Arc::new(last)));
     }
 
@@ -273,7 +284,9 @@ impl Control for Node {
     }
 
     fn metrics(&self) -> String {
-        self.board.show(&self.live.load());
+        let generation = |line: &Line| line.acknowledged.load(Ordering::Acquire);
+        let by_shard: Vec<_> = self.lines.iter().map(generation).collect();
+        self.board.show(&self.live.load(), &by_shard, clock::now());
         self.board.render()
     }
 }
