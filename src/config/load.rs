@@ -9,6 +9,7 @@ use super::snapshot::{Listener, Live};
 use super::written::{Configuration, LogFormat};
 use super::{Fault, Faults, read, tree};
 use crate::http::identity::Forbidden;
+use crate::observe::load::Reason;
 use crate::observe::sink::{ConnectionLog, Form, Sink};
 use crate::{clock, limits, net};
 use std::collections::BTreeMap;
@@ -153,7 +154,7 @@ fn configuration(
     let content = match files.open(path, limits::CONFIGURATION_BYTES_MAX) {
         Ok(content) => content,
         Err(error) => {
-            faults.note_here(error);
+            faults.because(Reason::UnreadableFile, |faults| faults.note_here(error));
             return None;
         }
     };
@@ -314,7 +315,9 @@ impl Prepared {
 
 fn log_fault(mut faults: Faults, path: &Path, error: &io::Error) -> Faults {
     let path = path.display();
-    faults.within("logs", |faults| faults.note("connection", format_args!("{path}: {error}")));
+    faults.because(Reason::Log, |faults| {
+        faults.within("logs", |faults| faults.note("connection", format_args!("{path}: {error}")));
+    });
     faults
 }
 

@@ -13,13 +13,14 @@ use crate::config::snapshot::Live;
 use crate::config::sources::Watch;
 use crate::limits;
 use crate::net::Chosen;
+use crate::observe::load::{Phase, Reason};
 use crate::observe::metrics::{Board, Reload};
 use crate::target::Resolver;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, Notify};
 
 /// The control side of a running node.
@@ -120,10 +121,13 @@ impl Node {
             return Err(ReloadError::Ending);
         }
         let (path, previous) = (self.path.clone(), Arc::clone(&changing.loaded));
+        let started = Instant::now();
         let attempt = tokio::task::spawn_blocking(move || load::attempt(&path, Some(&previous)));
         let (inputs, loaded) = attempt.await.unwrap_or_else(|_| {
-            (changing.inputs.clone(), Err(Faults::one("loading ended by a bug of ours")))
+            let bug = Faults::one(Reason::Internal, "loading ended by a bug of ours");
+            (changing.inputs.clone(), Err(bug))
         });
+        self.board.swapped(Phase::Load, started.elapsed());
         changing.inputs = inputs;
         let before = self.live.load_full();
         let result = match loaded {
@@ -141,10 +145,17 @@ impl Node {
     ) -> Result<Reloaded, ReloadError> {
         let next = std::mem::replace(&mut loaded.live, Live::empty());
         let warnings = next.warnings.clone();
+        let started = Instant::now();
         self.resolver.resolve_all(&next.groups()).await;
+        let past = self.live.load_full();
         let pending = changing.publisher.publish(next).map_err(ReloadError::Faults)?;
+        tokio::spawn(outlive(past));
+        let published = Instant::now();
+        self.board.swapped(Phase::Publish, published - started);
         changing.loaded = Arc::new(loaded);
-        match pending.acknowledged().await {
+        let acknowledged = pending.acknowledged().await;
+        self.board.swapped(Phase::Acknowledge, published.elapsed());
+        match acknowledged {
             Ok(generation) => Ok(Reloaded { generation, warnings }),
             Err(late) => Err(ReloadError::NotAcknowledged {
                 generation: late.generation,
@@ -155,6 +166,7 @@ impl Node {
 
     /// Says how a change ended: in the log, in the metrics, in `/status`.
     fn note(&self, result: &Result<Reloaded, ReloadError>, before: &Live) {
+        let now = clock::since_epoch();
         let (outcome, faults) = match result {
             Ok(reloaded) => {
                 tracing::info!(generation = reloaded.generation, "reloaded");
@@ -165,6 +177,7 @@ impl Node {
             }
             Err(ReloadError::Faults(faults)) => {
                 tracing::error!("not reloaded, the old generation serves on\n{faults}");
+                self.board.load_refused(&faults.reasons);
                 (Reload::Faulty, faults.list.clone())
             }
             Err(ReloadError::Ending) => return,
@@ -173,8 +186,8 @@ impl Node {
                 (Reload::NotAcknowledged, Vec::new())
             }
         };
-        self.board.reloaded(outcome);
-        let last = LastReload { time: clock::since_epoch(), outcome, faults };
+        self.board.reloaded(outcome, now);
+        let last = LastReload { time: now, outcome, faults };
         self.last_reload.store(Some(Arc::new(last)));
     }
 
@@ -227,6 +240,18 @@ impl Node {
     }
 }
 
+/// Keeps a past generation until nobody else does, so that it is freed here. Handshakes in flight keep the
+/// one that they began with: a shard that let go of it last would stand still while the kernel takes back
+/// tens of MiB of revocation lists.
+async fn outlive<T>(past: Arc<T>) {
+    while Arc::strong_count(&past) > 1 {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// How often a past generation is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 impl Control for Node {
     fn reload(&self) -> BoxFuture<'_, Result<Reloaded, ReloadError>> {
         Box::pin(self.change())
@@ -270,7 +295,38 @@ impl Control for Node {
     }
 
     fn metrics(&self) -> String {
-        self.board.show(&self.live.load());
+        let generation = |line: &Line| line.acknowledged.load(Ordering::Acquire);
+        let by_shard: Vec<_> = self.lines.iter().map(generation).collect();
+        self.board.show(&self.live.load(), &by_shard, clock::now());
         self.board.render()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread::{self, ThreadId};
+    use tokio::sync::oneshot;
+
+    /// Tells which thread frees it.
+    struct Freed(Option<oneshot::Sender<ThreadId>>);
+
+    impl Drop for Freed {
+        fn drop(&mut self) {
+            let _ = self.0.take().unwrap().send(thread::current().id());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_past_generation_is_freed_by_the_control_thread() {
+        let (sender, mut freed) = oneshot::channel();
+        let past = Arc::new(Freed(Some(sender)));
+        let held = Arc::clone(&past);
+        let outliving = tokio::spawn(outlive(past));
+        tokio::task::yield_now().await;
+        assert!(freed.try_recv().is_err(), "a handshake still works by it");
+        thread::spawn(move || drop(held)).join().unwrap();
+        outliving.await.unwrap();
+        assert_eq!(freed.try_recv(), Ok(thread::current().id()));
     }
 }

@@ -76,6 +76,9 @@ pub fn serve(path: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
     let chosen = net::choose(loaded.node.io)
         .map_err(trying("node.io is io_uring, and the kernel refuses it; auto and epoll work"))?;
     let shards = loaded.node.shards.unwrap_or_else(|| allowed.shards());
+    if let Err(error) = cpus::keep_off_shards(&allowed, shards) {
+        tracing::warn!("the control threads share the shards' CPUs: {error}");
+    }
     let of_shard = loaded.live.listeners.len() + FILES_PER_SHARD;
     let room = files::connections_max(open_files.limit, shards * of_shard);
     let wanted = loaded.node.connections_max.unwrap_or(room);

@@ -5,6 +5,7 @@ use crate::config::files::{Content, Digest, Files};
 use crate::config::snapshot::Name;
 use crate::config::written::{self, List};
 use crate::limits;
+use crate::observe::load::Reason;
 use crate::trust::{
     Bundle, Revocations, Rules, StaleRevocations, Store, UnlistedIssuers, revocation,
 };
@@ -67,15 +68,18 @@ fn trust_store(
     let (bundle, warnings) = match Bundle::from_pem(&bundle_file.bytes, now) {
         Ok(made) => made,
         Err(list) => {
-            for fault in list {
-                faults.note(key, format_args!("{path}: {}", fault.0));
-            }
+            faults.because(Reason::CaBundle, |faults| {
+                for fault in list {
+                    faults.note(key, format_args!("{path}: {}", fault.0));
+                }
+            });
             return None;
         }
     };
     let warnings = warnings.into_iter().map(|warning| (key, format!("{path}: {}", warning.0)));
     let warnings = warnings.collect();
-    let revocations = revocations(&lists, &bundle, faults)?;
+    let revocations =
+        faults.because(Reason::Revocations, |faults| revocations(&lists, &bundle, faults))?;
     let store = Store { name: Arc::clone(name), bundle, revocations, rules };
     Some(Made { fingerprint, value: Arc::new(store), warnings })
 }
@@ -98,7 +102,9 @@ fn read_revocations<'a>(
                 }
             }
             Err(error) => {
-                faults.element("revocations", *index, |faults| faults.note_here(error));
+                faults.because(Reason::UnreadableFile, |faults| {
+                    faults.element("revocations", *index, |faults| faults.note_here(error));
+                });
                 all = None;
             }
         }
