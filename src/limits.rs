@@ -41,6 +41,10 @@ pub const CAS_OF_ONE_NAME_MAX: usize = 16;
 pub const BUNDLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Size of a revocation file.
 pub const REVOCATION_FILE_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Revocation files of one trust store that the API changes (ALB: 30 lists, adjustable).
+pub const REVOCATION_FILES_MAX: usize = 1_024;
+/// Bytes of the files of one trust store that the API changes, together.
+pub const TRUST_STORE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Identity headers made from one client certificate chain.
 pub const IDENTITY_BYTES_MAX: usize = 48 * 1024;
 /// Certificates that a client may send: the deepest path, its root, and a few that belong to no path.
@@ -177,6 +181,7 @@ pub const POLL_FILES_EVERY: Duration = Duration::from_secs(10);
 pub const FILE_EVENTS_MAX: usize = 1_024;
 
 const _: () = assert!(API_ANSWER.as_secs() > 2 * API_CONNECTION.as_secs());
+const _: () = assert!(BUNDLE_BYTES_MAX + REVOCATION_FILE_BYTES_MAX < TRUST_STORE_BYTES_MAX);
 const _: () = assert!(LOG_WRITE_BYTES < LOG_BACKLOG_BYTES_MAX);
 const _: () = assert!(BUFFER_BYTES >= TLS_RECORD_BYTES_MAX + 2_048 + 5);
 const _: () = assert!(IDENTITY_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);

@@ -138,7 +138,7 @@ impl Files {
 }
 
 /// Reads a file whole, or says why not. Only regular files: anything else may never end or never begin.
-fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
+pub(super) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
     let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if metadata.is_dir() {
         return Err("this is a directory".to_owned());

@@ -10,6 +10,7 @@ pub mod files;
 mod later;
 pub mod load;
 mod nearest;
+pub mod parts;
 pub mod place;
 pub mod publish;
 pub mod read;
@@ -19,6 +20,7 @@ mod scratch;
 pub mod shapes;
 pub mod snapshot;
 pub mod sources;
+pub mod state;
 pub mod tree;
 pub mod written;
 
