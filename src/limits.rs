@@ -153,6 +153,10 @@ pub const API_HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const API_HEAD: Duration = Duration::from_secs(10);
 /// Age at which a connection to these endpoints is told to end, and time until it is then cut off.
 pub const API_CONNECTION: Duration = Duration::from_secs(60);
+/// Time for the files of a command that changes a trust store.
+pub const API_UPLOAD: Duration = Duration::from_secs(60);
+/// Bytes of these files with their names.
+pub const API_UPLOAD_BYTES_MAX: usize = TRUST_STORE_BYTES_MAX + 1024 * 1024;
 /// Time that the command line waits for an answer of the admin endpoint.
 pub const API_ANSWER: Duration = Duration::from_secs(150);
 /// Bytes of an answer that the command line reads from the admin endpoint.

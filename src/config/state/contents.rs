@@ -46,6 +46,17 @@ pub enum Change {
     RemoveRevocations(Vec<u64>),
 }
 
+impl Change {
+    /// What is done, for logs.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Replace { .. } => "replacement",
+            Self::AddRevocations(_) => "added revocations",
+            Self::RemoveRevocations(_) => "removed revocations",
+        }
+    }
+}
+
 /// Why a command cannot be followed, before anything was read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Refused {
@@ -97,10 +108,10 @@ impl Contents {
     ///
     /// # Errors
     /// [`Refused`] where a bound is passed.
-    pub fn new(bundle: File, revocations: Vec<File>) -> Result<Self, Vec<Refused>> {
+    pub fn new(bundle: File, revocations: Vec<File>) -> Result<Self, Refused> {
         let mut contents = Self { next_id: 1, bundle, revocations: BTreeMap::new() };
         contents.add(revocations);
-        contents.bounded().map_err(|refused| vec![refused])
+        contents.bounded()
     }
 
     /// The CA bundle.
@@ -187,6 +198,12 @@ impl Contents {
         checksum.copy_from_slice(hash.finish().as_ref());
         out.write_all(&checksum)?;
         Ok(checksum)
+    }
+
+    /// The checksum of its encoded form.
+    pub fn checksum(&self, trust_store: &str) -> Checksum {
+        // A sink takes everything.
+        self.encode(trust_store, &mut io::sink()).unwrap_or_default()
     }
 
     /// Reads an encoded form, without copying what it holds.

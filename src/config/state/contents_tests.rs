@@ -37,6 +37,7 @@ fn the_checksum_is_the_end_of_the_encoded_form() {
     let mut out = Vec::new();
     let checksum = contents().encode("partners", &mut out).unwrap();
     assert!(out.ends_with(&checksum));
+    assert_eq!(contents().checksum("partners"), checksum);
 }
 
 #[test]
@@ -107,11 +108,11 @@ fn the_bounds_hold_to_the_file_and_byte() {
     let max = limits::REVOCATION_FILES_MAX;
     assert!(Contents::new(bundle(), files(max)).is_ok());
     let refused = Contents::new(bundle(), files(max + 1));
-    assert_eq!(refused, Err(vec![Refused::TooManyFiles(max + 1)]));
+    assert_eq!(refused, Err(Refused::TooManyFiles(max + 1)));
 
     let max = limits::TRUST_STORE_BYTES_MAX;
     let of = |length: usize| File { name: String::new(), bytes: vec![0; length].into() };
     assert!(Contents::new(of(max - FILE_OVERHEAD), vec![]).is_ok());
     let refused = Contents::new(of(max - FILE_OVERHEAD + 1), vec![]);
-    assert_eq!(refused, Err(vec![Refused::TooLong(max + 1)]));
+    assert_eq!(refused, Err(Refused::TooLong(max + 1)));
 }

@@ -11,7 +11,7 @@
 //! killed in between restarts with the old one or with the new one. What cannot be read is never
 //! overwritten.
 use super::contents::{Checksum, Contents};
-use crate::config::files;
+use crate::config::{Faults, files};
 use crate::limits;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
@@ -141,6 +141,14 @@ impl Staged {
         self.is_committed = true;
         Ok(())
     }
+}
+
+/// Commits all of them.
+///
+/// # Errors
+/// What the disk said of the first that could not be.
+pub fn commit(staged: Vec<Staged>) -> Result<(), Faults> {
+    staged.into_iter().try_for_each(Staged::commit).map_err(Faults::one)
 }
 
 impl Drop for Staged {

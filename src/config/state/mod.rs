@@ -7,4 +7,4 @@ pub mod contents;
 pub mod directory;
 
 pub use contents::{Change, Contents, File};
-pub use directory::{Directory, Staged};
+pub use directory::{Directory, Staged, commit};
