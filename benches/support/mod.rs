@@ -81,18 +81,20 @@ impl Pki {
     /// A list of the intermediate's with this many entries, none of them a client of ours. Written
     /// octet by octet, because a general writer takes longer than all that is measured here.
     pub fn revocation_list(&self, entries: u32) -> Vec<u8> {
+        let extension =
+            |id: u8, value: &[u8]| der(0x30, &[&[6, 3, 0x55, 0x1d, id], &der(4, &[value])]);
+        let reason = extension(21, &[10, 1, 1]);
         let mut revoked = Vec::new();
         for entry in 0..entries {
             let number = serial_number(entry);
-            revoked.extend(der(0x30, &[&der(2, &[&number]), &der(0x17, &[b"260101000000Z"])]));
+            let date = der(0x17, &[b"260101000000Z"]);
+            revoked.extend(der(0x30, &[&der(2, &[&number]), &date, &der(0x30, &[&reason])]));
         }
         let algorithm = der(0x30, &[&[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2]]);
         let common_name = der(0x30, &[&[6, 3, 0x55, 4, 3], &der(0x0c, &[b"Bench CA"])]);
         let issuer = der(0x30, &[&der(0x31, &[&common_name])]);
         let key_id = ca("Bench CA").key_identifier(self.intermediate.key());
         let authority = der(0x30, &[&der(0x80, &[&key_id])]);
-        let extension =
-            |id: u8, value: &[u8]| der(0x30, &[&[6, 3, 0x55, 0x1d, id], &der(4, &[value])]);
         let extensions = der(0x30, &[&extension(35, &authority), &extension(20, &[2, 1, 1])]);
         let list: &[u8] = &if entries == 0 { Vec::new() } else { der(0x30, &[&revoked]) };
         let signed = der(
@@ -112,17 +114,37 @@ impl Pki {
     }
 }
 
-/// 16 octets, spread over their range, as a CA's random serial numbers are.
-fn serial_number(index: u32) -> [u8; 16] {
+/// 20 octets, the most there may be, spread over their range, as a CA's random serial numbers are.
+fn serial_number(index: u32) -> [u8; 20] {
     const GOLDEN: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
-    ((u128::from(index) + 1).wrapping_mul(GOLDEN) >> 1 | 1 << 126).to_be_bytes()
+    let spread = (u128::from(index) + 1).wrapping_mul(GOLDEN);
+    let mut number = [0; 20];
+    let (first, last) = number.split_at_mut(16);
+    first.copy_from_slice(&(spread >> 1 | 1 << 126).to_be_bytes());
+    last.copy_from_slice(&index.to_be_bytes());
+    number
 }
 
 /// Memory of this process that is resident, in KiB.
 pub fn resident_kib() -> u64 {
+    memory_kib("VmRSS:")
+}
+
+/// The most that ever was.
+pub fn resident_peak_kib() -> u64 {
+    memory_kib("VmHWM:")
+}
+
+fn memory_kib(label: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("proc(5)");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its line");
+    let line = status.lines().find_map(|line| line.strip_prefix(label)).expect("its line");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// PEM of one block.
+pub fn pem(label: &str, der: &[u8]) -> String {
+    let line_feeds = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    pem::encode_config(&pem::Pem::new(label, der), line_feeds)
 }
 
 /// Loads lists under a bundle.

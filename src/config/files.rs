@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{self, SHA256};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Take, Write};
 use std::path::{Path, PathBuf};
 
 /// SHA-256 of a file's content, or of anything else that two loads compare.
@@ -16,7 +16,9 @@ pub struct Digest([u8; 32]);
 impl Digest {
     /// Of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        Self::of_parts([bytes])
+        let mut context = digest::Context::new(&SHA256);
+        context.update(bytes);
+        Self::finish(context)
     }
 
     /// Of several parts; where one ends and the next begins counts.
@@ -26,6 +28,10 @@ impl Digest {
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part);
         }
+        Self::finish(context)
+    }
+
+    fn finish(context: digest::Context) -> Self {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(context.finish().as_ref());
         Self(bytes)
@@ -54,8 +60,7 @@ impl Inputs {
     /// The same files as they are now.
     pub fn now(&self) -> Self {
         let look = |(path, input): (&PathBuf, &Input)| {
-            let digest = read(path, input.bytes_max).ok().map(|bytes| Digest::of(&bytes));
-            (path.clone(), Input { digest, ..*input })
+            (path.clone(), Input { digest: digest_now(path, input.bytes_max), ..*input })
         };
         Self(self.0.iter().map(look).collect())
     }
@@ -169,8 +174,48 @@ impl Files {
     }
 }
 
-/// Reads a file whole, or says why not. Only regular files: anything else may never end or never begin.
+/// Reads a file whole, or says why not.
 pub(super) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
+    let mut file = open(path, bytes_max)?;
+    // Room for the whole file at once: a list of 128 MiB that grows by doubling would take twice that.
+    let mut bytes = Vec::new();
+    let size = file.get_ref().metadata().map_or(0, |metadata| metadata.len()).min(file.limit());
+    bytes.reserve_exact(usize::try_from(size).unwrap_or(0));
+    file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.is_empty() {
+        return Err("the file is empty".to_owned());
+    }
+    if bytes.len() > bytes_max {
+        return Err(over(bytes_max));
+    }
+    Ok(bytes)
+}
+
+/// The digest of what [`read`] would read, without holding it.
+fn digest_now(path: &Path, bytes_max: usize) -> Option<Digest> {
+    let mut file = open(path, bytes_max).ok()?;
+    let mut hash = Hash(digest::Context::new(&SHA256));
+    let size = io::copy(&mut file, &mut hash).ok()?;
+    (1..=bytes_max as u64).contains(&size).then(|| Digest::finish(hash.0))
+}
+
+/// Takes what is written to it into a hash.
+struct Hash(digest::Context);
+
+impl Write for Hash {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Only regular files: anything else may never end or never begin. Ends one byte after the limit, so that
+/// a longer file shows, also one that grows meanwhile.
+fn open(path: &Path, bytes_max: usize) -> Result<Take<File>, String> {
     let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if metadata.is_dir() {
         return Err("this is a directory".to_owned());
@@ -178,17 +223,15 @@ pub(super) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
     if !metadata.is_file() {
         return Err("this is not a regular file".to_owned());
     }
-    let mut bytes = Vec::new();
-    // One byte more than the limit, so that a longer file shows, also one that grows meanwhile.
-    let mut file = File::open(path).map_err(|error| error.to_string())?.take(bytes_max as u64 + 1);
-    file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() > bytes_max {
-        return Err(format!("the file is over the limit of {bytes_max} bytes"));
+    if metadata.len() > bytes_max as u64 {
+        return Err(over(bytes_max));
     }
-    if bytes.is_empty() {
-        return Err("the file is empty".to_owned());
-    }
-    Ok(bytes)
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    Ok(file.take(bytes_max as u64 + 1))
+}
+
+fn over(bytes_max: usize) -> String {
+    format!("the file is over the limit of {bytes_max} bytes")
 }
 
 #[cfg(test)]

@@ -167,7 +167,8 @@ impl Connection {
         }
         socket.disarm();
         let stream = Rc::new(stream);
-        self.place.watch(Rc::clone(&stream), server_name, verdict.not_after);
+        let until = verdict.accepted.map(|accepted| accepted.until);
+        self.place.watch(Rc::clone(&stream), server_name, until);
         Some((Wire::Tls(stream), client))
     }
 

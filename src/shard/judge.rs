@@ -8,7 +8,7 @@ use crate::config::snapshot::{Authentication, Live, Name, Presence, RefusalForm,
 use crate::http::identity;
 use crate::observe::count::Handshake;
 use crate::tls::verifier::Judge;
-use crate::trust::{Facts, Refusal, Told, verdict::judge_form};
+use crate::trust::{Accepted, Facts, Refusal, Told, verdict::judge_form};
 use arc_swap::ArcSwap;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::cell::RefCell;
@@ -23,8 +23,8 @@ pub struct Verdict {
     pub result: Result<Vec<u8>, Refusal>,
     /// What a refused client sees.
     pub form: RefusalForm,
-    /// When the first certificate of an accepted path expires; none where no path was judged.
-    pub not_after: Option<UnixTime>,
+    /// The path of a client that was accepted by a trust store.
+    pub accepted: Option<Accepted>,
     /// What the leaf says, where there was one that could be read.
     pub leaf: Option<Facts>,
 }
@@ -65,7 +65,7 @@ pub fn explained(
     let access = listener.tls.as_ref()?.access(server_name);
     let names = &listener.attributes.names;
     let leaf = chain.first().and_then(|leaf| Facts::from_der(leaf));
-    let mut not_after = None;
+    let mut taken = None;
     let result = match (&access.authentication, chain.first()) {
         (Authentication::Off, _) | (Authentication::Passthrough, None) => Ok(Vec::new()),
         (Authentication::Passthrough, Some(leaf)) => {
@@ -80,7 +80,7 @@ pub fn explained(
             Some(told) => store.explain(chain, conditions, now, told),
         }
         .and_then(|accepted| {
-            not_after = Some(accepted.not_after);
+            taken = Some(accepted);
             leaf.as_ref().ok_or(Refusal::Invalid)
         })
         .and_then(|facts| identity::verified(names, facts, der)),
@@ -89,7 +89,7 @@ pub fn explained(
         generation: live.generation,
         result,
         form: access.authentication.refusal_form(),
-        not_after,
+        accepted: taken,
         leaf,
     })
 }

@@ -156,7 +156,7 @@ impl Shard {
         };
         let refusal = match verdict.result {
             Ok(_) => {
-                judged.not_after.set(verdict.not_after);
+                judged.not_after.set(verdict.accepted.map(|accepted| accepted.until));
                 return false;
             }
             Err(refusal) => refusal,

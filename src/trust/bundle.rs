@@ -8,11 +8,12 @@
 //! Bounds: `limits::BUNDLE_BYTES_MAX`, `CA_CERTIFICATES_MAX`, `CA_CERTIFICATE_BYTES_MAX`,
 //! `CAS_OF_ONE_NAME_MAX`.
 #![deny(clippy::indexing_slicing)]
+use super::hash::{Fingerprint, sha256};
 use super::name;
 use super::pem;
 use super::x509::{Certificate, KeyKind, KeyUsage, Version};
 use crate::limits;
-use aws_lc_rs::digest;
+use aws_lc_rs::digest::SHA256_OUTPUT_LEN;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use std::collections::{HashMap, HashSet};
 
@@ -22,12 +23,15 @@ pub struct Bundle {
     cas: Box<[Ca]>,
     /// Positions in `cas`, by subject.
     by_subject: HashMap<Box<[u8]>, Vec<usize>>,
+    by_fingerprint: HashMap<Fingerprint, usize>,
+    fingerprint: Fingerprint,
 }
 
 /// One CA of a bundle.
 #[derive(Debug)]
 pub(super) struct Ca {
     pub(super) certificate: Certificate<'static>,
+    pub(super) fingerprint: Fingerprint,
     /// Where it anchors.
     pub(super) anchor: Option<Anchor>,
     /// The anchors that it chains to inside the bundle.
@@ -44,7 +48,7 @@ pub(super) struct Anchor {
 /// One name with one key, however often its certificate was renewed: a hash over both, so that it means
 /// the same in every generation.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(super) struct Authority([u8; digest::SHA256_OUTPUT_LEN]);
+pub(super) struct Authority([u8; SHA256_OUTPUT_LEN]);
 
 /// What is odd about a bundle and does not stop it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -74,7 +78,7 @@ impl Bundle {
                         continue;
                     }
                     warnings.extend(oddities(&certificate, &label, now));
-                    cas.push(Ca { certificate, anchor: None, chains_to: Vec::new() });
+                    cas.push(Ca::new(certificate));
                 }
                 Err(fault) => faults.push(fault),
             }
@@ -89,7 +93,13 @@ impl Bundle {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let mut bundle = Self { by_subject: by_subject(&cas), cas: cas.into_boxed_slice() };
+        let fingerprints = cas.iter().map(|ca| ca.fingerprint);
+        let mut bundle = Self {
+            by_subject: by_subject(&cas),
+            by_fingerprint: fingerprints.enumerate().map(|(at, print)| (print, at)).collect(),
+            fingerprint: Fingerprint::of(cas.iter().map(|ca| &ca.fingerprint.0[..])),
+            cas: cas.into_boxed_slice(),
+        };
         bundle.connect(&mut warnings)?;
         Ok((bundle, warnings))
     }
@@ -131,6 +141,22 @@ impl Bundle {
     pub(super) fn named(&self, subject: &[u8]) -> impl Iterator<Item = &Ca> {
         let positions = self.by_subject.get(subject).map(Vec::as_slice).unwrap_or_default();
         positions.iter().filter_map(|&position| self.cas.get(position))
+    }
+
+    /// The CA with exactly this certificate.
+    pub(super) fn find(&self, fingerprint: Fingerprint) -> Option<&Ca> {
+        self.cas.get(*self.by_fingerprint.get(&fingerprint)?)
+    }
+
+    /// The fingerprint of exactly this certificate, where it is in the bundle.
+    pub(super) fn holds(&self, certificate: &Certificate<'_>) -> Option<Fingerprint> {
+        let mut named = self.named(certificate.subject());
+        named.find(|ca| ca.certificate.der() == certificate.der()).map(|ca| ca.fingerprint)
+    }
+
+    /// Of all its certificates, in their order.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// Whether this name and key anchor here.
@@ -225,19 +251,20 @@ impl Certificate<'_> {
     }
 }
 
+impl Ca {
+    fn new(certificate: Certificate<'static>) -> Self {
+        let fingerprint = Fingerprint::of([certificate.der()]);
+        Self { certificate, fingerprint, anchor: None, chains_to: Vec::new() }
+    }
+}
+
 impl Anchor {
     fn new(certificate: &Certificate<'static>) -> Result<Self, Fault> {
         let der = CertificateDer::from(certificate.der());
         let for_webpki = webpki::anchor_from_trusted_cert(&der).map_err(|error| {
             Fault(format!("{} cannot anchor: {error}", subject_of(certificate)))
         })?;
-        let mut hash = digest::Context::new(&digest::SHA256);
-        for part in [certificate.subject(), certificate.key_info()] {
-            hash.update(&part.len().to_be_bytes());
-            hash.update(part);
-        }
-        let mut authority = Authority([0; digest::SHA256_OUTPUT_LEN]);
-        authority.0.copy_from_slice(hash.finish().as_ref());
+        let authority = Authority(sha256([certificate.subject(), certificate.key_info()]));
         Ok(Self { authority, for_webpki: for_webpki.to_owned() })
     }
 }

@@ -8,7 +8,7 @@
 #![deny(clippy::indexing_slicing)]
 use super::bundle::{Authority, Ca};
 use super::certificate::serial_number;
-use super::revocation::Status;
+use super::revocation::{Issuer, Status};
 use super::serials::Reason;
 use super::x509::{Certificate, KeyKind, KeyUsage, Version};
 use super::{Conditions, Refusal, Store, filter, name, pem, time};
@@ -36,10 +36,10 @@ pub(super) enum Event<'e> {
     PassedOver { path: &'e [&'e Certificate<'e>], issuer: &'e Certificate<'e>, why: PassedOver },
     /// What webpki has against the path that is being judged.
     Library(&'e webpki::Error),
-    /// `certificate` of the path that is being judged is revoked.
-    Revoked { certificate: &'e Certificate<'e>, reason: Reason },
-    /// The lists of the issuer of `certificate` are not what the trust store asks for.
-    Unvouched { certificate: &'e Certificate<'e> },
+    /// The certificate at `position` of the path that is being judged is revoked.
+    Revoked { position: usize, reason: Reason },
+    /// The lists about the one at `position` are not what the trust store asks for.
+    Unvouched { position: usize },
     /// The certificate policies of the path are not met.
     Policies,
     /// A path was judged.
@@ -147,10 +147,10 @@ pub(super) struct Teller<'a> {
     told: &'a mut Told,
     /// Of the path that is being judged.
     fault: Option<String>,
-    /// Of the path that is being judged: the certificate and why it is revoked.
-    revoked: Option<(Vec<u8>, Reason)>,
-    /// Of the path that is being judged: the certificate for which no list vouches.
-    unvouched: Option<Vec<u8>>,
+    /// Of the path that is being judged: the position of a certificate and why it is revoked.
+    revoked: Option<(usize, Reason)>,
+    /// Of the path that is being judged: the position of the one for which no list vouches.
+    unvouched: Option<usize>,
 }
 
 impl Store {
@@ -204,10 +204,8 @@ impl Trace for Teller<'_> {
             Event::Policies => {
                 self.fault = Some("its certificates ask for policies that do not agree".to_owned());
             }
-            Event::Unvouched { certificate } => self.unvouched = Some(certificate.der().to_vec()),
-            Event::Revoked { certificate, reason } => {
-                self.revoked = Some((certificate.der().to_vec(), reason));
-            }
+            Event::Unvouched { position } => self.unvouched = Some(position),
+            Event::Revoked { position, reason } => self.revoked = Some((position, reason)),
             Event::Judged { path, anchor, authority, refusal } => {
                 self.judged(path, anchor, authority, refusal);
             }
@@ -298,7 +296,7 @@ impl Teller<'_> {
             self.told.instants.extend([certificate.not_before, after(certificate.not_after)]);
         }
         for issuer in whole().skip(1) {
-            for (first, last) in self.store.revocations.validities(issuer, authority) {
+            for (first, last) in self.store.revocations.validities(Issuer::of(issuer), authority) {
                 self.told.instants.push(first);
                 self.told.instants.extend(last.map(after));
             }
@@ -311,12 +309,13 @@ impl Teller<'_> {
         let intermediates = path.len().saturating_sub(1);
         let certificates = whole().zip(whole().skip(1).map(Some).chain([None])).enumerate();
         let certificates = certificates.map(|(index, (certificate, issuer))| {
-            let revoked = revoked.as_ref().filter(|(der, _)| der == certificate.der());
-            let reason = revoked.map(|(_, reason)| reason_name(*reason));
-            let lists = issuer.map(|issuer| self.store.revocations.lists(issuer, authority));
+            let revoked = revoked.filter(|(position, _)| *position == index);
+            let reason = revoked.map(|(_, reason)| reason_name(reason));
+            let lists =
+                issuer.map(|issuer| self.store.revocations.lists(Issuer::of(issuer), authority));
             let below = issuer.is_none().then_some(intermediates);
             let mut remarks = self.remarks(certificate, index, below);
-            if unvouched.as_deref() == Some(certificate.der()) {
+            if unvouched == Some(index) {
                 remarks.push("no current revocation list vouches for it".to_owned());
             }
             Seen {

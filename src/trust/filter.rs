@@ -12,6 +12,7 @@
 //! Bounds: `limits::IDENTITY_FILTERS_MAX`, `IDENTITY_PATTERNS_MAX`, `IDENTITY_NAMES_MAX`.
 #![deny(clippy::indexing_slicing)]
 use super::der::{self, Reader};
+use super::hash::Fingerprint;
 use super::name;
 use super::x509::Certificate;
 use crate::limits;
@@ -23,7 +24,10 @@ use std::sync::Arc;
 
 /// The filters of one policy; cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Filters(Arc<[Filter]>);
+pub struct Filters {
+    filters: Arc<[Filter]>,
+    fingerprint: Option<Fingerprint>,
+}
 
 /// One filter: every field that it names must match.
 #[derive(Clone, Debug, Default)]
@@ -95,30 +99,38 @@ struct Patterns {
 impl Filters {
     /// Those filters; without any, everybody is let in.
     pub fn new(filters: Vec<Filter>) -> Self {
-        Self(filters.into())
+        let filters = Self { filters: filters.into(), fingerprint: None };
+        let all: Vec<_> = filters.describe().map(|fields| fingerprint(&fields)).collect();
+        let whole = Fingerprint::of(all.iter().map(|filter| &filter.0[..]));
+        Self { fingerprint: (!all.is_empty()).then_some(whole), ..filters }
+    }
+
+    /// Of all that they say; none without filters.
+    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.filters.len()
     }
 
     /// Each filter as fields and their patterns, sorted, for people.
     pub fn describe(&self) -> impl Iterator<Item = Vec<(Field, Vec<String>)>> {
-        self.0.iter().map(|filter| {
+        self.filters.iter().map(|filter| {
             filter.fields.iter().map(|(field, patterns)| (*field, patterns.describe())).collect()
         })
     }
 
     /// Whether they let this leaf in.
     pub(super) fn allow(&self, leaf: &Certificate<'_>) -> bool {
-        self.0.is_empty() || self.matching(leaf).is_some()
+        self.filters.is_empty() || self.matching(leaf).is_some()
     }
 
     /// The first filter that matches this leaf.
     pub(super) fn matching(&self, leaf: &Certificate<'_>) -> Option<usize> {
         let identity = LeafValues::of(leaf);
-        self.0.iter().position(|filter| filter.matches(&identity))
+        self.filters.iter().position(|filter| filter.matches(&identity))
     }
 }
 
@@ -186,6 +198,18 @@ impl Patterns {
         all.sort_unstable();
         all
     }
+}
+
+/// Of one filter, by what it says of each field.
+fn fingerprint(fields: &[(Field, Vec<String>)]) -> Fingerprint {
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|(field, patterns)| {
+            let patterns = patterns.iter().map(String::as_bytes);
+            Fingerprint::of([field.key().as_bytes()].into_iter().chain(patterns))
+        })
+        .collect();
+    Fingerprint::of(fields.iter().map(|field| &field.0[..]))
 }
 
 /// A pattern, read.

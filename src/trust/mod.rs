@@ -4,19 +4,21 @@
 //! bundles and revocation files on the control thread.
 //!
 //! [`verdict`] judges a client's chain against a [`Store`]: a [`Bundle`] of CAs and the [`Revocations`]
-//! under it. Below them stand the readers: of PEM, of DER, of certificates, of revocation lists.
+//! under it; an accepted [`Path`] is judged again without its certificates. Below them stand the readers: of PEM, of DER, of certificates, of revocation lists.
 pub mod bundle;
 pub mod certificate;
 pub mod explain;
 pub mod filter;
 pub mod inspect;
 pub mod memory;
+pub mod path;
 pub mod refusal;
 pub mod revocation;
 pub mod verdict;
 
 mod crl;
 mod der;
+mod hash;
 mod name;
 mod partition;
 mod pem;
@@ -33,6 +35,7 @@ pub use bundle::Bundle;
 pub use certificate::Facts;
 pub use explain::Told;
 pub use filter::Filters;
+pub use path::{Again, Path};
 pub use refusal::Refusal;
 pub use revocation::{Revocations, Rules, StaleRevocations, UnlistedIssuers};
 pub use verdict::{Accepted, Conditions, Store};

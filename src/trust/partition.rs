@@ -8,7 +8,7 @@
 use super::crl::Unusable;
 use super::der::{self, Malformed, Reader, Value};
 use super::name;
-use super::x509::Certificate;
+use super::revocation::Issued;
 use std::borrow::Cow;
 
 /// The part of an issuer's certificates that a list is about; all of them by default.
@@ -88,8 +88,8 @@ impl Partition {
     }
 
     /// The reasons for which a list of this part can name the certificate, which its issuer signed.
-    pub(super) fn reasons_for(&self, certificate: &Certificate<'_>) -> Reasons {
-        let is_in = if certificate.extensions.is_ca { self.has_cas } else { self.has_users };
+    pub(super) fn reasons_for(&self, certificate: &Issued<'_>) -> Reasons {
+        let is_in = if certificate.is_ca { self.has_cas } else { self.has_users };
         match &self.names {
             _ if !is_in => Reasons::NONE,
             None => self.reasons,
@@ -107,16 +107,17 @@ impl Partition {
 }
 
 /// The reasons for which a certificate sends its readers to a distribution point of one of these names.
-fn reasons_at(names: &[PointName<'_>], certificate: &Certificate<'_>) -> Reasons {
+fn reasons_at(names: &[PointName<'_>], certificate: &Issued<'_>) -> Reasons {
     // RFC 5280, section 6.3.3: a list that no point of the certificate names counts as one whose point
     // is named as the issuer is.
-    let is_issuer =
-        |name: &PointName<'_>| name.tag == DIRECTORY_NAME && *name.content == *certificate.issuer();
+    let is_issuer = |name: &PointName<'_>| {
+        name.tag == DIRECTORY_NAME && *name.content == *certificate.issuer.name
+    };
     if names.iter().any(is_issuer) {
         return Reasons::ALL;
     }
     // Reading the certificate has checked its points.
-    let points = points(certificate).unwrap_or_default();
+    let points = points(*certificate).unwrap_or_default();
     points
         .iter()
         .filter(|point| point.names.iter().any(|name| names.contains(name)))
@@ -158,8 +159,8 @@ pub(super) fn check_points(value: &Value<'_>) -> Result<(), Malformed> {
     read_points(value.reader(), &[]).map(|_| ())
 }
 
-fn points<'a>(certificate: &'a Certificate<'_>) -> Option<Vec<Point<'a>>> {
-    read_points(Reader::new(certificate.distribution_points()?), certificate.issuer()).ok()
+fn points<'a>(certificate: Issued<'a>) -> Option<Vec<Point<'a>>> {
+    read_points(Reader::new(certificate.distribution_points?), certificate.issuer.name).ok()
 }
 
 /// The points at which the issuer itself publishes; others are for indirect lists.

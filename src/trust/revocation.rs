@@ -146,6 +146,35 @@ struct Signer {
     is_revoked: bool,
 }
 
+/// What the lists are asked about: a certificate below its issuer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Issued<'a> {
+    /// As the content of its INTEGER.
+    pub(super) serial: &'a [u8],
+    pub(super) is_ca: bool,
+    /// The value of its cRLDistributionPoints, which is well formed.
+    pub(super) distribution_points: Option<&'a [u8]>,
+    pub(super) issuer: Issuer<'a>,
+}
+
+/// The CA that issued a certificate, as far as lists are concerned.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Issuer<'a> {
+    /// Its subject, without the outer SEQUENCE.
+    pub(super) name: &'a [u8],
+    pub(super) key_info: &'a [u8],
+    pub(super) signs_lists: bool,
+}
+
+/// Why the lists refuse a path.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Hit {
+    /// A list names the certificate at this position of the path.
+    Revoked { position: usize, reason: Reason },
+    /// The lists about it are not what the store's rules ask for.
+    Unvouched { position: usize },
+}
+
 /// The index while files are added to it.
 #[derive(Default)]
 struct Loading {
@@ -191,31 +220,47 @@ impl Revocations {
         &self.status
     }
 
-    /// The reason, where `certificate`, issued by `issuer` on a path to `anchor`, is revoked.
-    pub(super) fn find(
-        &self,
-        certificate: &Certificate<'_>,
-        issuer: &Certificate<'_>,
-        anchor: &Authority,
-    ) -> Option<Reason> {
-        self.scopes(issuer, anchor).find_map(|scope| scope.serials.find(certificate.serial()))
-    }
-
-    /// Whether the lists of the certificate's issuer are what the store's rules ask for.
+    /// Whether no certificate of a path to `anchor`, leaf first, is revoked, and the lists of every issuer
+    /// are what the store's rules ask for.
     ///
     /// # Errors
-    /// [`Refusal::CrlProcessingError`].
-    pub(super) fn check_lists(
+    /// The first certificate that is not.
+    pub(super) fn check<'a>(
         &self,
-        certificate: &Certificate<'_>,
-        issuer: &Certificate<'_>,
+        path: impl Iterator<Item = Issued<'a>> + Clone,
         anchor: &Authority,
         rules: Rules,
         now: UnixTime,
-    ) -> Result<(), Refusal> {
-        let parts = || self.scopes(issuer, anchor).flat_map(|scope| &scope.parts);
+    ) -> Result<(), Hit> {
+        for (position, issued) in path.clone().enumerate() {
+            if let Some(reason) = self.find(&issued, anchor) {
+                return Err(Hit::Revoked { position, reason });
+            }
+        }
+        for (position, issued) in path.enumerate() {
+            if !self.is_vouched_for(&issued, anchor, rules, now) {
+                return Err(Hit::Unvouched { position });
+            }
+        }
+        Ok(())
+    }
+
+    /// The reason, where a certificate is revoked on a path to `anchor`.
+    fn find(&self, issued: &Issued<'_>, anchor: &Authority) -> Option<Reason> {
+        self.scopes(issued.issuer, anchor).find_map(|scope| scope.serials.find(issued.serial))
+    }
+
+    /// Whether the lists of the certificate's issuer are what the store's rules ask for.
+    fn is_vouched_for(
+        &self,
+        issued: &Issued<'_>,
+        anchor: &Authority,
+        rules: Rules,
+        now: UnixTime,
+    ) -> bool {
+        let parts = || self.scopes(issued.issuer, anchor).flat_map(|scope| &scope.parts);
         let is_good = |part: &&Part| {
-            part.vouches(issuer, now)
+            part.vouches(issued.issuer, now)
                 && match rules.stale_revocations {
                     StaleRevocations::Enforce => true,
                     StaleRevocations::Refuse => part.is_current(now),
@@ -228,21 +273,42 @@ impl Revocations {
         let is_stale = rules.stale_revocations == StaleRevocations::Refuse
             && parts().filter(|part| part.is_stale(now)).any(|part| !is_replaced(part));
         let is_unlisted = || {
-            let reasons =
-                parts().filter(is_good).map(|part| part.partition.reasons_for(certificate));
+            let reasons = parts().filter(is_good).map(|part| part.partition.reasons_for(issued));
             reasons.fold(Reasons::NONE, Reasons::or) != Reasons::ALL
         };
         let refuses_unlisted = rules.unlisted_issuers == UnlistedIssuers::Refuse;
-        if is_stale || (refuses_unlisted && is_unlisted()) {
-            return Err(Refusal::CrlProcessingError);
+        !(is_stale || refuses_unlisted && is_unlisted())
+    }
+
+    /// The last second, `until` at the latest, before time may change what the store's rules make of the
+    /// lists about a path to `anchor`: one of them goes stale, or a signer expires that vouched.
+    pub(super) fn hold_until<'a>(
+        &self,
+        until: UnixTime,
+        path: impl Iterator<Item = Issued<'a>>,
+        anchor: &Authority,
+        rules: Rules,
+        now: UnixTime,
+    ) -> UnixTime {
+        let leans_on_lists = rules.stale_revocations == StaleRevocations::Refuse;
+        let leans_on_signers = rules.unlisted_issuers == UnlistedIssuers::Refuse;
+        if !leans_on_lists && !leans_on_signers {
+            return until;
         }
-        Ok(())
+        let scopes = path.flat_map(|issued| self.scopes(issued.issuer, anchor));
+        let ends = scopes.flat_map(|scope| &scope.parts).flat_map(|part| {
+            let list = part.next_update.filter(|_| leans_on_lists);
+            let signers = part.signers.iter().filter(|_| leans_on_signers);
+            signers.map(|signer| signer.not_after).chain(list)
+        });
+        // What has passed already has no say any more.
+        ends.filter(|end| now <= *end).fold(until, UnixTime::min)
     }
 
     /// The lists of an issuer that count on a path to `anchor`.
     pub(super) fn lists(
         &self,
-        issuer: &Certificate<'_>,
+        issuer: Issuer<'_>,
         anchor: &Authority,
     ) -> impl Iterator<Item = &Status> {
         let parts = self.scopes(issuer, anchor).flat_map(|scope| &scope.parts);
@@ -252,7 +318,7 @@ impl Revocations {
     /// What time can change about these lists: each pair is a first and a last second.
     pub(super) fn validities(
         &self,
-        issuer: &Certificate<'_>,
+        issuer: Issuer<'_>,
         anchor: &Authority,
     ) -> impl Iterator<Item = (UnixTime, Option<UnixTime>)> {
         let parts = self.scopes(issuer, anchor).flat_map(|scope| &scope.parts);
@@ -286,14 +352,43 @@ impl Revocations {
     /// What the lists of the issuer's name say, as far as they count on a path to `anchor`.
     fn scopes(
         &self,
-        issuer: &Certificate<'_>,
+        issuer: Issuer<'_>,
         anchor: &Authority,
     ) -> impl Iterator<Item = &Scope<Serials>> {
-        let named = self.by_issuer.get(issuer.subject()).into_iter().flatten();
-        named.filter(|scope| {
-            scope.anchors.contains(anchor)
-                || scope.keys.iter().any(|key| **key == *issuer.key_info())
+        let named = self.by_issuer.get(issuer.name).into_iter().flatten();
+        named.filter(move |scope| {
+            scope.anchors.contains(anchor) || scope.keys.iter().any(|key| **key == *issuer.key_info)
         })
+    }
+}
+
+impl<'a> Issued<'a> {
+    pub(super) fn of(certificate: &'a Certificate<'_>, issuer: Issuer<'a>) -> Self {
+        Self {
+            serial: certificate.serial(),
+            is_ca: certificate.extensions.is_ca,
+            distribution_points: certificate.distribution_points(),
+            issuer,
+        }
+    }
+}
+
+impl<'a> Issuer<'a> {
+    pub(super) fn of(certificate: &'a Certificate<'_>) -> Self {
+        Self {
+            name: certificate.subject(),
+            key_info: certificate.key_info(),
+            signs_lists: certificate.extensions.allows(KeyUsage::CrlSign),
+        }
+    }
+}
+
+impl Hit {
+    pub(super) const fn refusal(self) -> Refusal {
+        match self {
+            Self::Revoked { .. } => Refusal::CrlHit,
+            Self::Unvouched { .. } => Refusal::CrlProcessingError,
+        }
     }
 }
 
@@ -302,10 +397,10 @@ impl Part {
     ///
     /// Not where delta lists may name it. Nor where a key signed that is not trusted for lists: the path's
     /// own key is judged with the path, another one here (RFC 5280, section 6.3.3, step f).
-    fn vouches(&self, issuer: &Certificate<'_>, now: UnixTime) -> bool {
+    fn vouches(&self, issuer: Issuer<'_>, now: UnixTime) -> bool {
         let is_good = |signer: &Signer| {
-            if *signer.key == *issuer.key_info() {
-                return issuer.extensions.allows(KeyUsage::CrlSign);
+            if *signer.key == *issuer.key_info {
+                return issuer.signs_lists;
             }
             !signer.is_revoked && (signer.not_before..=signer.not_after).contains(&now)
         };

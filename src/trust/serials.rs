@@ -1,13 +1,18 @@
-//! A set of revoked serial numbers with their reasons, in 21 bytes each.
+//! A set of revoked serial numbers with their reasons, in 22 bytes each.
 //!
-//! One sorted array: a million entries take 21 MB and no allocation each, and a lookup is twenty
-//! comparisons. A hash table was considered and ruled out: kept full enough to fit the same memory it is
-//! no quicker, and it takes twice the memory while it grows. Numbers that do not fit (more than 20
-//! octets, which RFC 5280 forbids, or negative) stand in a list beside it.
+//! One sorted array: a million entries take 21 MB and no allocation each. Above it stands every 32nd
+//! number once more: these fences stay in the processor's cache where the array does not, and leave one
+//! field of it to be searched, so a lookup waits for memory three times and not fourteen. A hash table was
+//! considered and ruled out: kept full enough to fit the same memory it is no quicker, it takes twice
+//! the memory while it grows, and whoever chooses the numbers can make it slow. Numbers that do not fit
+//! (more than 20 octets, which RFC 5280 forbids, or negative) stand in a list beside it.
 #![deny(clippy::indexing_slicing)]
 
 /// The longest serial number that RFC 5280, section 4.1.2.2, allows.
 const SHORT_BYTES: usize = 20;
+
+/// Entries between two fences: a field is 11 lines of the cache.
+const FIELD: usize = 32;
 
 /// A CRLReason (RFC 5280, section 5.3.1); 0 where the list gives none.
 pub(super) type Reason = u8;
@@ -23,6 +28,8 @@ pub(super) struct Gathered {
 #[derive(Debug)]
 pub(super) struct Serials {
     short: Box<[Short]>,
+    /// The first number of each field.
+    fences: Box<[[u8; SHORT_BYTES]]>,
     long: Box<[Long]>,
 }
 
@@ -94,7 +101,9 @@ impl Gathered {
         self.short.dedup_by_key(|entry| entry.number);
         self.long.sort_unstable();
         self.long.dedup_by(|entry, before| entry.number == before.number);
-        Serials { short: self.short.into_boxed_slice(), long: self.long.into_boxed_slice() }
+        let fences = self.short.iter().step_by(FIELD).map(|entry| entry.number).collect();
+        let (short, long) = (self.short.into_boxed_slice(), self.long.into_boxed_slice());
+        Serials { short, fences, long }
     }
 }
 
@@ -103,9 +112,10 @@ impl Serials {
     pub(super) fn find(&self, integer: &[u8]) -> Option<Reason> {
         match Number::of(integer) {
             Number::Short(number) => {
-                let position =
-                    self.short.binary_search_by(|entry| entry.number.cmp(&number)).ok()?;
-                self.short.get(position).map(|entry| entry.reason)
+                let next_field = self.fences.partition_point(|fence| *fence <= number);
+                let field = self.short.chunks(FIELD).nth(next_field.checked_sub(1)?)?;
+                let position = field.binary_search_by(|entry| entry.number.cmp(&number)).ok()?;
+                field.get(position).map(|entry| entry.reason)
             }
             Number::Long(number) => {
                 let position =
@@ -161,6 +171,26 @@ mod tests {
                 .map(|other| other == index || [index, other] == [2, 5] || [index, other] == [5, 2])
                 .collect();
             assert_eq!(found.to_vec(), expected, "{listed:02x?}");
+        }
+    }
+
+    /// Goal: nothing is lost at a fence. Method: every count of even numbers up to three fields and one,
+    /// asked for each of them, for the odd ones between, and for one below and above.
+    #[test]
+    fn numbers_beside_a_fence_are_found() {
+        let octets = |number: usize| u16::try_from(number).unwrap().to_be_bytes();
+        for count in 0..=3 * FIELD + 1 {
+            let mut gathered = Gathered::default();
+            (1..=count).for_each(|index| gathered.add(&octets(2 * index), 1));
+            let serials = gathered.finish();
+            for number in 0..2 * count + 4 {
+                let is_listed = number % 2 == 0 && (1..=count).contains(&(number / 2));
+                assert_eq!(
+                    serials.find(&octets(number)).is_some(),
+                    is_listed,
+                    "{number} of {count}"
+                );
+            }
         }
     }
 

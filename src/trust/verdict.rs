@@ -16,9 +16,10 @@
 #![deny(clippy::indexing_slicing)]
 use super::bundle::{Anchor, Authority, Ca};
 use super::explain::{Event, PassedOver, Trace};
+use super::revocation::{Hit, Issued, Issuer};
 use super::signature::REMEMBERED;
-use super::x509::{Certificate, KeyUsage, Version};
-use super::{Bundle, Filters, Refusal, Revocations, Rules, policy};
+use super::x509::{Certificate, KeyUsage, Validity, Version};
+use super::{Bundle, Filters, Path, Refusal, Revocations, Rules, policy};
 use crate::limits;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::sync::Arc;
@@ -47,11 +48,14 @@ pub struct Conditions {
 }
 
 /// A chain that was accepted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Accepted {
-    /// When the first certificate of the path expires, its anchor among them; without the leaf where
-    /// its expiry is ignored.
-    pub not_after: UnixTime,
+    /// The last second before time may change it: when the first certificate of the path expires (its
+    /// anchor among them; without the leaf where its expiry is ignored), or a revocation list that the
+    /// store's rules make the path lean on goes stale.
+    pub until: UnixTime,
+    /// What it takes to judge it again without the chain.
+    pub path: Path,
 }
 
 impl Store {
@@ -157,7 +161,7 @@ impl<'a, 't, T: Trace> Search<'a, 't, T> {
                 && self.is_signed_by(path, &ca.certificate)
             {
                 let judged = self.judge_path(path, ca, anchor);
-                let (refusal, authority) = (judged.err(), &anchor.authority);
+                let (refusal, authority) = (judged.as_ref().err().copied(), &anchor.authority);
                 self.trace.tell(Event::Judged { path, anchor: ca, authority, refusal });
                 match judged {
                     Ok(accepted) => return Some(accepted),
@@ -241,7 +245,9 @@ impl<'a, 't, T: Trace> Search<'a, 't, T> {
         anchor: &Anchor,
     ) -> Result<Accepted, Refusal> {
         let (leaf, intermediates) = path.split_first().ok_or(Refusal::Missing)?;
-        let not_after = self.check_validity(leaf, intermediates, &ca.certificate)?;
+        let validities = intermediates.iter().map(|certificate| certificate.validity());
+        let top = ca.certificate.validity();
+        let until = check_validity(leaf.validity(), validities, top, self.conditions, self.now)?;
         check_purposes(leaf, intermediates, &ca.certificate)?;
         check_anchor_path_length(intermediates, &ca.certificate)?;
         policy::check(path).inspect_err(|_| self.trace.tell(Event::Policies))?;
@@ -249,48 +255,46 @@ impl<'a, 't, T: Trace> Search<'a, 't, T> {
         if !self.conditions.filters.allow(leaf) {
             return Err(Refusal::Rejected);
         }
-        self.check_revocations(path, &ca.certificate, &anchor.authority)?;
-        Ok(Accepted { not_after })
+        let until = self.check_revocations(path, &ca.certificate, &anchor.authority, until)?;
+        let is_alone = self.is_alone(path, ca);
+        let filters = self.conditions.filters.fingerprint();
+        Ok(Accepted { until, path: Path::of(path, ca, &self.store.bundle, is_alone, filters) })
     }
 
-    /// No certificate of the path is revoked, and the lists of every issuer are what the store asks for.
+    /// No certificate of the path is revoked, and the lists of every issuer are what the store asks for;
+    /// answers until when time changes neither that nor what held `until` then.
     fn check_revocations(
         &mut self,
         path: &[&Certificate<'_>],
         anchor: &Certificate<'_>,
         authority: &Authority,
-    ) -> Result<(), Refusal> {
+        until: UnixTime,
+    ) -> Result<UnixTime, Refusal> {
         let Store { revocations, rules, .. } = self.store;
-        let issued = || path.iter().zip(path.iter().skip(1).copied().chain([anchor]));
-        for (certificate, issuer) in issued() {
-            if let Some(reason) = revocations.find(certificate, issuer, authority) {
-                self.trace.tell(Event::Revoked { certificate, reason });
-                return Err(Refusal::CrlHit);
-            }
-        }
-        for (certificate, issuer) in issued() {
-            revocations
-                .check_lists(certificate, issuer, authority, *rules, self.now)
-                .inspect_err(|_| self.trace.tell(Event::Unvouched { certificate }))?;
-        }
-        Ok(())
+        let issuers = path.iter().skip(1).copied().chain([anchor]).map(Issuer::of);
+        let issued = path.iter().zip(issuers).map(|(below, issuer)| Issued::of(below, issuer));
+        revocations.check(issued.clone(), authority, *rules, self.now).map_err(|hit| {
+            self.trace.tell(match hit {
+                Hit::Revoked { position, reason } => Event::Revoked { position, reason },
+                Hit::Unvouched { position } => Event::Unvouched { position },
+            });
+            hit.refusal()
+        })?;
+        Ok(revocations.hold_until(until, issued, authority, *rules, self.now))
     }
 
-    /// Every certificate is valid now; the leaf's end is forgiven where the listener says so.
-    fn check_validity(
-        &self,
-        leaf: &Certificate<'_>,
-        intermediates: &[&Certificate<'_>],
-        anchor: &Certificate<'_>,
-    ) -> Result<UnixTime, Refusal> {
-        let forgives = self.conditions.ignore_client_certificate_expiry;
-        let expires = (!forgives).then_some(leaf);
-        let issuers = || intermediates.iter().copied().chain([anchor]);
-        if issuers().chain([leaf]).any(|certificate| self.now < certificate.not_before) {
-            return Err(Refusal::NotYetValid);
-        }
-        let not_after = issuers().chain(expires).map(|certificate| certificate.not_after).min();
-        not_after.filter(|not_after| self.now <= *not_after).ok_or(Refusal::Expired)
+    /// Whether the search can find no other path than this one to `anchor`, however often it looks.
+    fn is_alone(&self, path: &[&Certificate<'_>], anchor: &Ca) -> bool {
+        let issuers = path.iter().skip(1).copied().chain([&anchor.certificate]);
+        path.iter().zip(issuers).all(|(certificate, issuer)| {
+            let is_it = |candidate: &Certificate<'_>| candidate.der() == issuer.der();
+            // A root that the client sends along is passed over, another anchor climbed from.
+            let may_be_sent = issuer.is_self_issued() || !self.store.bundle.anchors(issuer);
+            let name = certificate.issuer();
+            let mut sent = self.sent.iter().filter(|sent| sent.subject() == name);
+            self.store.bundle.named(name).all(|ca| is_it(&ca.certificate))
+                && sent.all(|sent| is_it(sent) && may_be_sent)
+        })
     }
 
     /// webpki's part. It takes one time for the whole path; where the leaf's expiry is forgiven that is
@@ -302,9 +306,6 @@ impl<'a, 't, T: Trace> Search<'a, 't, T> {
         anchor: &Anchor,
     ) -> Result<(), Refusal> {
         let time = self.now.min(leaf.not_after);
-        if intermediates.iter().any(|certificate| time < certificate.not_before) {
-            return Err(Refusal::Expired);
-        }
         let intermediates: Vec<_> = intermediates
             .iter()
             .map(|certificate| CertificateDer::from(certificate.der()))
@@ -331,6 +332,26 @@ impl webpki::ExtendedKeyUsageValidator for PurposesAreJudged {
     fn validate(&self, _: webpki::KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
         Ok(())
     }
+}
+
+/// Every certificate is valid now; the leaf's end is forgiven where the listener says so, if the path was
+/// whole before it. Answers the last second of the first that expires.
+pub(super) fn check_validity(
+    leaf: Validity,
+    intermediates: impl Iterator<Item = Validity> + Clone,
+    anchor: Validity,
+    conditions: &Conditions,
+    now: UnixTime,
+) -> Result<UnixTime, Refusal> {
+    let issuers = || intermediates.clone().chain([anchor]);
+    if issuers().chain([leaf]).any(|validity| now < validity.not_before) {
+        return Err(Refusal::NotYetValid);
+    }
+    let forgives = conditions.ignore_client_certificate_expiry;
+    let expires = (!forgives).then_some(leaf);
+    let not_after = issuers().chain(expires).map(|validity| validity.not_after).min();
+    let was_whole = || intermediates.clone().all(|above| above.not_before <= leaf.not_after);
+    not_after.filter(|end| now <= *end && was_whole()).ok_or(Refusal::Expired)
 }
 
 /// keyUsage and extendedKeyUsage, of the anchor too.

@@ -32,6 +32,13 @@ pub(super) struct Certificate<'a> {
     pub(super) extensions: Extensions,
 }
 
+/// The first and the last second of a certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Validity {
+    pub(super) not_before: UnixTime,
+    pub(super) not_after: UnixTime,
+}
+
 /// X.509 version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Version {
@@ -162,6 +169,10 @@ impl<'a> Certificate<'a> {
 
     pub(super) fn der(&self) -> &[u8] {
         &self.der
+    }
+
+    pub(super) fn validity(&self) -> Validity {
+        Validity { not_before: self.not_before, not_after: self.not_after }
     }
 
     /// The serial number, as the INTEGER's content.

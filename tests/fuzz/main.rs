@@ -49,6 +49,11 @@ fn ca_bundles_are_read_or_refused() {
 }
 
 #[test]
+fn paths_of_accepted_clients_have_one_form() {
+    hold("accepted_path", properties::accepted_path);
+}
+
+#[test]
 fn the_name_in_a_client_hello_is_the_one_that_rustls_sees() {
     hold("client_hello", properties::client_hello);
 }

@@ -5,7 +5,7 @@ use portcullis::http::head::{self, Body, Malformed, Version};
 use portcullis::limits::{CLIENT_HELLO_BYTES_MAX, HEADERS_MAX};
 use portcullis::tls::peek::{Peeked, server_name};
 use portcullis::trust::revocation::File;
-use portcullis::trust::{Bundle, Revocations};
+use portcullis::trust::{Again, Bundle, Conditions, Path, Refusal, Revocations, Rules, Store};
 use rustls::server::Acceptor;
 use rustls_pki_types::UnixTime;
 use std::mem::MaybeUninit;
@@ -153,12 +153,14 @@ fn now() -> UnixTime {
     UnixTime::since_unix_epoch(NOW)
 }
 
-/// The bundle whose CAs signed the seeds.
-fn seed_bundle() -> &'static Bundle {
-    static BUNDLE: OnceLock<Bundle> = OnceLock::new();
-    BUNDLE.get_or_init(|| {
+/// The CAs that signed the seeds, and no list.
+fn seed_store() -> &'static Store {
+    static STORE: OnceLock<Store> = OnceLock::new();
+    STORE.get_or_init(|| {
         let pem = include_bytes!("seeds/ca_bundle/root-and-issuing.pem");
-        Bundle::from_pem(pem, now()).expect("the seed is a bundle").0
+        let (bundle, _) = Bundle::from_pem(pem, now()).expect("the seed is a bundle");
+        let (revocations, rules) = (Revocations::default(), Rules::default());
+        Store { name: "seeds".into(), bundle, revocations, rules }
     })
 }
 
@@ -168,14 +170,15 @@ pub fn revocation_list(bytes: &[u8]) {
     let file = File { name: "fuzzed.crl", bytes };
     let empty =
         File { name: "empty.crl", bytes: include_bytes!("seeds/revocation_list/empty.der") };
-    match Revocations::load(&[file], seed_bundle()) {
+    match Revocations::load(&[file], &seed_store().bundle) {
         Ok(list) => {
             assert_eq!(
                 list.entries(),
                 list.status().iter().map(|status| status.entries).sum::<usize>()
             );
             for files in [[empty, file], [file, empty]] {
-                let both = Revocations::load(&files, seed_bundle()).expect("both were fine alone");
+                let both =
+                    Revocations::load(&files, &seed_store().bundle).expect("both were fine alone");
                 assert_eq!(both.entries(), list.entries());
             }
         }
@@ -207,6 +210,23 @@ pub fn ca_bundle(bytes: &[u8]) {
         Err(faults) => {
             assert!(!faults.is_empty() && faults.iter().all(|fault| !fault.0.is_empty()));
         }
+    }
+}
+
+/// The path of an accepted client has one form, which is read whole or not at all; whatever it holds, it
+/// is judged, and where it is accepted, it is until then.
+pub fn accepted_path(bytes: &[u8]) {
+    let Some(path) = Path::decode(bytes) else { return };
+    assert_eq!(path.encode(), bytes);
+    for cut in cuts(bytes.len()) {
+        assert_eq!(Path::decode(&bytes[..cut]), None, "cut at {cut}");
+    }
+    assert_eq!(Path::decode(&[bytes, &[0]].concat()), None);
+    let again = |time| seed_store().judge_again(&path, &Conditions::default(), time);
+    if let Again::Accepted { until } = again(now()) {
+        assert_eq!(again(until), Again::Accepted { until });
+        let next = UnixTime::since_unix_epoch(Duration::from_secs(until.as_secs() + 1));
+        assert!(matches!(again(next), Again::Refused(Refusal::Expired) | Again::Unknown));
     }
 }
 

@@ -324,16 +324,6 @@ fn values(mut bytes: &[u8]) -> Vec<(u8, &[u8], &[u8])> {
 
 /// PEM of one value.
 pub fn pem(label: &str, der: &[u8]) -> String {
-    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut base64 = Vec::new();
-    for chunk in der.chunks(3) {
-        let octet = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = octet(0) << 16 | octet(1) << 8 | octet(2);
-        for digit in 0..4 {
-            let sextet = (bits >> (18 - 6 * digit) & 63) as usize;
-            base64.push(if digit <= chunk.len() { DIGITS[sextet] } else { b'=' });
-        }
-    }
-    let lines: Vec<_> = base64.chunks(64).map(|line| str::from_utf8(line).unwrap()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+    let line_feeds = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    pem::encode_config(&pem::Pem::new(label, der), line_feeds)
 }

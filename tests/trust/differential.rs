@@ -4,6 +4,7 @@
 //! path's certificates, and accepts the client when it accepts one. Where it refuses, we must refuse.
 //! Where it accepts and we refuse, the PKI must have something that we are known to be stricter about.
 use crate::generated::{self, NOW, Pki};
+use crate::{is_long, seed};
 use portcullis::trust::revocation::File;
 use portcullis::trust::{
     Bundle, Conditions, Refusal, Revocations, Rules, StaleRevocations, Store, UnlistedIssuers,
@@ -123,17 +124,4 @@ fn openssl(pki: &Pki, directory: &Path) -> Result<usize, String> {
         let _ = writeln!(said, "of the path {positions:?}: {reason}");
     }
     Err(said)
-}
-
-/// `PORTCULLIS_TEST_SEED`, or the time.
-#[expect(clippy::disallowed_methods, reason = "a seed may come from anywhere, and is printed")]
-fn seed() -> u64 {
-    let given = std::env::var("PORTCULLIS_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    given.unwrap_or_else(|| UnixTime::now().as_secs() << 20)
-}
-
-/// Whether the tests that take long run too (`tests/run --long`).
-#[expect(clippy::disallowed_methods, reason = "tests/run speaks to the tests by the environment")]
-fn is_long() -> bool {
-    std::env::var("PORTCULLIS_TEST_LONG").is_ok_and(|value| !value.is_empty())
 }

@@ -117,11 +117,14 @@ fn validity_is_judged_to_the_second_on_every_certificate_of_the_path() {
         let intermediate = draft(1, Draft::ca("intermediate")).by(&root);
         let client = draft(0, Draft::client("client")).by(&intermediate);
         let store = store(&[&root], &[]);
-        let verdict =
-            |time| store.judge(&chain(&[&client, &intermediate]), &Conditions::default(), at(time));
+        let verdict = |time| {
+            store
+                .judge(&chain(&[&client, &intermediate]), &Conditions::default(), at(time))
+                .map(|accepted| accepted.until)
+        };
         assert_eq!(verdict(begins - 1), Err(Refusal::NotYetValid), "{name}");
-        assert_eq!(verdict(begins), Ok(Accepted { not_after: at(ends) }), "{name}");
-        assert_eq!(verdict(ends), Ok(Accepted { not_after: at(ends) }), "{name}");
+        assert_eq!(verdict(begins), Ok(at(ends)), "{name}");
+        assert_eq!(verdict(ends), Ok(at(ends)), "{name}");
         assert_eq!(verdict(ends + 1), Err(Refusal::Expired), "{name}");
     }
 }
@@ -133,8 +136,9 @@ fn ignoring_expiry_forgives_the_leafs_end_and_nothing_else() {
     let client = Draft::client("client").valid(NOW - 10, NOW + 10).by(&short);
     let sent = chain(&[&client, &short]);
     let trusting = store(&[&root], &[]);
-    let verdict = |time| trusting.judge(&sent, &forgiving(), at(time));
-    let accepted = Ok(Accepted { not_after: at(NOW + 50) });
+    let verdict =
+        |time| trusting.judge(&sent, &forgiving(), at(time)).map(|accepted| accepted.until);
+    let accepted = Ok(at(NOW + 50));
     assert_eq!(verdict(NOW - 11), Err(Refusal::NotYetValid));
     assert_eq!(verdict(NOW), accepted);
     assert_eq!(verdict(NOW + 11), accepted);
