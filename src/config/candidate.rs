@@ -136,3 +136,7 @@ impl Loaded {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "candidate_tests.rs"]
+mod tests;
