@@ -10,6 +10,7 @@ use super::snapshot::{Live, Name};
 use super::state::{Change, Contents};
 use super::written::{Source, TrustStore};
 use crate::clock;
+use crate::observe::load::Reason;
 use std::sync::Arc;
 
 /// What would be live and kept after the change.
@@ -32,7 +33,9 @@ impl Candidate {
         let first_new_id = contents.next_id();
         let contents = contents.changed(change).map_err(|refused| {
             let mut faults = Faults::default();
-            refused.iter().for_each(|refused| faults.note_here(refused));
+            faults.because(Reason::Command, |faults| {
+                refused.iter().for_each(|refused| faults.note_here(refused));
+            });
             faults
         })?;
         let trust_store: Name = trust_store.into();
@@ -57,9 +60,10 @@ impl Candidate {
     pub fn stage(mut self) -> Result<Loaded, Faults> {
         let Some(state) = &self.loaded.origin.state else {
             // Without one there would have been no contents to begin with.
-            return Err(Faults::one("there is no node.state_dir"));
+            return Err(Faults::one(Reason::State, "there is no node.state_dir"));
         };
-        let staged = state.stage(&self.trust_store, &self.contents).map_err(Faults::one)?;
+        let staged = state.stage(&self.trust_store, &self.contents);
+        let staged = staged.map_err(|fault| Faults::one(Reason::State, fault))?;
         self.loaded.staged.push(staged);
         Ok(self.loaded)
     }
@@ -73,22 +77,28 @@ impl Loaded {
         else {
             let guess = nearest(trust_store, stores.iter().map(|(_, store)| store.name.as_str()));
             let guess = guess.map(|guess| format!("; did you mean {guess}?")).unwrap_or_default();
-            return Err(Faults::one(format!("there is no trust store {trust_store}{guess}")));
+            let fault = format!("there is no trust store {trust_store}{guess}");
+            return Err(Faults::one(Reason::Command, fault));
         };
-        let refused = |why: String| {
+        let refused = |reason: Reason, why: String| {
             let mut faults = self.origin.faults.clone();
-            faults.element("trust_stores", *index, |faults| faults.note("source", why));
+            faults.because(reason, |faults| {
+                faults.element("trust_stores", *index, |faults| faults.note("source", why));
+            });
             faults
         };
         match (written.source, &self.origin.state) {
-            (Source::Files, _) | (Source::Api, None) => Err(refused(self.change_files(written))),
+            (Source::Files, _) | (Source::Api, None) => {
+                Err(refused(Reason::Command, self.change_files(written)))
+            }
             (Source::Api, Some(state)) => match state.read(trust_store) {
                 Ok(Some(contents)) => Ok(contents),
                 Ok(None) => {
                     let file = state.file(trust_store);
-                    Err(refused(format!("{} is gone; a reload makes it anew", file.display())))
+                    let why = format!("{} is gone; a reload makes it anew", file.display());
+                    Err(refused(Reason::State, why))
                 }
-                Err(fault) => Err(refused(fault)),
+                Err(fault) => Err(refused(Reason::State, fault)),
             },
         }
     }

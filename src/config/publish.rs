@@ -7,6 +7,7 @@
 use super::Faults;
 use super::snapshot::{Live, Name, Order};
 use crate::net;
+use crate::observe::load::Reason;
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -160,7 +161,9 @@ impl Publisher {
 
 fn note(faults: &mut Faults, name: &Name, asked: &Asked, error: &io::Error) {
     let message = format!("{name} cannot listen on {}: {}", asked.address, advice(error));
-    faults.within("listeners", |faults| faults.note_here(message));
+    faults.because(Reason::Listen, |faults| {
+        faults.within("listeners", |faults| faults.note_here(message));
+    });
 }
 
 /// What the kernel says when it refuses an address, and what that means for whoever chose it.

@@ -4,11 +4,13 @@
 //! `state_dir` has nothing of the trust store yet; from then on that is what it holds.
 use super::{Kept, Made, Named, name_of_alb, named, written_time};
 use crate::config::Faults;
+use crate::config::faults::OrNote;
 use crate::config::files::{Content, Digest, Files, Follow};
 use crate::config::snapshot::{Name, Source};
 use crate::config::state::{Contents, Directory, File};
 use crate::config::written::{self, List};
 use crate::limits;
+use crate::observe::load::Reason;
 use crate::trust::{
     Bundle, Revocations, Rules, StaleRevocations, Store, UnlistedIssuers, revocation,
 };
@@ -112,15 +114,16 @@ impl Load<'_> {
                 Ok(made) => Some(made),
                 Err(wrong) => {
                     let file = state.file(name);
-                    for said in in_words(wrong, &contents) {
-                        faults.note("source", format_args!("{}: {said}", file.display()));
+                    for (reason, said) in in_words(wrong, &contents) {
+                        let said = format!("{}: {said}", file.display());
+                        faults.because(reason, |faults| faults.note("source", said));
                     }
                     None
                 }
             },
             Ok(None) => self.seed(name, written, faults),
             Err(fault) => {
-                faults.note("source", fault);
+                faults.because(Reason::State, |faults| faults.note("source", fault));
                 None
             }
         }
@@ -171,7 +174,9 @@ pub(super) fn changed(
     match of_contents(name, written, contents, now) {
         Ok(made) => Some(made),
         Err(wrong) => {
-            in_words(wrong, contents).for_each(|said| faults.note_here(said));
+            for (reason, said) in in_words(wrong, contents) {
+                faults.because(reason, |faults| faults.note_here(said));
+            }
             None
         }
     }
@@ -226,6 +231,16 @@ enum Part {
     List(usize),
 }
 
+impl Part {
+    /// Why a load fails when something is wrong with it.
+    const fn reason(self) -> Reason {
+        match self {
+            Self::Bundle => Reason::CaBundle,
+            Self::List(_) => Reason::Revocations,
+        }
+    }
+}
+
 fn made(
     name: &Name,
     rules: Rules,
@@ -276,13 +291,16 @@ fn of_contents(
 }
 
 /// What is wrong, for whoever gave the files.
-fn in_words(wrong: Vec<Wrong>, contents: &Contents) -> impl Iterator<Item = String> {
-    wrong.into_iter().map(|Wrong { part, message }| match part {
-        Part::Bundle => format!("{}: {message}", contents.bundle().name),
-        Part::List(position) => match contents.revocations().iter().nth(position) {
-            Some((id, file)) => format!("{} (revocation {id}): {message}", file.name),
-            None => message,
-        },
+fn in_words(wrong: Vec<Wrong>, contents: &Contents) -> impl Iterator<Item = (Reason, String)> {
+    wrong.into_iter().map(|Wrong { part, message }| {
+        let said = match part {
+            Part::Bundle => format!("{}: {message}", contents.bundle().name),
+            Part::List(position) => match contents.revocations().iter().nth(position) {
+                Some((id, file)) => format!("{} (revocation {id}): {message}", file.name),
+                None => message,
+            },
+        };
+        (part.reason(), said)
     })
 }
 
@@ -303,7 +321,9 @@ impl<'a> Given<'a> {
     ) -> Option<Self> {
         let bundle = written.ca_certificates_bundle.as_deref().and_then(|name| {
             let content = files.open_as(name, limits::BUNDLE_BYTES_MAX, follow);
-            Some((name, content.map_err(|error| faults.note(BUNDLE, error)).ok()?))
+            let content =
+                faults.because(Reason::UnreadableFile, |faults| content.or_note(faults, BUNDLE));
+            Some((name, content?))
         });
         let mut lists = Some(Vec::new());
         for (index, name) in &written.revocations.0 {
@@ -314,7 +334,9 @@ impl<'a> Given<'a> {
                     }
                 }
                 Err(error) => {
-                    faults.element("revocations", *index, |faults| faults.note_here(error));
+                    faults.because(Reason::UnreadableFile, |faults| {
+                        faults.element("revocations", *index, |faults| faults.note_here(error));
+                    });
                     lists = None;
                 }
             }
@@ -348,7 +370,7 @@ impl<'a> Given<'a> {
     fn note(&self, wrong: Vec<Wrong>, faults: &mut Faults) {
         let named = |content: &Content, message| format!("{}: {message}", content.path.display());
         for Wrong { part, message } in wrong {
-            match part {
+            faults.because(part.reason(), |faults| match part {
                 Part::Bundle => faults.note(BUNDLE, named(&self.bundle, message)),
                 Part::List(position) => match self.lists.get(position) {
                     Some((index, _, content)) => faults.element("revocations", *index, |faults| {
@@ -356,7 +378,7 @@ impl<'a> Given<'a> {
                     }),
                     None => faults.note("revocations", message),
                 },
-            }
+            });
         }
     }
 
