@@ -45,4 +45,6 @@ mod targets;
 mod threats;
 mod ticket_keys;
 mod tickets;
+mod trust_commands;
 mod trust_files;
+mod trust_state;
