@@ -26,6 +26,20 @@ pub const TLS_RECORD_BYTES_MAX: usize = 16 * 1024;
 pub const SERVER_RSA_KEY_BITS_MIN: usize = 2_048;
 /// Longest RSA key of a server certificate (ALB's; a signature costs eight times that of half the bits).
 pub const SERVER_RSA_KEY_BITS_MAX: usize = 4_096;
+/// Bytes of a session ticket, which carries the client's chain. A client whose chain is longer gets none:
+/// the ticket comes back in its ClientHello.
+pub const TICKET_BYTES_MAX: usize = 16 * 1024;
+/// How long a client may come back by tickets before it must show its certificate, and prove its key, in a
+/// full handshake again (RFC 8446, section 4.6.1: at most seven days).
+pub const TICKET_LIFETIME: Duration = Duration::from_secs(TICKET_LIFETIME_SECONDS as u64);
+/// The same as clients are told.
+pub const TICKET_LIFETIME_SECONDS: u32 = 4 * 60 * 60;
+/// How often the node replaces ticket keys of its own; each opens tickets for one turn more.
+pub const TICKET_KEY_ROTATION: Duration = Duration::from_secs(4 * 60 * 60);
+/// Sizes of a ticket key's file, in bytes (nginx': `ssl_session_ticket_key`).
+pub const TICKET_KEY_FILE_BYTES: [usize; 2] = [48, 80];
+/// Ticket keys that are given as files: a ticket is looked up among them by name.
+pub const TICKET_KEYS_MAX: usize = 16;
 
 // Trust.
 
@@ -41,6 +55,10 @@ pub const CAS_OF_ONE_NAME_MAX: usize = 16;
 pub const BUNDLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Size of a revocation file.
 pub const REVOCATION_FILE_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Revocation files of one trust store that the API changes (ALB: 30 lists, adjustable).
+pub const REVOCATION_FILES_MAX: usize = 1_024;
+/// Bytes of the files of one trust store that the API changes, together.
+pub const TRUST_STORE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Identity headers made from one client certificate chain.
 pub const IDENTITY_BYTES_MAX: usize = 48 * 1024;
 /// Certificates that a client may send: the deepest path, its root, and a few that belong to no path.
@@ -149,6 +167,10 @@ pub const API_HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const API_HEAD: Duration = Duration::from_secs(10);
 /// Age at which a connection to these endpoints is told to end, and time until it is then cut off.
 pub const API_CONNECTION: Duration = Duration::from_secs(60);
+/// Time for the files of a command that changes a trust store.
+pub const API_UPLOAD: Duration = Duration::from_secs(60);
+/// Bytes of these files with their names.
+pub const API_UPLOAD_BYTES_MAX: usize = TRUST_STORE_BYTES_MAX + 1024 * 1024;
 /// Time that the command line waits for an answer of the admin endpoint.
 pub const API_ANSWER: Duration = Duration::from_secs(150);
 /// Bytes of an answer that the command line reads from the admin endpoint.
@@ -177,6 +199,7 @@ pub const POLL_FILES_EVERY: Duration = Duration::from_secs(10);
 pub const FILE_EVENTS_MAX: usize = 1_024;
 
 const _: () = assert!(API_ANSWER.as_secs() > 2 * API_CONNECTION.as_secs());
+const _: () = assert!(BUNDLE_BYTES_MAX + REVOCATION_FILE_BYTES_MAX < TRUST_STORE_BYTES_MAX);
 const _: () = assert!(LOG_WRITE_BYTES < LOG_BACKLOG_BYTES_MAX);
 const _: () = assert!(BUFFER_BYTES >= TLS_RECORD_BYTES_MAX + 2_048 + 5);
 const _: () = assert!(IDENTITY_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
@@ -185,5 +208,7 @@ const _: () = assert!(RESOLVE_WAIT.as_secs() < RESOLVE_EVERY.as_secs());
 const _: () = assert!(RESOLVED_NAME_KEPT.as_secs() > 2 * RESOLVE_EVERY.as_secs());
 const _: () = assert!(IDLE_CONNECTIONS_PER_TARGET_MAX <= IDLE_CONNECTIONS_PER_SHARD_MAX);
 const _: () = assert!(CHAIN_BYTES_MAX < HANDSHAKE_BYTES_MAX);
+const _: () = assert!(2 * TICKET_BYTES_MAX < CLIENT_HELLO_BYTES_MAX);
+const _: () = assert!(TICKET_LIFETIME.as_secs() <= TICKET_KEY_ROTATION.as_secs());
 const _: () = assert!(2 * CHAIN_BYTES_MAX < CHAIN_FILE_BYTES_MAX);
 const _: () = assert!(INTERMEDIATES_MAX + 2 <= CHAIN_CERTIFICATES_MAX);

@@ -3,7 +3,7 @@
 //! Pure. Keys are only ever added.
 use crate::calendar::Seconds;
 use crate::config::Fault;
-use crate::config::snapshot::{Access, Authentication, Listener, Live, Tls};
+use crate::config::snapshot::{Access, Authentication, Listener, Live, Source, Tls};
 use crate::net::Engine;
 use crate::observe::metrics::Reload;
 use crate::route::Action;
@@ -32,7 +32,7 @@ pub struct NodeStatus {
     pub draining: bool,
     /// Since its start.
     pub uptime: Duration,
-    /// The last attempt to replace configuration or trust.
+    /// The last attempt to take over the configuration and its files.
     pub last_reload: Option<LastReload>,
 }
 
@@ -49,7 +49,7 @@ pub struct ShardStatus {
     pub open_connections: i64,
 }
 
-/// An attempt to replace configuration or trust.
+/// An attempt to take over the configuration and its files.
 #[derive(Clone, Debug)]
 pub struct LastReload {
     /// Time since 1970.
@@ -75,7 +75,7 @@ pub fn build(live: &Live, node: &NodeStatus) -> Value {
         "warnings": live.warnings,
         "listeners": list(live.listeners.values(), |of| listener(of, live)),
         "certificates": list(live.certificates.values(), |of| certificate(of)),
-        "trust_stores": list(live.trust_stores.values(), |of| trust_store(of)),
+        "trust_stores": list(live.trust_stores.values(), |of| trust_store(of, live)),
         "target_groups": list(live.target_groups.values(), |of| target_group(of)),
     })
 }
@@ -138,10 +138,18 @@ fn server_name_policies(tls: &Tls) -> BTreeMap<String, &Access> {
 /// In the words of the configuration.
 fn mutual_authentication(access: &Access) -> Value {
     let mode = access.authentication.mode();
+    let session_resumption = match (access.tickets, &access.authentication) {
+        (None, _) => "off",
+        (Some(_), Authentication::Verify(_)) => "bound",
+        (Some(_), Authentication::Off | Authentication::Passthrough) => "on",
+    };
     match &access.authentication {
-        Authentication::Off | Authentication::Passthrough => json!({"mode": mode}),
+        Authentication::Off | Authentication::Passthrough => {
+            json!({"mode": mode, "session_resumption": session_resumption})
+        }
         Authentication::Verify(verify) => json!({
             "mode": mode,
+            "session_resumption": session_resumption,
             "trust_store": *verify.trust_store,
             "refusal": verify.refusal.word(),
             "ignore_client_certificate_expiry": verify.conditions.ignore_client_certificate_expiry,
@@ -158,9 +166,10 @@ fn certificate(certificate: &Certificate) -> Value {
     })
 }
 
-fn trust_store(store: &Store) -> Value {
+fn trust_store(store: &Store, live: &Live) -> Value {
     json!({
         "name": *store.name,
+        "source": live.trust_sources.get(&store.name).map(Source::word),
         "ca_certificates": store.bundle.ca_count(),
         "earliest_ca_expiry": time(store.bundle.earliest_expiry()),
         "partial_anchors": store.bundle.partial_anchors(),
@@ -266,6 +275,7 @@ mod tests {
             own: Access {
                 server_names: Vec::new(),
                 authentication: Authentication::Passthrough,
+                tickets: None,
                 server_config: Arc::new(server_config),
             },
             by_name: ServerNames::default(),
@@ -293,8 +303,10 @@ mod tests {
             .into(),
             addresses: [("https".into(), "127.0.0.1:4433".parse().unwrap())].into(),
             trust_stores: BTreeMap::new(),
+            trust_sources: BTreeMap::new(),
             certificates: BTreeMap::new(),
             target_groups: [(group.name.clone(), group)].into(),
+            ticket_keys: Arc::default(),
             forbidden: Arc::default(),
             connection_log: None,
             warnings: vec![Fault {
@@ -358,7 +370,10 @@ mod tests {
                         "left_out": ["TLSv1.1"],
                         "groups_left_out": [],
                         "certificates": ["api"],
-                        "mutual_authentication": {"mode": "passthrough"},
+                        "mutual_authentication": {
+                            "mode": "passthrough",
+                            "session_resumption": "off",
+                        },
                         "server_name_policies": [],
                     },
                     "default_action": {"type": "forward", "target_group": "orders"},

@@ -5,7 +5,6 @@
 
 /// Keys, by the pattern of their place.
 pub(super) const KEYS: &[&str] = &[
-    "node.state_dir",
     "admin.allow_changes_over_tcp",
     "logs.access",
     "logs.health_check",
@@ -13,11 +12,7 @@ pub(super) const KEYS: &[&str] = &[
     "target_groups[].target_type",
     "target_groups[].ip_address_type",
     "listeners[].alpn_policy",
-    "listeners[].session_resumption",
-    "listeners[].mutual_authentication.session_resumption",
     "listeners[].server_name_policies[].ssl_policy",
-    "listeners[].server_name_policies[].session_resumption",
-    "listeners[].server_name_policies[].mutual_authentication.session_resumption",
     "listeners[].default_actions[].order",
     "listeners[].default_actions[].forward_config",
     "listeners[].default_actions[].redirect_config",
@@ -28,7 +23,6 @@ pub(super) const KEYS: &[&str] = &[
 
 /// Words, by the pattern of the key that takes them.
 pub(super) const WORDS: &[(&str, &[&str])] = &[
-    ("trust_stores[].source", &["api"]),
     ("target_groups[].protocol", &["HTTPS", "TCP", "TLS"]),
     ("target_groups[].protocol_version", &["HTTP2", "GRPC"]),
     ("listeners[].protocol", &["TCP", "TLS"]),

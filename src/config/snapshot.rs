@@ -9,6 +9,7 @@ use crate::net;
 use crate::observe::sink::ConnectionLog;
 use crate::route::Action;
 use crate::target::Group;
+use crate::tls::tickets::{Binding, Keys};
 use crate::tls::{Certificate, Policy, ServerNames, names};
 use crate::trust::{Conditions, Store};
 use rustls::ServerConfig;
@@ -35,10 +36,14 @@ pub struct Live {
     pub addresses: BTreeMap<Name, SocketAddr>,
     /// By name.
     pub trust_stores: BTreeMap<Name, Arc<Store>>,
+    /// Who changes them, by name.
+    pub trust_sources: BTreeMap<Name, Source>,
     /// By name.
     pub certificates: BTreeMap<Name, Arc<Certificate>>,
     /// By name.
     pub target_groups: BTreeMap<Name, Arc<Group>>,
+    /// What seals session tickets.
+    pub ticket_keys: Arc<Keys>,
     /// Header names that no client may send on any listener.
     pub forbidden: Arc<Forbidden>,
     /// Where connections are logged.
@@ -55,8 +60,10 @@ impl Live {
             listeners: BTreeMap::new(),
             addresses: BTreeMap::new(),
             trust_stores: BTreeMap::new(),
+            trust_sources: BTreeMap::new(),
             certificates: BTreeMap::new(),
             target_groups: BTreeMap::new(),
+            ticket_keys: Arc::default(),
             forbidden: Arc::default(),
             connection_log: None,
             warnings: Vec::new(),
@@ -66,6 +73,28 @@ impl Live {
     /// Its target groups, for the resolver.
     pub fn groups(&self) -> Vec<Arc<Group>> {
         self.target_groups.values().cloned().collect()
+    }
+}
+
+/// Who changes a trust store.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// Whoever writes its files.
+    Files,
+    /// Commands.
+    Api {
+        /// Of its revocation files, in their order.
+        revocation_ids: Vec<u64>,
+    },
+}
+
+impl Source {
+    /// Its word in the configuration.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Api { .. } => "api",
+        }
     }
 }
 
@@ -133,6 +162,8 @@ pub struct Access {
     pub server_names: Vec<String>,
     /// What is asked of them.
     pub authentication: Authentication,
+    /// What their session tickets are bound to; none where no session is resumed.
+    pub tickets: Option<Binding>,
     /// The rustls side of it.
     pub server_config: Arc<ServerConfig>,
 }

@@ -25,6 +25,8 @@ pub struct Configuration {
     pub logs: Logs,
     /// What holds for all listeners.
     pub load_balancer: LoadBalancer,
+    /// Tickets with which clients resume their TLS sessions.
+    pub session_tickets: SessionTickets,
     /// Server certificates.
     pub certificates: List<Certificate>,
     /// Whom listeners trust.
@@ -54,6 +56,9 @@ pub struct Node {
     /// How long requests in flight may take to finish when the node ends, in seconds.
     #[schemars(range(max = 3600))]
     pub drain_timeout_seconds: u32,
+    /// Directory in which the node keeps what commands change: trust stores with `source: api`. One
+    /// node has it at a time.
+    pub state_dir: Option<String>,
 }
 
 /// The endpoint that changes state.
@@ -100,6 +105,17 @@ pub struct LoadBalancer {
     pub attributes: Attributes,
 }
 
+/// Tickets with which clients resume their TLS sessions.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, expecting = "a mapping")]
+#[schemars(deny_unknown_fields)]
+pub struct SessionTickets {
+    /// Files of 80 or 48 random bytes, for several nodes or for restarts: the first seals, all open.
+    /// Without any the node makes keys of its own and replaces them by itself.
+    #[schemars(length(max = 16))]
+    pub keys: List<String>,
+}
+
 /// A server certificate.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(expecting = "a certificate (a mapping)")]
@@ -122,11 +138,13 @@ pub struct TrustStore {
     /// The name that listeners use: letters, digits and single hyphens, at most 32.
     #[schemars(regex(pattern = "^([a-zA-Z0-9]+-)*[a-zA-Z0-9]+$"), length(max = 32))]
     pub name: String,
-    /// Where its content comes from.
+    /// Who changes it: files that are watched, or `portcullis trust`. With `api` the files below are what
+    /// it begins with, and are not read again once `node.state_dir` has something of it.
     #[serde(default)]
     pub source: Source,
-    /// PEM file of the CA certificates.
-    pub ca_certificates_bundle: String,
+    /// PEM file of the CA certificates. May be left out where `source` is `api` and `node.state_dir` has
+    /// something of it.
+    pub ca_certificates_bundle: Option<String>,
     /// Files of revocation lists, PEM or DER.
     #[serde(default)]
     pub revocations: List<String>,
@@ -195,6 +213,9 @@ pub struct Listener {
     pub certificates: List<String>,
     /// HTTPS: whether and how clients show a certificate.
     pub mutual_authentication: Option<MutualAuthentication>,
+    /// HTTPS: whether clients may resume their sessions by tickets. `on` (default) is for clients that are
+    /// not asked for a certificate; for others it takes `mutual_authentication.session_resumption` too.
+    pub session_resumption: Option<OnOff>,
     /// HTTPS: what holds for some server names instead, chosen by SNI before a certificate is.
     #[serde(default)]
     pub server_name_policies: List<ServerNamePolicy>,
@@ -246,6 +267,9 @@ pub struct MutualAuthentication {
     pub on_revocation: Option<OnRevocation>,
     /// `verify`, `optional`: what happens to live connections of a client whose path has expired.
     pub on_expiry: Option<OnExpiry>,
+    /// `verify`, `optional`: whether clients may resume their sessions, and then do not prove their key
+    /// anew for some hours.
+    pub session_resumption: Option<SessionResumption>,
     /// `verify`, `optional`: whom to let in of those that the trust store vouches for. Without filters
     /// everybody; otherwise at least one must match.
     #[schemars(length(max = 100))]
@@ -364,11 +388,13 @@ words! {
         /// ALB's.
         Alb = "awselb/2.0",
     }
-    /// Where a trust store's content comes from.
+    /// Who changes a trust store.
     Source {
-        /// Files.
+        /// Files: a change of theirs is one of the trust store.
         #[default]
         Files = "files",
+        /// Commands: `portcullis trust`.
+        Api = "api",
     }
     /// What clients speak.
     Protocol {
@@ -459,6 +485,14 @@ words! {
         /// They end.
         #[default]
         Close = "close",
+    }
+    /// Whether clients that are asked for a certificate may resume their sessions.
+    SessionResumption {
+        /// Each connection is a full handshake.
+        #[default]
+        Off = "off",
+        /// By tickets that are bound to listener, policy and trust store, and judged by current trust.
+        Bound = "bound",
     }
     /// Which action.
     ActionType {

@@ -21,13 +21,17 @@ pub enum Reason {
     Listen,
     /// The log cannot be opened.
     Log,
+    /// What commands have changed cannot be read or kept: `node.state_dir`.
+    State,
+    /// A command asks for what cannot be: an unknown trust store or id, or one that files change.
+    Command,
     /// A bug of ours.
     Internal,
 }
 
 impl Reason {
     /// Every reason, in the order of `index`.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Configuration,
         Self::UnreadableFile,
         Self::Certificate,
@@ -36,6 +40,8 @@ impl Reason {
         Self::Revocations,
         Self::Listen,
         Self::Log,
+        Self::State,
+        Self::Command,
         Self::Internal,
     ];
     /// Position in `ALL`.
@@ -53,6 +59,8 @@ impl Reason {
             Self::Revocations => "revocations",
             Self::Listen => "listen",
             Self::Log => "log",
+            Self::State => "state",
+            Self::Command => "command",
             Self::Internal => "internal",
         }
     }

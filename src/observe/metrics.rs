@@ -5,7 +5,7 @@
 //! A listener or target group that the live value no longer has leaves the page at the next
 //! [`Board::show`]. The board keeps it for as long as a shard does, so that one that comes back under
 //! its name before every shard has let go of it counts on; later it starts at zero.
-use super::count::{self, HISTOGRAM_SECONDS, Handshake, Histogram};
+use super::count::{self, HISTOGRAM_SECONDS, Handshake, Histogram, Resumption};
 use super::expiry::Expiry;
 use super::load::{Phase, Reason as LoadReason};
 use super::names;
@@ -87,11 +87,14 @@ pub enum Reload {
     Faulty,
     /// It is live, but a shard has not said so in time.
     NotAcknowledged,
+    /// It is live, but the disk has not confirmed that it outlives a power cut.
+    NotDurable,
 }
 
 impl Reload {
     /// Every outcome, in the order of `index`.
-    pub const ALL: [Self; 3] = [Self::Success, Self::Faulty, Self::NotAcknowledged];
+    pub const ALL: [Self; 4] =
+        [Self::Success, Self::Faulty, Self::NotAcknowledged, Self::NotDurable];
     /// Position in `ALL`.
     pub const fn index(self) -> usize {
         self as usize
@@ -102,6 +105,7 @@ impl Reload {
             Self::Success => "success",
             Self::Faulty => "faulty",
             Self::NotAcknowledged => "not_acknowledged",
+            Self::NotDurable => "not_durable",
         }
     }
 }
@@ -141,14 +145,22 @@ impl Board {
         self.state().io = Some((engine, io_uring_refused));
     }
 
-    /// Counts an attempt to replace configuration or trust, and when it ended.
+    /// Counts a load of all files, and when it ended.
     pub fn reloaded(&self, outcome: Reload, now: Duration) {
         let mut state = self.state();
         state.reloads[outcome.index()] += 1;
         match outcome {
-            Reload::Success | Reload::NotAcknowledged => state.load_success = now,
+            Reload::Success | Reload::NotAcknowledged | Reload::NotDurable => {
+                state.load_success = now;
+            }
             Reload::Faulty => state.load_failure = now,
         }
+    }
+
+    /// Counts a command that changes trust. It says nothing of the files: a good one mends none of their
+    /// faults, and a bad one leaves them as good as they are.
+    pub fn commanded(&self, outcome: Reload) {
+        self.state().reloads[outcome.index()] += 1;
     }
 
     /// Counts why a load was refused: each reason once.
@@ -311,6 +323,8 @@ fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
     );
     let outcomes: Vec<_> = Handshake::all().map(Handshake::word).collect();
     page.counter(&names::HANDSHAKES, totals_by(listeners, &outcomes, |of| &of.handshakes));
+    let outcomes: Vec<_> = Resumption::all().map(Resumption::word).collect();
+    page.counter(&names::RESUMPTIONS, totals_by(listeners, &outcomes, |of| &of.resumptions));
     page.histogram(
         &names::HANDSHAKE_SECONDS,
         shown(listeners).map(|(name, shards)| {

@@ -3,24 +3,28 @@
 //! `start` makes it, and signals, changed files and the admin endpoint ([`Control`]) drive it. Loading
 //! runs on a thread of its own, so that neither shards nor scrapes wait for a large revocation list.
 use crate::api::status::{self, LastReload, NodeStatus, ShardStatus};
-use crate::api::{BoxFuture, Control, ReloadError, Reloaded, explain};
+use crate::api::{BoxFuture, Control, ReloadError, Reloaded, explain, trust};
 use crate::clock;
 use crate::config::Faults;
+use crate::config::candidate::Candidate;
 use crate::config::files::Inputs;
 use crate::config::load::{self, Loaded};
 use crate::config::publish::{Line, Publisher};
 use crate::config::snapshot::Live;
 use crate::config::sources::Watch;
+use crate::config::state::{self, Change};
+use crate::limits;
 use crate::net::Chosen;
 use crate::observe::load::{Phase, Reason};
 use crate::observe::metrics::{Board, Reload};
 use crate::target::Resolver;
 use arc_swap::{ArcSwap, ArcSwapOption};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
-use tokio::sync::{Mutex, Notify};
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 /// The control side of a running node.
 pub(super) struct Node {
@@ -34,7 +38,7 @@ pub(super) struct Node {
     lines: Vec<Line>,
     /// One change at a time.
     changing: Mutex<Changing>,
-    /// How the last change ended, for `/status`.
+    /// How the last change of files ended, for `/status`.
     last_reload: ArcSwapOption<LastReload>,
     draining: AtomicBool,
     drain_asked: Notify,
@@ -46,6 +50,23 @@ struct Changing {
     loaded: Arc<Loaded>,
     /// What the last attempt read, good or bad: a change is one from this.
     inputs: Inputs,
+}
+
+/// What a change comes from.
+enum By {
+    /// The configuration and all that it names.
+    Files,
+    /// A command, in words.
+    Command(String),
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Files => f.write_str("reload"),
+            Self::Command(words) => f.write_str(words),
+        }
+    }
 }
 
 /// What a node is made of, once its shards run.
@@ -115,41 +136,105 @@ impl Node {
 
     /// Reads everything anew and publishes it.
     async fn change(&self) -> Result<Reloaded, ReloadError> {
-        let mut changing = self.changing.lock().await;
-        if self.draining.load(Ordering::Acquire) {
-            return Err(ReloadError::Ending);
-        }
+        let mut changing = self.begin().await?;
         let (path, previous) = (self.path.clone(), Arc::clone(&changing.loaded));
         let started = Instant::now();
         let attempt = tokio::task::spawn_blocking(move || load::attempt(&path, Some(&previous)));
-        let (inputs, loaded) = attempt.await.unwrap_or_else(|_| {
-            let bug = Faults::one(Reason::Internal, "loading ended by a bug of ours");
-            (changing.inputs.clone(), Err(bug))
-        });
+        let (inputs, loaded) =
+            attempt.await.unwrap_or_else(|_| (changing.inputs.clone(), Err(bug())));
         self.board.swapped(Phase::Load, started.elapsed());
         changing.inputs = inputs;
         let before = self.live.load_full();
         let result = match loaded {
-            Ok(loaded) => self.publish(&mut changing, loaded).await,
+            Ok(loaded) => {
+                let started = Instant::now();
+                self.resolver.resolve_all(&loaded.live.groups()).await;
+                self.publish(&mut changing, loaded, started).await
+            }
             Err(faults) => Err(ReloadError::Faults(faults)),
         };
-        self.note(&result, &before);
+        // Whoever has moved the log away and asks for a reload means this, too.
+        if result.is_ok() {
+            self.reopen_logs();
+        }
+        let generation = result.as_ref().map(|reloaded| reloaded.generation);
+        self.note(&By::Files, &generation.map_err(Clone::clone), &before);
         result
     }
 
+    /// Changes one trust store as a command asks.
+    async fn change_trust(
+        &self,
+        name: String,
+        change: Change,
+    ) -> Result<trust::Changed, ReloadError> {
+        let mut changing = self.begin().await?;
+        let by = By::Command(format!("{} of trust store {name}", change.word()));
+        let previous = Arc::clone(&changing.loaded);
+        let started = Instant::now();
+        let prepared = tokio::task::spawn_blocking(move || prepare(&previous, &name, change));
+        let prepared = prepared.await.unwrap_or_else(|_| Err(bug()));
+        self.board.swapped(Phase::Load, started.elapsed());
+        let before = self.live.load_full();
+        let result = match prepared {
+            Ok((loaded, mut changed)) => {
+                let published = self.publish(&mut changing, loaded, Instant::now()).await;
+                published.map(|Reloaded { generation, .. }| {
+                    changed.generation = generation;
+                    changed.warnings.retain(|warning| !before.warnings.contains(warning));
+                    changed
+                })
+            }
+            Err(faults) => Err(ReloadError::Faults(faults)),
+        };
+        let result = result.map_err(|error| match error {
+            ReloadError::Faults(faults) => ReloadError::Trust(faults),
+            ReloadError::Trust(_)
+            | ReloadError::Ending
+            | ReloadError::NotAcknowledged { .. }
+            | ReloadError::NotDurable { .. } => error,
+        });
+        let generation = result.as_ref().map(|changed| changed.generation);
+        self.note(&by, &generation.map_err(Clone::clone), &before);
+        result
+    }
+
+    /// Waits until no other change is under way.
+    async fn begin(&self) -> Result<MutexGuard<'_, Changing>, ReloadError> {
+        let changing = self.changing.lock().await;
+        if self.draining.load(Ordering::Acquire) {
+            return Err(ReloadError::Ending);
+        }
+        Ok(changing)
+    }
+
+    /// Makes it live, and has the disk confirm what is kept of it. Publishing has `started` then.
     async fn publish(
         &self,
         changing: &mut Changing,
         mut loaded: Loaded,
+        started: Instant,
     ) -> Result<Reloaded, ReloadError> {
-        let next = std::mem::replace(&mut loaded.live, Live::empty());
+        let (next, staged) = loaded.take();
         let warnings = next.warnings.clone();
-        let started = Instant::now();
-        self.resolver.resolve_all(&next.groups()).await;
-        let pending = changing.publisher.publish(next).map_err(ReloadError::Faults)?;
+        let is_kept = !staged.is_empty();
+        let past = self.live.load_full();
+        let pending = changing
+            .publisher
+            .publish(next, || state::commit(staged))
+            .map_err(ReloadError::Faults)?;
+        tokio::spawn(outlive(past));
         let published = Instant::now();
         self.board.swapped(Phase::Publish, published - started);
-        changing.loaded = Arc::new(loaded);
+        let loaded = Arc::new(loaded);
+        changing.loaded = Arc::clone(&loaded);
+        let generation = pending.generation();
+        if is_kept {
+            let synced = tokio::task::spawn_blocking(move || loaded.sync()).await;
+            synced
+                .unwrap_or_else(|_| Err(bug().to_string()))
+                .map_err(|error| ReloadError::NotDurable { generation, error })?;
+        }
         let acknowledged = pending.acknowledged().await;
         self.board.swapped(Phase::Acknowledge, published.elapsed());
         match acknowledged {
@@ -161,31 +246,44 @@ impl Node {
         }
     }
 
-    /// Says how a change ended: in the log, in the metrics, in `/status`.
-    fn note(&self, result: &Result<Reloaded, ReloadError>, before: &Live) {
+    /// Says how a change ended: in the log and in the metrics, and that of files in `/status` too.
+    fn note(&self, by: &By, result: &Result<u64, ReloadError>, before: &Live) {
         let now = clock::since_epoch();
         let (outcome, faults) = match result {
-            Ok(reloaded) => {
-                tracing::info!(generation = reloaded.generation, "reloaded");
+            Ok(generation) => {
+                tracing::info!(generation, "{by}: live on every shard");
                 self.announce(before);
-                // Whoever has moved the log away and asks for a reload means this, too.
-                self.reopen_logs();
                 (Reload::Success, Vec::new())
             }
             Err(ReloadError::Faults(faults)) => {
-                tracing::error!("not reloaded, the old generation serves on\n{faults}");
+                tracing::error!("{by}: refused, the old generation serves on\n{faults}");
+                self.board.load_refused(&faults.reasons);
+                (Reload::Faulty, faults.list.clone())
+            }
+            Err(ReloadError::Trust(faults)) => {
+                // Whoever asked has the answer.
+                tracing::warn!("{by}: refused, the old generation serves on\n{faults}");
                 self.board.load_refused(&faults.reasons);
                 (Reload::Faulty, faults.list.clone())
             }
             Err(ReloadError::Ending) => return,
             Err(late @ ReloadError::NotAcknowledged { .. }) => {
-                tracing::error!("{late}");
+                tracing::error!("{by}: {late}");
                 (Reload::NotAcknowledged, Vec::new())
             }
+            Err(error @ ReloadError::NotDurable { .. }) => {
+                tracing::error!("{by}: {error}");
+                (Reload::NotDurable, Vec::new())
+            }
         };
-        self.board.reloaded(outcome, now);
-        let last = LastReload { time: now, outcome, faults };
-        self.last_reload.store(Some(Arc::new(last)));
+        match by {
+            By::Files => {
+                self.board.reloaded(outcome, now);
+                let last = LastReload { time: now, outcome, faults };
+                self.last_reload.store(Some(Arc::new(last)));
+            }
+            By::Command(_) => self.board.commanded(outcome),
+        }
     }
 
     /// A change that nobody waits for: the log says how it ended.
@@ -214,6 +312,16 @@ impl Node {
         self.resolver.run(|| live.load().groups()).await;
     }
 
+    /// Replaces the ticket keys of the node's own, again and again.
+    pub(super) async fn rotate_ticket_keys(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(limits::TICKET_KEY_ROTATION).await;
+            if self.live.load().ticket_keys.rotate().is_err() {
+                tracing::error!("session tickets keep their key: the machine has no randomness");
+            }
+        }
+    }
+
     pub(super) fn reopen_logs(&self) {
         if let Some(log) = &self.live.load().connection_log {
             log.sink.reopen();
@@ -227,9 +335,33 @@ impl Node {
     }
 }
 
+/// Keeps a past generation until nobody else does, so that it is freed here. Handshakes in flight keep the
+/// one that they began with: a shard that let go of it last would stand still while the kernel takes back
+/// tens of MiB of revocation lists.
+async fn outlive<T>(past: Arc<T>) {
+    while Arc::strong_count(&past) > 1 {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// How often a past generation is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 impl Control for Node {
     fn reload(&self) -> BoxFuture<'_, Result<Reloaded, ReloadError>> {
         Box::pin(self.change())
+    }
+
+    fn change_trust(
+        &self,
+        trust_store: String,
+        change: Change,
+    ) -> BoxFuture<'_, Result<trust::Changed, ReloadError>> {
+        Box::pin(self.change_trust(trust_store, change))
+    }
+
+    fn trust(&self) -> trust::Report {
+        trust::Report::new(&self.live.load())
     }
 
     fn drain(&self) {
@@ -276,3 +408,31 @@ impl Control for Node {
         self.board.render()
     }
 }
+
+/// Checks a change of a trust store and writes what is to be kept of it. The answer lacks its generation.
+fn prepare(
+    present: &Loaded,
+    name: &str,
+    change: Change,
+) -> Result<(Loaded, trust::Changed), Faults> {
+    let candidate = Candidate::new(present, name, change)?;
+    let live = candidate.live();
+    let Some(store) = live.trust_stores.get(name) else {
+        return Err(bug());
+    };
+    let changed = trust::Changed {
+        generation: live.generation,
+        trust_store: trust::TrustStore::new(store, live),
+        new_revocation_ids: candidate.new_ids(),
+        warnings: live.warnings.clone(),
+    };
+    Ok((candidate.stage()?, changed))
+}
+
+fn bug() -> Faults {
+    Faults::one(Reason::Internal, "loading ended by a bug of ours")
+}
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

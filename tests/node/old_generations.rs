@@ -80,7 +80,7 @@ fn what_was_live_is_gone_once_its_successor_is_acknowledged() {
     let mut publisher = Publisher::new(Arc::clone(&live), vec![line]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let mut publish = |next: Live| {
-        let pending = publisher.publish(next).unwrap();
+        let pending = publisher.publish(next, || Ok(())).unwrap();
         runtime.block_on(pending.acknowledged()).expect("the shard takes it over");
     };
     publish(load("", ""));

@@ -94,7 +94,7 @@ fn no_verdict_is_taken_by_an_older_generation_than_the_last_answered_one() {
         {
             let next = shared.answered.load(Ordering::Relaxed) + 1;
             let state = &states[usize::from(is_trusted(next))];
-            let pending = publisher.publish(copy(state)).unwrap();
+            let pending = publisher.publish(copy(state), || Ok(())).unwrap();
             let generation = runtime.block_on(pending.acknowledged()).expect("all threads answer");
             assert_eq!(generation, next);
             shared.answered.store(generation, Ordering::SeqCst);
@@ -230,7 +230,7 @@ fn live_handshakes_are_judged_by_the_last_answered_change_or_a_newer_one() {
     let mut trusts = BTreeMap::from([(first, true)]);
     let flips = Flips {
         address: node.address("https"),
-        configs: [&TLS12, &TLS13].map(|version| tls_config_of(&issued, &[version])),
+        configs: [&TLS12, &TLS13].map(|version| Arc::new(tls_config_of(&issued, &[version]))),
         answered: AtomicU64::new(first),
         begun: AtomicUsize::new(0),
         ended: AtomicUsize::new(0),
