@@ -64,6 +64,7 @@ impl Site {
         let next = Live {
             generation: live.generation + 1,
             listeners: live.listeners.clone(),
+            trust_stores: live.trust_stores.clone(),
             ticket_keys: Arc::clone(&live.ticket_keys),
             ..Live::empty()
         };
