@@ -41,6 +41,10 @@ pub const CAS_OF_ONE_NAME_MAX: usize = 16;
 pub const BUNDLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Size of a revocation file.
 pub const REVOCATION_FILE_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Revocation files of one trust store that the API changes (ALB: 30 lists, adjustable).
+pub const REVOCATION_FILES_MAX: usize = 1_024;
+/// Bytes of the files of one trust store that the API changes, together.
+pub const TRUST_STORE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Identity headers made from one client certificate chain.
 pub const IDENTITY_BYTES_MAX: usize = 48 * 1024;
 /// Certificates that a client may send: the deepest path, its root, and a few that belong to no path.
@@ -149,6 +153,10 @@ pub const API_HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const API_HEAD: Duration = Duration::from_secs(10);
 /// Age at which a connection to these endpoints is told to end, and time until it is then cut off.
 pub const API_CONNECTION: Duration = Duration::from_secs(60);
+/// Time for the files of a command that changes a trust store.
+pub const API_UPLOAD: Duration = Duration::from_secs(60);
+/// Bytes of these files with their names.
+pub const API_UPLOAD_BYTES_MAX: usize = TRUST_STORE_BYTES_MAX + 1024 * 1024;
 /// Time that the command line waits for an answer of the admin endpoint.
 pub const API_ANSWER: Duration = Duration::from_secs(150);
 /// Bytes of an answer that the command line reads from the admin endpoint.
@@ -177,6 +185,7 @@ pub const POLL_FILES_EVERY: Duration = Duration::from_secs(10);
 pub const FILE_EVENTS_MAX: usize = 1_024;
 
 const _: () = assert!(API_ANSWER.as_secs() > 2 * API_CONNECTION.as_secs());
+const _: () = assert!(BUNDLE_BYTES_MAX + REVOCATION_FILE_BYTES_MAX < TRUST_STORE_BYTES_MAX);
 const _: () = assert!(LOG_WRITE_BYTES < LOG_BACKLOG_BYTES_MAX);
 const _: () = assert!(BUFFER_BYTES >= TLS_RECORD_BYTES_MAX + 2_048 + 5);
 const _: () = assert!(IDENTITY_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);

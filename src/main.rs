@@ -1,11 +1,13 @@
 //! Command line of Portcullis: what each command prints, and its exit status.
+mod trust_command;
+
 use clap::{Parser, Subcommand};
 use portcullis::api::{client, explain};
+use portcullis::clock;
 use portcullis::config::load::{self, Endpoint};
 use portcullis::config::schema;
 use portcullis::demo::Demo;
 use portcullis::process::{log, start};
-use portcullis::{clock, trust};
 use std::future::Future;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -41,9 +43,9 @@ enum Command {
     Status(Socket),
     /// Say how a client would be judged, and why: by the files of a configuration, or by a running node
     Explain(Explain),
-    /// Look at the files of trust stores
+    /// Look at trust stores and change them
     #[command(subcommand)]
-    Trust(Trust),
+    Trust(trust_command::Trust),
     /// Try it: a throw-away PKI, two targets, three listeners, and commands to paste
     Demo,
 }
@@ -90,19 +92,6 @@ struct Explain {
     json: bool,
 }
 
-#[derive(Debug, Subcommand)]
-enum Trust {
-    /// List what bundles and revocation lists hold, what is wrong or odd, and what ALB would refuse
-    Inspect {
-        /// The files of one trust store: CA bundle and revocation lists, in any order
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-        /// Answer as JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Serve(file) => serve(&file.config),
@@ -118,7 +107,7 @@ fn main() -> ExitCode {
             ask(&socket, |socket| async move { client::status(&socket).await })
         }
         Command::Explain(question) => explain(&question),
-        Command::Trust(Trust::Inspect { files, json }) => inspect(&files, json),
+        Command::Trust(command) => command.run(),
         Command::Demo => demo(),
     };
     match done {
@@ -151,31 +140,6 @@ fn demo() -> Result<(), String> {
         let _ = print(&demo.banner());
     })
     .map_err(|error| error.to_string())
-}
-
-/// Fails when this node would refuse one of the files.
-fn inspect(paths: &[PathBuf], json: bool) -> Result<(), String> {
-    let mut contents = Vec::new();
-    for path in paths {
-        let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|error| format!("{name}: {error}"))?;
-        contents.push((name, bytes));
-    }
-    let files: Vec<_> =
-        contents.iter().map(|(name, bytes)| trust::inspect::File { name, bytes }).collect();
-    let reports = trust::inspect::inspect(&files, clock::now());
-    if json {
-        print(&serde_json::to_string_pretty(&reports).map_err(|error| error.to_string())?)?;
-    } else {
-        let words: Vec<_> = reports.iter().map(ToString::to_string).collect();
-        print(&words.join("\n"))?;
-    }
-    let refused: Vec<_> = reports.iter().filter(|report| !report.faults.is_empty()).collect();
-    match refused.as_slice() {
-        [] => Ok(()),
-        [one] => Err(format!("{} would be refused", one.file)),
-        several => Err(format!("{} files would be refused", several.len())),
-    }
 }
 
 fn explain(asked: &Explain) -> Result<(), String> {

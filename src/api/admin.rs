@@ -1,7 +1,7 @@
 //! The admin endpoint: a Unix socket for the node's own user, the only thing that changes state.
 use super::explain::Question;
 use super::metrics::status;
-use super::{Control, ReloadError, serve};
+use super::{Control, ReloadError, serve, trust};
 use crate::limits;
 use axum::Router;
 use axum::body::Bytes;
@@ -139,8 +139,12 @@ fn router(control: Arc<dyn Control>) -> Router {
         .route("/drain", post(drain))
         .route("/status", get(status))
         .route("/explain", post(explain).layer(DefaultBodyLimit::max(limits::CHAIN_FILE_BYTES_MAX)))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "try /reload, /drain, /status, /explain\n") })
-        .with_state(control)
+        .with_state(Arc::clone(&control))
+        .merge(trust::endpoint::routes(control))
+        .fallback(|| async {
+            let paths = "try /reload, /drain, /status, /explain, /trust_stores\n";
+            (StatusCode::NOT_FOUND, paths)
+        })
 }
 
 /// The reload goes on when the client hangs up: a change is whole or does not happen.
@@ -173,7 +177,7 @@ impl IntoResponse for ReloadError {
     fn into_response(self) -> Response {
         let error = self.to_string();
         match self {
-            Self::Faults(faults) => {
+            Self::Faults(faults) | Self::Trust(faults) => {
                 let body = json!({"error": error, "faults": faults.list});
                 (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
             }
@@ -182,6 +186,10 @@ impl IntoResponse for ReloadError {
                 let body =
                     json!({"error": error, "generation": generation, "late_shards": late_shards});
                 (StatusCode::GATEWAY_TIMEOUT, Json(body)).into_response()
+            }
+            Self::NotDurable { generation, error: _ } => {
+                let body = json!({"error": error, "generation": generation});
+                (StatusCode::INSUFFICIENT_STORAGE, Json(body)).into_response()
             }
         }
     }
@@ -205,6 +213,9 @@ pub(super) mod tests {
             let path = std::env::temp_dir().join(format!("portcullis-{name}-{}", process::id()));
             fs::create_dir_all(&path).unwrap();
             Self(path)
+        }
+        pub(in crate::api) fn path(&self) -> &Path {
+            &self.0
         }
         pub(in crate::api) fn socket(&self) -> PathBuf {
             self.0.join("portcullis.sock")

@@ -95,7 +95,7 @@ pub async fn explain(socket: &Path, question: &Question, chain: Vec<u8>) -> Resu
 }
 
 /// Percent-encoded but for the unreserved characters (RFC 3986, section 2.3).
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut encoded, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
@@ -106,11 +106,11 @@ fn encoded(text: &str) -> String {
     })
 }
 
-async fn ask(socket: &Path, method: Method, target: &str) -> Result<Value, Failure> {
+pub(super) async fn ask(socket: &Path, method: Method, target: &str) -> Result<Value, Failure> {
     ask_with(socket, method, target, Vec::new()).await
 }
 
-async fn ask_with(
+pub(super) async fn ask_with(
     socket: &Path,
     method: Method,
     target: &str,
@@ -167,7 +167,7 @@ fn refused(status: StatusCode, answer: &Value) -> Failure {
 }
 
 /// A headline, and each fault of a JSON list on a line of its own.
-fn lines(headline: String, prefix: &str, faults: &Value) -> String {
+pub(super) fn lines(headline: String, prefix: &str, faults: &Value) -> String {
     faults.as_array().into_iter().flatten().fold(headline, |text, fault| {
         let fault = Fault {
             path: fault["path"].as_str().unwrap_or_default().to_owned(),

@@ -9,7 +9,9 @@ pub mod explain;
 pub mod metrics;
 mod serve;
 pub mod status;
+pub mod trust;
 
+use crate::config::state::Change;
 use crate::config::{Fault, Faults};
 use std::future::Future;
 use std::pin::Pin;
@@ -21,6 +23,15 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Control: Send + Sync + 'static {
     /// Reads the configuration and everything that it names anew; done when every shard has taken it.
     fn reload(&self) -> BoxFuture<'_, Result<Reloaded, ReloadError>>;
+    /// Changes a trust store that commands may change; done when every shard has taken it and the disk
+    /// has it.
+    fn change_trust(
+        &self,
+        trust_store: String,
+        change: Change,
+    ) -> BoxFuture<'_, Result<trust::Changed, ReloadError>>;
+    /// What trust stores hold.
+    fn trust(&self) -> trust::Report;
     /// Begins the node's end: it is not ready any more, takes no new connections and ends once it has
     /// served those that are open. Idempotent.
     fn drain(&self);
@@ -41,7 +52,7 @@ pub trait Control: Send + Sync + 'static {
     fn metrics(&self) -> String;
 }
 
-/// A reload that every shard has taken.
+/// A change that every shard has taken.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
 pub struct Reloaded {
     /// The generation that is now live.
@@ -50,12 +61,15 @@ pub struct Reloaded {
     pub warnings: Vec<Fault>,
 }
 
-/// Why a reload did not do what it should.
+/// Why a reload, or another change, did not do what it should.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ReloadError {
     /// Nothing has changed.
     #[error("the new configuration has {}; nothing has changed", counted(.0.list.len()))]
     Faults(Faults),
+    /// Nothing has changed of a trust store.
+    #[error("the trust store stays as it was; {} in the way", standing(.0.list.len()))]
+    Trust(Faults),
     /// Nothing has changed, and nothing will.
     #[error("the node is ending and reloads no more")]
     Ending,
@@ -67,6 +81,18 @@ pub enum ReloadError {
         /// Indexes of the shards.
         late_shards: Vec<usize>,
     },
+    /// It is live, but a power cut may bring the state before back.
+    #[error("generation {generation} is live, but the disk has not confirmed it: {error}")]
+    NotDurable {
+        /// The generation that is now live.
+        generation: u64,
+        /// What the disk said.
+        error: String,
+    },
+}
+
+fn standing(faults: usize) -> String {
+    if faults == 1 { "1 fault stands".to_owned() } else { format!("{faults} faults stand") }
 }
 
 fn counted(faults: usize) -> String {

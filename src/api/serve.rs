@@ -59,7 +59,8 @@ async fn connection<I>(
 pub(super) mod tests {
     use super::*;
     use crate::api::explain::Question;
-    use crate::api::{BoxFuture, Control, ReloadError, Reloaded};
+    use crate::api::{BoxFuture, Control, ReloadError, Reloaded, trust};
+    use crate::config::state::Change;
     use axum::routing::get;
     use serde_json::{Value, json};
     use std::future::{pending, ready};
@@ -67,24 +68,41 @@ pub(super) mod tests {
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
-    use tokio::sync::Notify;
+    use tokio::sync::{Mutex, Notify};
 
     /// A node that answers as it is told.
     pub(in crate::api) struct Node {
         pub(in crate::api) reload: Result<Reloaded, ReloadError>,
         pub(in crate::api) draining: AtomicBool,
+        /// The changes of trust that were asked for, and what is answered to each.
+        pub(in crate::api) asked: Mutex<Vec<(String, Change)>>,
+        pub(in crate::api) changed: Option<Result<trust::Changed, ReloadError>>,
     }
 
     impl Default for Node {
         fn default() -> Self {
             let reload = Ok(Reloaded { generation: 7, warnings: Vec::new() });
-            Self { reload, draining: AtomicBool::new(false) }
+            let (draining, asked) = (AtomicBool::new(false), Mutex::default());
+            Self { reload, draining, asked, changed: None }
         }
     }
 
     impl Control for Node {
         fn reload(&self) -> BoxFuture<'_, Result<Reloaded, ReloadError>> {
             Box::pin(async { self.reload.clone() })
+        }
+        fn change_trust(
+            &self,
+            trust_store: String,
+            change: Change,
+        ) -> BoxFuture<'_, Result<trust::Changed, ReloadError>> {
+            Box::pin(async {
+                self.asked.lock().await.push((trust_store, change));
+                self.changed.clone().expect("the test says what is answered")
+            })
+        }
+        fn trust(&self) -> trust::Report {
+            trust::Report { generation: 7, trust_stores: Vec::new() }
         }
         fn drain(&self) {
             self.draining.store(true, Relaxed);

@@ -293,6 +293,7 @@ mod tests {
             .into(),
             addresses: [("https".into(), "127.0.0.1:4433".parse().unwrap())].into(),
             trust_stores: BTreeMap::new(),
+            trust_sources: BTreeMap::new(),
             certificates: BTreeMap::new(),
             target_groups: [(group.name.clone(), group)].into(),
             forbidden: Forbidden::default(),

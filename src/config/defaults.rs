@@ -17,6 +17,8 @@ impl Default for Node {
             connections_max: AutoOr::Auto,
             // Longer than most requests, and with room before a supervisor's usual 90 s are over.
             drain_timeout_seconds: 30,
+            // Nothing is kept unless a trust store says so, and where is up to the operator.
+            state_dir: None,
         }
     }
 }

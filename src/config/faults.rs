@@ -9,7 +9,7 @@ use crate::limits;
 use std::fmt;
 
 /// One thing that is wrong, or odd.
-#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 pub struct Fault {
     /// Where in the file, such as `listeners[0].mutual_authentication.mode`.
     pub path: String,
@@ -55,6 +55,17 @@ impl Faults {
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// None of them, and yet knows where things stand in the file.
+    pub fn emptied(&self) -> Self {
+        Self { lines: self.lines.clone(), ..Self::default() }
+    }
+
+    /// What is odd, in the order of the file.
+    pub fn sorted_warnings(&mut self) -> Vec<Fault> {
+        self.sort();
+        std::mem::take(&mut self.warnings)
     }
 
     /// Where things stand in the file, for all faults noted from now on.

@@ -3,11 +3,11 @@
 //! Bounds: each kind of file has its limit in `limits`; a file over it is never held in memory.
 use super::faults::{Faults, OrNote};
 use aws_lc_rs::digest::{self, SHA256};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Take, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// SHA-256 of a file's content, or of anything else that two loads compare.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -72,9 +72,18 @@ pub(super) struct Content {
     /// Where it was read.
     pub(super) path: PathBuf,
     /// All of it.
-    pub(super) bytes: Arc<Vec<u8>>,
+    pub(super) bytes: Bytes,
     /// Its hash.
     pub(super) digest: Digest,
+}
+
+/// For how long a file is watched.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Follow {
+    /// Until a load has made something of it.
+    UntilLoaded,
+    /// As long as the configuration names it.
+    Always,
 }
 
 /// The files of one load. Each is read once, however often it is named, so that all who name it see the
@@ -82,7 +91,15 @@ pub(super) struct Content {
 #[derive(Debug)]
 pub(super) struct Files {
     base: PathBuf,
-    read: BTreeMap<PathBuf, (usize, Result<Content, String>)>,
+    read: BTreeMap<PathBuf, Looked>,
+}
+
+/// One file of a load.
+#[derive(Debug)]
+struct Looked {
+    bytes_max: usize,
+    follow: Follow,
+    outcome: Result<Content, String>,
 }
 
 impl Files {
@@ -107,7 +124,7 @@ impl Files {
         self.open(written, bytes_max).or_note(faults, key)
     }
 
-    /// Reads a file.
+    /// Reads a file that is watched from then on.
     ///
     /// # Errors
     /// A sentence that names it.
@@ -116,34 +133,49 @@ impl Files {
         written: impl AsRef<Path>,
         bytes_max: usize,
     ) -> Result<Content, String> {
+        self.open_as(written, bytes_max, Follow::Always)
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// A sentence that names it.
+    pub(super) fn open_as(
+        &mut self,
+        written: impl AsRef<Path>,
+        bytes_max: usize,
+        follow: Follow,
+    ) -> Result<Content, String> {
         let written = written.as_ref();
         if written.as_os_str().is_empty() {
             return Err("expected a path, found nothing".to_owned());
         }
         let path = self.resolve(written);
-        let (_, outcome) = self.read.entry(path).or_insert_with_key(|path| {
+        let read = self.read.entry(path).or_insert_with_key(|path| {
             let content = read(path, bytes_max).map(|bytes| Content {
                 path: path.clone(),
                 digest: Digest::of(&bytes),
                 bytes: bytes.into(),
             });
-            (bytes_max, content.map_err(|error| format!("{}: {error}", path.display())))
+            let outcome = content.map_err(|error| format!("{}: {error}", path.display()));
+            Looked { bytes_max, follow, outcome }
         });
-        outcome.clone()
+        read.follow = read.follow.max(follow);
+        read.outcome.clone()
     }
 
-    /// What was looked at.
-    pub(super) fn inputs(&self) -> Inputs {
-        let input = |(path, (bytes_max, outcome)): (&PathBuf, &(usize, Result<Content, _>))| {
-            let digest = outcome.as_ref().ok().map(|content| content.digest);
-            (path.clone(), Input { digest, bytes_max: *bytes_max })
+    /// What was looked at, and is followed for so long at least.
+    pub(super) fn inputs(&self, follow: Follow) -> Inputs {
+        let input = |(path, read): (&PathBuf, &Looked)| {
+            let digest = read.outcome.as_ref().ok().map(|content| content.digest);
+            (path.clone(), Input { digest, bytes_max: read.bytes_max })
         };
-        Inputs(self.read.iter().map(input).collect())
+        Inputs(self.read.iter().filter(|(_, read)| read.follow >= follow).map(input).collect())
     }
 }
 
 /// Reads a file whole, or says why not.
-fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
+pub(super) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
     let mut file = open(path, bytes_max)?;
     // Room for the whole file at once: a list of 128 MiB that grows by doubling would take twice that.
     let mut bytes = Vec::new();
@@ -234,10 +266,26 @@ mod tests {
         files.open("a", 10).unwrap();
         scratch.write("a", "two");
         assert_eq!(&*files.open("a", 10).unwrap().bytes, b"one");
-        let inputs = files.inputs();
+        let inputs = files.inputs(Follow::Always);
         assert_ne!(inputs, inputs.now());
         scratch.write("a", "one");
         assert_eq!(inputs, inputs.now());
+    }
+
+    #[test]
+    fn a_file_is_followed_for_as_long_as_anybody_asks() {
+        let scratch = Scratch::new();
+        for name in ["a", "b"] {
+            scratch.write(name, name);
+        }
+        let mut files = Files::new(scratch.path("."));
+        files.open_as("a", 10, Follow::UntilLoaded).unwrap();
+        files.open_as("b", 10, Follow::UntilLoaded).unwrap();
+        files.open("b", 10).unwrap();
+        files.open_as("b", 10, Follow::UntilLoaded).unwrap();
+        assert_eq!(files.inputs(Follow::UntilLoaded).0.len(), 2);
+        let always = files.inputs(Follow::Always);
+        assert_eq!(always.0.keys().collect::<Vec<_>>(), [&scratch.path("./b")]);
     }
 
     #[test]

@@ -5,7 +5,6 @@
 
 /// Keys, by the pattern of their place.
 pub(super) const KEYS: &[&str] = &[
-    "node.state_dir",
     "admin.allow_changes_over_tcp",
     "logs.access",
     "logs.health_check",
@@ -28,7 +27,6 @@ pub(super) const KEYS: &[&str] = &[
 
 /// Words, by the pattern of the key that takes them.
 pub(super) const WORDS: &[(&str, &[&str])] = &[
-    ("trust_stores[].source", &["api"]),
     ("target_groups[].protocol", &["HTTPS", "TCP", "TLS"]),
     ("target_groups[].protocol_version", &["HTTP2", "GRPC"]),
     ("listeners[].protocol", &["TCP", "TLS"]),

@@ -2,16 +2,15 @@
 //!
 //! Called by `process` at start and on the control thread for each reload. Nothing is published here
 //! and nothing that traffic uses is touched, so a bad file changes nothing.
-use super::compile::{self, Kept};
-use super::files::{Digest, Files, Inputs};
+use super::compile::{self, Compiled, Kept, State};
+use super::files::{Digest, Files, Follow, Inputs};
 use super::read::Declared;
-use super::snapshot::{Listener, Live};
+use super::snapshot::{Listener, Live, Name};
+use super::state::{Contents, Directory, Staged};
 use super::written::{Configuration, LogFormat};
 use super::{Fault, Faults, read, tree};
-use crate::http::identity::Forbidden;
 use crate::observe::sink::{ConnectionLog, Form, Sink};
 use crate::{clock, limits, net};
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io;
 use std::net::SocketAddr;
@@ -34,6 +33,8 @@ pub struct Node {
     pub connections_max: Option<usize>,
     /// How long requests in flight may take to finish when the node ends.
     pub drain_timeout: Duration,
+    /// Where it keeps what commands change.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// Where the admin endpoint listens.
@@ -56,8 +57,40 @@ pub struct Loaded {
     pub live: Live,
     /// Every file that it was made of.
     pub inputs: Inputs,
-    kept: Kept,
-    log: Option<(PathBuf, Sink)>,
+    /// What `state_dir` is to hold, written: to be committed when this becomes live.
+    pub staged: Vec<Staged>,
+    pub(super) kept: Kept,
+    pub(super) log: Option<(PathBuf, ConnectionLog)>,
+    pub(super) origin: Arc<Origin>,
+}
+
+impl Loaded {
+    /// Takes out what is published, and what is then committed.
+    pub fn take(&mut self) -> (Live, Vec<Staged>) {
+        let live = std::mem::replace(&mut self.live, Live::empty());
+        (live, std::mem::take(&mut self.staged))
+    }
+
+    /// Has the disk confirm what was committed.
+    ///
+    /// # Errors
+    /// What the disk said: a power cut may bring the state before back.
+    pub fn sync(&self) -> Result<(), String> {
+        self.origin.state.as_ref().map_or(Ok(()), |state| state.sync())
+    }
+}
+
+/// What a configuration was compiled from, for changes of trust alone.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) written: Configuration,
+    pub(super) declared: Declared,
+    /// None; knows the lines.
+    pub(super) faults: Faults,
+    /// Relative paths are relative to this.
+    pub(super) base: PathBuf,
+    /// The node's own for as long as this lives; none where the configuration names none.
+    pub(super) state: Option<Arc<Directory>>,
 }
 
 /// Loads the file at `path`. What did not change since `previous` is taken over from there: trust
@@ -71,7 +104,9 @@ pub fn load(path: &Path, previous: Option<&Loaded>) -> Result<Loaded, Faults> {
 
 /// As [`load`], and names every file that was looked at, also when the load failed: what to watch.
 pub fn attempt(path: &Path, previous: Option<&Loaded>) -> (Inputs, Result<Loaded, Faults>) {
-    let (inputs, outcome) = prepare(path, previous);
+    let purpose = previous.map_or(Purpose::Start, Purpose::Reload);
+    let (inputs, outcome) = prepare(path, purpose);
+    let outcome = outcome.and_then(Prepared::stage);
     (inputs, outcome.and_then(|prepared| prepared.open_log(previous)))
 }
 
@@ -80,7 +115,7 @@ pub fn attempt(path: &Path, previous: Option<&Loaded>) -> (Inputs, Result<Loaded
 /// # Errors
 /// As [`load`]; otherwise what is odd.
 pub fn check(path: &Path) -> Result<Vec<Fault>, Faults> {
-    prepare(path, None).1?.check_log()
+    prepare(path, Purpose::Look).1?.check_log()
 }
 
 /// What the file at `path` would make live, without making it so: for questions about it.
@@ -88,7 +123,7 @@ pub fn check(path: &Path) -> Result<Vec<Fault>, Faults> {
 /// # Errors
 /// As [`load`].
 pub fn live(path: &Path) -> Result<Live, Faults> {
-    Ok(prepare(path, None).1?.loaded.live)
+    Ok(prepare(path, Purpose::Look).1?.loaded.live)
 }
 
 /// The admin endpoint that the file at `path` names, whatever else is wrong with it: whoever asks a node
@@ -107,12 +142,32 @@ pub fn admin(path: &Path) -> Result<Endpoint, Faults> {
     admin.filter(|_| faults.is_empty()).ok_or(faults)
 }
 
-/// Everything but the log, which is opened last: all else that a load does cannot be seen from outside.
+/// What a file is loaded for.
+#[derive(Clone, Copy)]
+enum Purpose<'a> {
+    /// To know what is in it: nothing is made, and `state_dir` may be another process's.
+    Look,
+    /// For a node that starts.
+    Start,
+    /// For one that runs.
+    Reload(&'a Loaded),
+}
+
+impl<'a> Purpose<'a> {
+    fn previous(self) -> Option<&'a Loaded> {
+        match self {
+            Self::Look | Self::Start => None,
+            Self::Reload(previous) => Some(previous),
+        }
+    }
+}
+
+/// Everything but the log, which is opened last, and what `state_dir` is to hold: all else that a load
+/// does cannot be seen from outside.
 struct Prepared {
     loaded: Loaded,
     log: Option<LogWanted>,
-    /// None yet; knows the lines.
-    faults: Faults,
+    seeds: Vec<(Name, Contents)>,
 }
 
 /// A connection log as the configuration wants it.
@@ -122,20 +177,20 @@ struct LogWanted {
     elb: Arc<str>,
 }
 
-fn prepare(path: &Path, previous: Option<&Loaded>) -> (Inputs, Result<Prepared, Faults>) {
+fn prepare(path: &Path, purpose: Purpose<'_>) -> (Inputs, Result<Prepared, Faults>) {
     let (absolute, mut files) = files_of(path);
     let mut faults = Faults::default();
     let prepared =
         configuration(&absolute, &mut files, &mut faults).and_then(|(written, declared)| {
-            compile_all(&written, &declared, previous, &mut files, &mut faults)
+            compile_all(written, declared, purpose, &mut files, &mut faults)
         });
-    let inputs = files.inputs();
     faults.sort();
-    let prepared = prepared.filter(|_| faults.is_empty());
-    let Some((mut loaded, log)) = prepared else { return (inputs, Err(faults)) };
-    loaded.inputs = inputs.clone();
-    loaded.live.warnings = std::mem::take(&mut faults.warnings);
-    (inputs, Ok(Prepared { loaded, log, faults }))
+    let Some(mut prepared) = prepared.filter(|_| faults.is_empty()) else {
+        return (files.inputs(Follow::UntilLoaded), Err(faults));
+    };
+    let inputs = files.inputs(Follow::Always);
+    prepared.loaded.inputs = inputs.clone();
+    (inputs, Ok(prepared))
 }
 
 /// The file's absolute path, and the files beside it.
@@ -162,46 +217,52 @@ fn configuration(
 }
 
 fn compile_all(
-    written: &Configuration,
-    declared: &Declared,
-    previous: Option<&Loaded>,
+    written: Configuration,
+    declared: Declared,
+    purpose: Purpose<'_>,
     files: &mut Files,
     faults: &mut Faults,
-) -> Option<(Loaded, Option<LogWanted>)> {
-    let node = faults.within("node", |faults| compile::node(&written.node, faults));
+) -> Option<Prepared> {
+    let previous = purpose.previous();
+    let node = faults.within("node", |faults| compile::node(&written.node, files, faults));
+    let state = faults.within("node", |faults| state(node.as_ref()?, purpose, faults));
     let admin = faults.within("admin", |faults| compile::admin(&written.admin, files, faults));
     let metrics = written
         .metrics
         .as_ref()
         .map(|written| faults.within("metrics", |faults| compile::metrics(written, faults)));
-    let log = faults.within("logs", |faults| log(written, files, faults));
+    let log = faults.within("logs", |faults| log(&written, files, faults));
     let nothing = Kept::default();
     let kept = previous.map_or(&nothing, |previous| &previous.kept);
-    let (listeners, kept) = compile::compile(written, declared, kept, files, clock::now(), faults);
+    let place = match &state {
+        None => State::Faulty,
+        Some(None) => State::None,
+        Some(Some(directory)) => State::In(directory),
+    };
+    let Compiled { listeners, kept, seeds } =
+        compile::compile(&written, &declared, kept, files, place, clock::now(), faults);
     if written.listeners.0.is_empty() {
         faults.note_missing("listeners", "there is no listener");
     }
-    let loaded = Loaded {
+    let mut loaded = Loaded {
         node: node?,
         admin: admin?,
         metrics: match metrics {
             Some(metrics) => Some(metrics?),
             None => None,
         },
-        live: Live {
-            generation: 0,
-            forbidden: Forbidden::new(listeners.values().map(|one| &one.attributes.names)),
-            listeners,
-            addresses: BTreeMap::new(),
-            trust_stores: kept.trust_stores(),
-            certificates: kept.certificates(),
-            target_groups: kept.target_groups(),
-            connection_log: None,
-            warnings: Vec::new(),
-        },
+        live: kept.live(listeners),
         inputs: Inputs::default(),
+        staged: Vec::new(),
         kept,
         log: None,
+        origin: Arc::new(Origin {
+            written,
+            declared,
+            faults: faults.emptied(),
+            base: files.resolve(""),
+            state: state?,
+        }),
     };
     if let Some(metrics) = loaded.metrics {
         refuse_shared_port(metrics, loaded.live.listeners.values(), faults);
@@ -209,7 +270,29 @@ fn compile_all(
     if let Some(previous) = previous {
         refuse_restart(previous, &loaded, faults);
     }
-    Some((loaded, log))
+    loaded.live.warnings = faults.sorted_warnings();
+    Some(Prepared { loaded, log, seeds })
+}
+
+/// The directory of state: the node's own, or nothing where it has none; none at all where something
+/// is wrong with it.
+#[expect(clippy::option_option, reason = "a node without one, and one that cannot have its own")]
+fn state(node: &Node, purpose: Purpose<'_>, faults: &mut Faults) -> Option<Option<Arc<Directory>>> {
+    let Some(path) = &node.state_dir else { return Some(None) };
+    let directory = match purpose {
+        Purpose::Look => Ok(Directory::look(path)),
+        Purpose::Start => {
+            let owner = format!("the node {}, process {}", node.name, std::process::id());
+            Directory::open(path, &owner)
+        }
+        Purpose::Reload(previous) => {
+            // Another path is noted where all that needs a restart is.
+            let own = previous.origin.state.as_ref().filter(|own| own.path() == path);
+            return own.map(|own| Some(Arc::clone(own)));
+        }
+    };
+    let directory = directory.map_err(|fault| faults.note("state_dir", fault)).ok()?;
+    Some(Some(Arc::new(directory)))
 }
 
 fn log(written: &Configuration, files: &Files, faults: &mut Faults) -> Option<LogWanted> {
@@ -269,6 +352,7 @@ fn refuse_restart(previous: &Loaded, next: &Loaded, faults: &mut Faults) {
         ("steering", old.steering != new.steering),
         ("connections_max", old.connections_max != new.connections_max),
         ("drain_timeout_seconds", old.drain_timeout != new.drain_timeout),
+        ("state_dir", old.state_dir != new.state_dir),
     ];
     let needs = "a change here needs a restart";
     faults.within("node", |faults| {
@@ -285,33 +369,51 @@ fn refuse_restart(previous: &Loaded, next: &Loaded, faults: &mut Faults) {
 }
 
 impl Prepared {
+    /// Writes what `state_dir` is to hold of new trust stores.
+    fn stage(mut self) -> Result<Self, Faults> {
+        let mut faults = self.loaded.origin.faults.clone();
+        if let Some(state) = &self.loaded.origin.state {
+            for (name, contents) in &self.seeds {
+                match state.stage(name, contents) {
+                    Ok(staged) => self.loaded.staged.push(staged),
+                    Err(fault) => {
+                        faults.within("node", |faults| faults.note("state_dir", fault));
+                    }
+                }
+            }
+        }
+        if faults.is_empty() { Ok(self) } else { Err(faults) }
+    }
+
     /// Opens the connection log, or takes the open one over when it stays where it is.
     fn open_log(mut self, previous: Option<&Loaded>) -> Result<Loaded, Faults> {
         let Some(wanted) = self.log else { return Ok(self.loaded) };
         let open = previous.and_then(|previous| previous.log.as_ref());
         let sink = match open.filter(|(path, _)| *path == wanted.path) {
-            Some((_, sink)) => sink.clone(),
+            Some((_, log)) => log.sink.clone(),
             None => match Sink::open(&wanted.path) {
                 Ok(sink) => sink,
-                Err(error) => return Err(log_fault(self.faults, &wanted.path, &error)),
+                Err(error) => return Err(log_fault(&self.loaded, &wanted.path, &error)),
             },
         };
         let LogWanted { path, form, elb } = wanted;
-        self.loaded.live.connection_log = Some(ConnectionLog { sink: sink.clone(), form, elb });
-        self.loaded.log = Some((path, sink));
+        let log = ConnectionLog { sink, form, elb };
+        self.loaded.live.connection_log = Some(log.clone());
+        self.loaded.log = Some((path, log));
         Ok(self.loaded)
     }
 
     /// What is odd, where the log could be opened.
     fn check_log(self) -> Result<Vec<Fault>, Faults> {
         match self.log.map(|wanted| (Sink::check(&wanted.path), wanted.path)) {
-            Some((Err(error), path)) => Err(log_fault(self.faults, &path, &error)),
+            Some((Err(error), path)) => Err(log_fault(&self.loaded, &path, &error)),
             Some((Ok(()), _)) | None => Ok(self.loaded.live.warnings),
         }
     }
 }
 
-fn log_fault(mut faults: Faults, path: &Path, error: &io::Error) -> Faults {
+fn log_fault(loaded: &Loaded, path: &Path, error: &io::Error) -> Faults {
+    let mut faults = loaded.origin.faults.clone();
     let path = path.display();
     faults.within("logs", |faults| faults.note("connection", format_args!("{path}: {error}")));
     faults

@@ -155,6 +155,7 @@ fn a_whole_file_becomes_the_live_value() {
             steering: net::Steering::Cbpf,
             connections_max: None,
             drain_timeout: Duration::from_secs(30),
+            state_dir: None,
         }
     );
     assert_eq!(loaded.admin, Endpoint::Unix(site.scratch.path("portcullis.sock")));

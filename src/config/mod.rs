@@ -3,6 +3,7 @@
 //! Reading order: the file becomes a tree with lines (`tree`), the tree what is written (`read`,
 //! `written`), and that what is live (`compile`, `load`). Every step notes its faults with their places
 //! and goes on, so that one answer has them all. Runs on the control thread only.
+pub mod candidate;
 mod compile;
 pub mod defaults;
 pub mod faults;
@@ -10,6 +11,7 @@ pub mod files;
 mod later;
 pub mod load;
 mod nearest;
+pub mod parts;
 pub mod place;
 pub mod publish;
 pub mod read;
@@ -19,6 +21,7 @@ mod scratch;
 pub mod shapes;
 pub mod snapshot;
 pub mod sources;
+pub mod state;
 pub mod tree;
 pub mod written;
 

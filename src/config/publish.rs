@@ -1,7 +1,7 @@
 //! Publication: a loaded configuration becomes the live value of every shard, as one transaction.
 //!
-//! New listeners are bound first, because binding is the last thing that can fail; then the value is
-//! swapped under the next generation; then every shard is told to take it over. The answer comes when
+//! New listeners are bound first, then what outlives the process is kept: both can fail, and nothing
+//! after them can. Then the value is swapped under the next generation; then every shard is told to take it over. The answer comes when
 //! all have, or after [`ACKNOWLEDGED_WITHIN`] with the shards that are late: the change stays made.
 use super::Faults;
 use super::snapshot::{Live, Name, Order};
@@ -78,12 +78,17 @@ impl Publisher {
         &self.lines
     }
 
-    /// Makes `next` live under the next generation.
+    /// Makes `next` live under the next generation, once `keep` has kept what outlives the process.
     ///
     /// # Errors
-    /// When a listener cannot be bound: nothing has changed then.
-    pub fn publish(&mut self, mut next: Live) -> Result<Pending, Faults> {
+    /// When a listener cannot be bound, or what `keep` says: nothing has changed then.
+    pub fn publish(
+        &mut self,
+        mut next: Live,
+        keep: impl FnOnce() -> Result<(), Faults>,
+    ) -> Result<Pending, Faults> {
         let opened = self.bind(&next)?;
+        keep()?;
         next.generation = self.live.load().generation + 1;
         let generation = next.generation;
         self.sockets.retain(|name, _| next.listeners.contains_key(name));
@@ -188,6 +193,11 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// The generation.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Waits until every shard works by the generation.
     ///
     /// # Errors

@@ -33,6 +33,8 @@ pub struct Live {
     pub addresses: BTreeMap<Name, SocketAddr>,
     /// By name.
     pub trust_stores: BTreeMap<Name, Arc<Store>>,
+    /// Who changes them, by name.
+    pub trust_sources: BTreeMap<Name, Source>,
     /// By name.
     pub certificates: BTreeMap<Name, Arc<Certificate>>,
     /// By name.
@@ -53,6 +55,7 @@ impl Live {
             listeners: BTreeMap::new(),
             addresses: BTreeMap::new(),
             trust_stores: BTreeMap::new(),
+            trust_sources: BTreeMap::new(),
             certificates: BTreeMap::new(),
             target_groups: BTreeMap::new(),
             forbidden: Forbidden::default(),
@@ -64,6 +67,28 @@ impl Live {
     /// Its target groups, for the resolver.
     pub fn groups(&self) -> Vec<Arc<Group>> {
         self.target_groups.values().cloned().collect()
+    }
+}
+
+/// Who changes a trust store.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// Whoever writes its files.
+    Files,
+    /// Commands.
+    Api {
+        /// Of its revocation files, in their order.
+        revocation_ids: Vec<u64>,
+    },
+}
+
+impl Source {
+    /// Its word in the configuration.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Api { .. } => "api",
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The watch, on real files.
 use super::*;
-use crate::config::files::Files;
+use crate::config::files::{Files, Follow};
 use crate::config::scratch::Scratch;
 use std::fs::{self, File};
 use std::io::Write;
@@ -12,7 +12,7 @@ fn inputs(paths: &[&Path]) -> Inputs {
     for path in paths {
         let _ = files.open(path, 1_000_000);
     }
-    files.inputs()
+    files.inputs(Follow::Always)
 }
 
 async fn change(watch: &mut Watch) {

@@ -54,6 +54,9 @@ pub struct Node {
     /// How long requests in flight may take to finish when the node ends, in seconds.
     #[schemars(range(max = 3600))]
     pub drain_timeout_seconds: u32,
+    /// Directory in which the node keeps what commands change: trust stores with `source: api`. One
+    /// node has it at a time.
+    pub state_dir: Option<String>,
 }
 
 /// The endpoint that changes state.
@@ -122,11 +125,13 @@ pub struct TrustStore {
     /// The name that listeners use: letters, digits and single hyphens, at most 32.
     #[schemars(regex(pattern = "^([a-zA-Z0-9]+-)*[a-zA-Z0-9]+$"), length(max = 32))]
     pub name: String,
-    /// Where its content comes from.
+    /// Who changes it: files that are watched, or `portcullis trust`. With `api` the files below are what
+    /// it begins with, and are not read again once `node.state_dir` has something of it.
     #[serde(default)]
     pub source: Source,
-    /// PEM file of the CA certificates.
-    pub ca_certificates_bundle: String,
+    /// PEM file of the CA certificates. May be left out where `source` is `api` and `node.state_dir` has
+    /// something of it.
+    pub ca_certificates_bundle: Option<String>,
     /// Files of revocation lists, PEM or DER.
     #[serde(default)]
     pub revocations: List<String>,
@@ -364,11 +369,13 @@ words! {
         /// ALB's.
         Alb = "awselb/2.0",
     }
-    /// Where a trust store's content comes from.
+    /// Who changes a trust store.
     Source {
-        /// Files.
+        /// Files: a change of theirs is one of the trust store.
         #[default]
         Files = "files",
+        /// Commands: `portcullis trust`.
+        Api = "api",
     }
     /// What clients speak.
     Protocol {

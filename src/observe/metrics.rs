@@ -78,11 +78,14 @@ pub enum Reload {
     Faulty,
     /// It is live, but a shard has not said so in time.
     NotAcknowledged,
+    /// It is live, but the disk has not confirmed that it outlives a power cut.
+    NotDurable,
 }
 
 impl Reload {
     /// Every outcome, in the order of `index`.
-    pub const ALL: [Self; 3] = [Self::Success, Self::Faulty, Self::NotAcknowledged];
+    pub const ALL: [Self; 4] =
+        [Self::Success, Self::Faulty, Self::NotAcknowledged, Self::NotDurable];
     /// Position in `ALL`.
     pub const fn index(self) -> usize {
         self as usize
@@ -93,6 +96,7 @@ impl Reload {
             Self::Success => "success",
             Self::Faulty => "faulty",
             Self::NotAcknowledged => "not_acknowledged",
+            Self::NotDurable => "not_durable",
         }
     }
 }

@@ -3,14 +3,16 @@
 //! `start` makes it, and signals, changed files and the admin endpoint ([`Control`]) drive it. Loading
 //! runs on a thread of its own, so that neither shards nor scrapes wait for a large revocation list.
 use crate::api::status::{self, LastReload, NodeStatus, ShardStatus};
-use crate::api::{BoxFuture, Control, ReloadError, Reloaded, explain};
+use crate::api::{BoxFuture, Control, ReloadError, Reloaded, explain, trust};
 use crate::clock;
 use crate::config::Faults;
+use crate::config::candidate::Candidate;
 use crate::config::files::Inputs;
 use crate::config::load::{self, Loaded};
 use crate::config::publish::{Line, Publisher};
 use crate::config::snapshot::Live;
 use crate::config::sources::Watch;
+use crate::config::state::{self, Change};
 use crate::net::Chosen;
 use crate::observe::metrics::{Board, Reload};
 use crate::target::Resolver;
@@ -19,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 /// The control side of a running node.
 pub(super) struct Node {
@@ -114,35 +116,90 @@ impl Node {
 
     /// Reads everything anew and publishes it.
     async fn change(&self) -> Result<Reloaded, ReloadError> {
-        let mut changing = self.changing.lock().await;
-        if self.draining.load(Ordering::Acquire) {
-            return Err(ReloadError::Ending);
-        }
+        let mut changing = self.begin().await?;
         let (path, previous) = (self.path.clone(), Arc::clone(&changing.loaded));
         let attempt = tokio::task::spawn_blocking(move || load::attempt(&path, Some(&previous)));
-        let (inputs, loaded) = attempt.await.unwrap_or_else(|_| {
-            (changing.inputs.clone(), Err(Faults::one("loading ended by a bug of ours")))
-        });
+        let (inputs, loaded) = attempt
+            .await
+            .unwrap_or_else(|_| (changing.inputs.clone(), Err(Faults::one(LOADING_PANICKED))));
         changing.inputs = inputs;
         let before = self.live.load_full();
         let result = match loaded {
-            Ok(loaded) => self.publish(&mut changing, loaded).await,
+            Ok(loaded) => {
+                self.resolver.resolve_all(&loaded.live.groups()).await;
+                self.publish(&mut changing, loaded).await
+            }
             Err(faults) => Err(ReloadError::Faults(faults)),
         };
-        self.note(&result, &before);
+        // Whoever has moved the log away and asks for a reload means this, too.
+        if result.is_ok() {
+            self.reopen_logs();
+        }
+        self.note("reload", &result, &before);
         result
     }
 
+    /// Changes one trust store as a command asks.
+    async fn change_trust(
+        &self,
+        name: String,
+        change: Change,
+    ) -> Result<trust::Changed, ReloadError> {
+        let mut changing = self.begin().await?;
+        let what = format!("{} of trust store {name}", change.word());
+        let previous = Arc::clone(&changing.loaded);
+        let prepared = tokio::task::spawn_blocking(move || prepare(&previous, &name, change));
+        let prepared = prepared.await.unwrap_or_else(|_| Err(Faults::one(LOADING_PANICKED)));
+        let before = self.live.load_full();
+        let result = match prepared {
+            Ok((loaded, mut changed)) => {
+                self.publish(&mut changing, loaded).await.map(|Reloaded { generation, .. }| {
+                    changed.generation = generation;
+                    changed.warnings.retain(|warning| !before.warnings.contains(warning));
+                    changed
+                })
+            }
+            Err(faults) => Err(ReloadError::Trust(faults)),
+        };
+        let reloaded = result.as_ref().map(|changed| Reloaded {
+            generation: changed.generation,
+            warnings: changed.warnings.clone(),
+        });
+        self.note(&what, &reloaded.map_err(Clone::clone), &before);
+        result
+    }
+
+    /// Waits until no other change is under way.
+    async fn begin(&self) -> Result<MutexGuard<'_, Changing>, ReloadError> {
+        let changing = self.changing.lock().await;
+        if self.draining.load(Ordering::Acquire) {
+            return Err(ReloadError::Ending);
+        }
+        Ok(changing)
+    }
+
+    /// Makes it live, and has the disk confirm what is kept of it.
     async fn publish(
         &self,
         changing: &mut Changing,
         mut loaded: Loaded,
     ) -> Result<Reloaded, ReloadError> {
-        let next = std::mem::replace(&mut loaded.live, Live::empty());
+        let (next, staged) = loaded.take();
         let warnings = next.warnings.clone();
-        self.resolver.resolve_all(&next.groups()).await;
-        let pending = changing.publisher.publish(next).map_err(ReloadError::Faults)?;
-        changing.loaded = Arc::new(loaded);
+        let is_kept = !staged.is_empty();
+        let pending = changing
+            .publisher
+            .publish(next, || state::commit(staged))
+            .map_err(ReloadError::Faults)?;
+        let loaded = Arc::new(loaded);
+        changing.loaded = Arc::clone(&loaded);
+        let generation = pending.generation();
+        if is_kept {
+            let synced = tokio::task::spawn_blocking(move || loaded.sync()).await;
+            synced
+                .unwrap_or_else(|_| Err(LOADING_PANICKED.to_owned()))
+                .map_err(|error| ReloadError::NotDurable { generation, error })?;
+        }
         match pending.acknowledged().await {
             Ok(generation) => Ok(Reloaded { generation, warnings }),
             Err(late) => Err(ReloadError::NotAcknowledged {
@@ -153,23 +210,25 @@ impl Node {
     }
 
     /// Says how a change ended: in the log, in the metrics, in `/status`.
-    fn note(&self, result: &Result<Reloaded, ReloadError>, before: &Live) {
+    fn note(&self, what: &str, result: &Result<Reloaded, ReloadError>, before: &Live) {
         let (outcome, faults) = match result {
             Ok(reloaded) => {
-                tracing::info!(generation = reloaded.generation, "reloaded");
+                tracing::info!(generation = reloaded.generation, "{what}: live on every shard");
                 self.announce(before);
-                // Whoever has moved the log away and asks for a reload means this, too.
-                self.reopen_logs();
                 (Reload::Success, Vec::new())
             }
-            Err(ReloadError::Faults(faults)) => {
-                tracing::error!("not reloaded, the old generation serves on\n{faults}");
+            Err(ReloadError::Faults(faults) | ReloadError::Trust(faults)) => {
+                tracing::error!("{what}: refused, the old generation serves on\n{faults}");
                 (Reload::Faulty, faults.list.clone())
             }
             Err(ReloadError::Ending) => return,
             Err(late @ ReloadError::NotAcknowledged { .. }) => {
-                tracing::error!("{late}");
+                tracing::error!("{what}: {late}");
                 (Reload::NotAcknowledged, Vec::new())
+            }
+            Err(error @ ReloadError::NotDurable { .. }) => {
+                tracing::error!("{what}: {error}");
+                (Reload::NotDurable, Vec::new())
             }
         };
         self.board.reloaded(outcome);
@@ -221,6 +280,18 @@ impl Control for Node {
         Box::pin(self.change())
     }
 
+    fn change_trust(
+        &self,
+        trust_store: String,
+        change: Change,
+    ) -> BoxFuture<'_, Result<trust::Changed, ReloadError>> {
+        Box::pin(self.change_trust(trust_store, change))
+    }
+
+    fn trust(&self) -> trust::Report {
+        trust::Report::new(&self.live.load())
+    }
+
     fn drain(&self) {
         self.draining.store(true, Ordering::Release);
         self.drain_asked.notify_one();
@@ -263,3 +334,25 @@ impl Control for Node {
         self.board.render()
     }
 }
+
+/// Checks a change of a trust store and writes what is to be kept of it. The answer lacks its generation.
+fn prepare(
+    present: &Loaded,
+    name: &str,
+    change: Change,
+) -> Result<(Loaded, trust::Changed), Faults> {
+    let candidate = Candidate::new(present, name, change)?;
+    let live = candidate.live();
+    let Some(store) = live.trust_stores.get(name) else {
+        return Err(Faults::one(format!("there is no trust store {name}")));
+    };
+    let changed = trust::Changed {
+        generation: live.generation,
+        trust_store: trust::TrustStore::new(store, live),
+        new_revocation_ids: candidate.new_ids(),
+        warnings: live.warnings.clone(),
+    };
+    Ok((candidate.stage()?, changed))
+}
+
+const LOADING_PANICKED: &str = "loading ended by a bug of ours";

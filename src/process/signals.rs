@@ -13,6 +13,16 @@ pub enum Signal {
     Reopen,
 }
 
+/// From now on a write over the limit of a file's size (RLIMIT_FSIZE) is an error like that of a full disk,
+/// and not the end of the process. For a thread with a tokio runtime.
+///
+/// # Errors
+/// What the kernel said.
+pub fn survive_file_size_limit() -> io::Result<()> {
+    // tokio's handler stays when nobody listens any more.
+    unix::signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop)
+}
+
 /// The signals that arrive from its making on. Several of a kind that wait are one.
 #[derive(Debug)]
 pub struct Signals {

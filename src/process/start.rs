@@ -3,7 +3,7 @@
 //! The main thread is the control thread: it loads the configuration, binds, starts the shards, and
 //! then waits for signals, changed files and the admin socket, until one of them ends the node.
 use super::node::{Node, Parts};
-use super::signals::{Signal, Signals};
+use super::signals::{self, Signal, Signals};
 use super::{cpus, files};
 use crate::api::admin::Admin;
 use crate::api::{self, Control};
@@ -11,6 +11,7 @@ use crate::config::Faults;
 use crate::config::load::{self, Endpoint, Loaded};
 use crate::config::publish::{self, Line, Publisher};
 use crate::config::snapshot::{Live, Order};
+use crate::config::state;
 use crate::net::{self, Chosen};
 use crate::observe::metrics::Board;
 use crate::shard::{self, Room, Seat};
@@ -71,6 +72,12 @@ pub fn serve(path: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
     if let Err(error) = cpus::yield_to_shards(&allowed) {
         tracing::warn!("the control threads keep their priority: {error}");
     }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(trying("starting the control thread"))?;
+    let taken_over = runtime.block_on(async { signals::survive_file_size_limit() });
+    taken_over.map_err(trying("taking over signals"))?;
     let loaded = load::load(path, None).map_err(StartError::Faults)?;
     let open_files = files::raise().map_err(trying("raising the limit of open files"))?;
     let chosen = net::choose(loaded.node.io)
@@ -101,10 +108,6 @@ pub fn serve(path: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
         tracing::warn!("the kernel refuses io_uring ({refused}); running on epoll");
     }
     let start = Start { chosen, cpus: allowed.of_shards(shards), connections_max, starter };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(trying("starting the control thread"))?;
     runtime.block_on(run(path.to_owned(), loaded, start, ready))
 }
 
@@ -211,10 +214,11 @@ async fn start_node(
     }
     let mut publisher = Publisher::new(Arc::clone(&live), lines.clone());
     let resolver = Resolver::default();
-    let first = std::mem::replace(&mut loaded.live, Live::empty());
+    let (first, staged) = loaded.take();
     resolver.resolve_all(&first.groups()).await;
     // All sockets are bound before any shard starts.
-    let pending = publisher.publish(first).map_err(StartError::Faults)?;
+    let pending = publisher.publish(first, || state::commit(staged)).map_err(StartError::Faults)?;
+    loaded.sync().map_err(|fault| StartError::Faults(Faults::one(fault)))?;
     for (seat, &cpu) in seats.into_iter().zip(&cpus) {
         start_shard(&starter, seat, cpu, chosen.engine, ended.clone()).await?;
     }

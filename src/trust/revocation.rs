@@ -36,6 +36,8 @@ pub struct File<'a> {
 pub struct Status {
     /// The file it came from.
     pub file: String,
+    /// Which of the given files that is.
+    pub file_index: usize,
     /// Issuer, RFC 2253.
     pub issuer: String,
     /// Revoked certificates in it.
@@ -191,7 +193,7 @@ impl Revocations {
         let mut loading = Loading::default();
         let mut faults = Vec::new();
         for (file_index, file) in files.iter().enumerate() {
-            let found = loading.add_file(file, bundle);
+            let found = loading.add_file(file_index, file, bundle);
             faults.extend(found.into_iter().map(|message| Fault { file_index, message }));
         }
         if !faults.is_empty() {
@@ -430,7 +432,8 @@ impl Scope<Gathered> {
 
 impl Loading {
     /// Adds every list of a file; the answer is what is wrong with it.
-    fn add_file(&mut self, file: &File<'_>, bundle: &Bundle) -> Vec<String> {
+    fn add_file(&mut self, file_index: usize, file: &File<'_>, bundle: &Bundle) -> Vec<String> {
+        let from = (file_index, file.name);
         let max = limits::REVOCATION_FILE_BYTES_MAX;
         match file.bytes {
             [] => return vec!["the file is empty".to_owned()],
@@ -439,7 +442,7 @@ impl Loading {
             }
             // A list in DER is longer than 127 bytes; text never goes on like this.
             [0x30, 0x81..=0x84, ..] => {
-                return self.add_list(file.name, file.bytes, bundle).err().into_iter().collect();
+                return self.add_list(from, file.bytes, bundle).err().into_iter().collect();
             }
             _ => {}
         }
@@ -447,7 +450,7 @@ impl Loading {
         let mut blocks = 0;
         for block in pem::blocks(file.bytes) {
             blocks += 1;
-            if let Err(fault) = self.add_block(file.name, block, bundle) {
+            if let Err(fault) = self.add_block(from, block, bundle) {
                 faults.push(format!("block {blocks}, {fault}"));
             }
         }
@@ -459,7 +462,7 @@ impl Loading {
 
     fn add_block(
         &mut self,
-        file: &str,
+        from: (usize, &str),
         block: Result<pem::Block<'_>, pem::Broken>,
         bundle: &Bundle,
     ) -> Result<(), String> {
@@ -469,10 +472,15 @@ impl Loading {
             return Err(format!("line {line}: {}, not an X509 CRL", block.label.escape_ascii()));
         }
         let der = block.decode().map_err(|broken| broken.to_string())?;
-        self.add_list(file, &der, bundle).map_err(|fault| format!("line {line}: {fault}"))
+        self.add_list(from, &der, bundle).map_err(|fault| format!("line {line}: {fault}"))
     }
 
-    fn add_list(&mut self, file: &str, der: &[u8], bundle: &Bundle) -> Result<(), String> {
+    fn add_list(
+        &mut self,
+        (file_index, file): (usize, &str),
+        der: &[u8],
+        bundle: &Bundle,
+    ) -> Result<(), String> {
         let list = RevocationList::read(der).map_err(|unusable| unusable.to_string())?;
         let issuer = name::rfc2253(list.issuer).map_err(|malformed| malformed.to_string())?;
         let named = |why: String| format!("the list of {issuer}: {why}");
@@ -494,6 +502,7 @@ impl Loading {
         scope.parts.push(part);
         self.status.push(Status {
             file: file.to_owned(),
+            file_index,
             issuer,
             entries,
             this_update,

@@ -39,4 +39,5 @@ mod server_names;
 mod start_up;
 mod swaps_under_load;
 mod targets;
+mod trust_commands;
 mod trust_files;

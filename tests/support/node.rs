@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -67,28 +67,47 @@ impl Node {
         let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let file = scratch.path().join("portcullis.yaml");
         fs::write(&file, whole(&setup, metrics, configuration)).expect("the file can be written");
-        let stderr = fs::File::create(scratch.path().join("stderr")).expect("a file can be made");
-        let mut words = setup.under.clone();
-        words.push(BINARY);
-        let child = Command::new(words[0])
-            .args(&words[1..])
-            .args(["serve", "--config"])
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .expect("the binary starts");
+        let child = spawn(&setup, &file);
         let mut node = Self { scratch, setup, child, metrics };
-        wait::until("the node to be ready", || {
-            if let Some(status) = node.child.try_wait().expect("the node is our child") {
-                panic!("the node ended with {status}:\n{}", node.stderr());
-            }
-            node.probe("/readyz").filter(|&status| status == 200)
-        });
-        let engine = &node.status()["engine"];
-        assert_eq!(engine, &Value::from(node.setup.engine.as_str()), "{}", node.stderr());
+        node.await_serving();
         node
+    }
+
+    fn await_serving(&mut self) {
+        wait::until("the node to be ready", || {
+            if let Some(status) = self.child.try_wait().expect("the node is our child") {
+                panic!("the node ended with {status}:\n{}", self.stderr());
+            }
+            self.probe("/readyz").filter(|&status| status == 200)
+        });
+        let engine = &self.status()["engine"];
+        assert_eq!(engine, &Value::from(self.setup.engine.as_str()), "{}", self.stderr());
+    }
+
+    // Ending and starting it.
+
+    /// Ends the process as `kill -9` does.
+    pub fn stop(&mut self) {
+        self.child.kill().expect("the node is our child");
+        self.child.wait().expect("the node is our child");
+    }
+
+    /// Starts the process anew, after [`Node::stop`], and waits until it serves.
+    pub fn start_again(&mut self) {
+        self.child = spawn(&self.setup, &self.path("portcullis.yaml"));
+        self.await_serving();
+    }
+
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start_again();
+    }
+
+    /// Serves the same configuration once more, which must not work; what is said.
+    pub fn refused_start(&self) -> String {
+        let ended = self.command("serve");
+        assert_eq!(ended.code, Some(1), "{}", ended.said());
+        ended.said()
     }
 
     // Where things are.
@@ -146,6 +165,13 @@ impl Node {
     /// A subcommand against this node's admin socket.
     pub fn command(&self, command: &str) -> Ended {
         portcullis(&[command, "--config", self.path("portcullis.yaml").to_str().expect("UTF-8")])
+    }
+
+    /// `portcullis trust COMMAND ARGUMENTS` against this node.
+    pub fn trust(&self, command: &str, arguments: &[&str]) -> Ended {
+        let config = self.path("portcullis.yaml");
+        let node = ["trust", command, "--config", config.to_str().expect("UTF-8")];
+        portcullis(&[&node, arguments].concat())
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -247,6 +273,23 @@ impl Drop for Node {
             assert!(!self.stderr().contains("panicked at"), "{}", self.stderr());
         }
     }
+}
+
+/// Starts the binary; it adds to the file `stderr` beside the configuration.
+fn spawn(setup: &Setup, configuration: &Path) -> Child {
+    let stderr = configuration.with_file_name("stderr");
+    let stderr = fs::OpenOptions::new().append(true).create(true).open(stderr);
+    let mut words = setup.under.clone();
+    words.push(BINARY);
+    Command::new(words[0])
+        .args(&words[1..])
+        .args(["serve", "--config"])
+        .arg(configuration)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(stderr.expect("a file can be made"))
+        .spawn()
+        .expect("the binary starts")
 }
 
 /// Runs the binary to its end.

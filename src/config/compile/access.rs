@@ -60,8 +60,8 @@ fn verify(
         faults.note_missing("trust_store", "the modes verify and optional need one");
         return None;
     };
-    let made = faults.within("trust_store", |faults| known.trust_stores.find(name, faults))?;
-    let store = Arc::clone(&made.value);
+    let found = faults.within("trust_store", |faults| known.trust_stores.find(name, faults))?;
+    let store = Arc::clone(&found.made.value);
     let advertised = match written.advertise_trust_store_ca_names.unwrap_or_default() {
         OnOff::Off => Vec::new(),
         OnOff::On => store.bundle.subjects(),

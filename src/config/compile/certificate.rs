@@ -24,18 +24,29 @@ pub(super) fn all(
     written: &List<written::Certificate>,
     previous: &Kept,
     files: &mut Files,
-    now: UnixTime,
     faults: &mut Faults,
 ) -> BTreeMap<Name, Made<Certificate>> {
     named(written, faults, |name, written, faults| {
-        let made = certificate(name, written, previous.certificates.get(name), files, faults)?;
-        // No fault: a node has to start again also when time has passed.
+        certificate(name, written, previous.certificates.get(name), files, faults)
+    })
+}
+
+/// Notes which have expired. No fault: a node has to start again also when time has passed.
+pub(super) fn warn(
+    written: &List<written::Certificate>,
+    made: &BTreeMap<Name, Made<Certificate>>,
+    now: UnixTime,
+    faults: &mut Faults,
+) {
+    for (index, written) in &written.0 {
+        let Some(made) = made.get(written.name()) else { continue };
         if now > made.value.not_after {
             let expired = written_time(made.value.not_after);
-            faults.warn("chain", format_args!("the certificate expired at {expired}"));
+            let message = format!("the certificate expired at {expired}");
+            let section = written::Certificate::SECTION;
+            faults.element(section, *index, |faults| faults.warn("chain", message));
         }
-        Some(made)
-    })
+    }
 }
 
 fn certificate(

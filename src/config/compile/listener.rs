@@ -2,6 +2,7 @@
 use super::access::{self, Asked};
 use super::attributes::{self, Balancer};
 use super::server_configs::{Key, ServerConfigs};
+use super::trust_store::TrustStore;
 use super::{Made, Named, References, action, in_range, name_of_ours, named, node};
 use crate::config::Faults;
 use crate::config::faults::OrNote;
@@ -10,7 +11,6 @@ use crate::config::written::{self, List, Protocol};
 use crate::net;
 use crate::target::Group;
 use crate::tls::{Certificate, Policy, Resolver, ServerNames, policy};
-use crate::trust::Store;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::time::Duration;
 /// What listeners refer to by name.
 pub(super) struct Known<'a> {
     pub(super) certificates: References<'a, Made<Certificate>>,
-    pub(super) trust_stores: References<'a, Made<Store>>,
+    pub(super) trust_stores: References<'a, TrustStore>,
     pub(super) target_groups: References<'a, Arc<Group>>,
 }
 

@@ -16,28 +16,31 @@ mod target_group;
 mod trust_store;
 
 pub(super) use node::{admin, metrics, node};
+pub(super) use trust_store::State;
 
 use super::Faults;
 use super::faults::OrNote;
 use super::files::{Digest, Files};
 use super::nearest::nearest;
 use super::read::{Declared, Names};
-use super::snapshot::{Listener, Name};
+use super::snapshot::{Listener, Live, Name};
+use super::state::Contents;
 use super::written::{Configuration, List};
 use crate::calendar::Seconds;
+use crate::http::identity::Forbidden;
 use crate::target::Group;
 use crate::tls::Certificate;
-use crate::trust::Store;
 use rustls_pki_types::UnixTime;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use trust_store::TrustStore;
 
 /// What the next load may take over.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     certificates: BTreeMap<Name, Made<Certificate>>,
-    trust_stores: BTreeMap<Name, Made<Store>>,
+    trust_stores: BTreeMap<Name, TrustStore>,
     target_groups: BTreeMap<Name, Arc<Group>>,
     server_configs: Vec<server_configs::Entry>,
 }
@@ -52,25 +55,45 @@ pub(super) struct Made<T> {
     warnings: Vec<(&'static str, String)>,
 }
 
-impl Kept {
-    /// The trust stores of the live value.
-    pub(super) fn trust_stores(&self) -> BTreeMap<Name, Arc<Store>> {
-        values(&self.trust_stores)
-    }
-
-    /// The certificates of the live value.
-    pub(super) fn certificates(&self) -> BTreeMap<Name, Arc<Certificate>> {
-        values(&self.certificates)
-    }
-
-    /// The target groups of the live value.
-    pub(super) fn target_groups(&self) -> BTreeMap<Name, Arc<Group>> {
-        self.target_groups.clone()
+impl<T> Clone for Made<T> {
+    fn clone(&self) -> Self {
+        let (value, warnings) = (Arc::clone(&self.value), self.warnings.clone());
+        Self { fingerprint: self.fingerprint, value, warnings }
     }
 }
 
-fn values<T>(made: &BTreeMap<Name, Made<T>>) -> BTreeMap<Name, Arc<T>> {
-    made.iter().map(|(name, made)| (Arc::clone(name), Arc::clone(&made.value))).collect()
+impl Kept {
+    /// What shards work by. Its log and its warnings are still missing.
+    pub(super) fn live(&self, listeners: BTreeMap<Name, Arc<Listener>>) -> Live {
+        let stores = || self.trust_stores.iter();
+        let certificates = self.certificates.iter();
+        Live {
+            generation: 0,
+            forbidden: Forbidden::new(listeners.values().map(|one| &one.attributes.names)),
+            listeners,
+            addresses: BTreeMap::new(),
+            trust_stores: stores()
+                .map(|(name, store)| (Arc::clone(name), Arc::clone(&store.made.value)))
+                .collect(),
+            trust_sources: stores()
+                .map(|(name, store)| (Arc::clone(name), store.source.clone()))
+                .collect(),
+            certificates: certificates
+                .map(|(name, made)| (Arc::clone(name), Arc::clone(&made.value)))
+                .collect(),
+            target_groups: self.target_groups.clone(),
+            connection_log: None,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// What shards work by, compiled.
+pub(super) struct Compiled {
+    pub(super) listeners: BTreeMap<Name, Arc<Listener>>,
+    pub(super) kept: Kept,
+    /// What `state_dir` is to hold of trust stores that it has nothing of yet.
+    pub(super) seeds: Vec<(Name, Contents)>,
 }
 
 /// Compiles everything that shards work by.
@@ -79,13 +102,54 @@ pub(super) fn compile(
     declared: &Declared,
     previous: &Kept,
     files: &mut Files,
+    state: State<'_>,
+    now: UnixTime,
+    faults: &mut Faults,
+) -> Compiled {
+    let certificates = certificate::all(&written.certificates, previous, files, faults);
+    let mut load = trust_store::Load { previous, files, state, now, seeds: Vec::new() };
+    let trust_stores = load.all(&written.trust_stores, faults);
+    let seeds = load.seeds;
+    let target_groups = target_group::all(&written.target_groups, previous, faults);
+    let kept = Kept { certificates, trust_stores, target_groups, server_configs: Vec::new() };
+    let (listeners, kept) = link(written, declared, kept, previous, now, faults);
+    Compiled { listeners, kept, seeds }
+}
+
+/// Compiles anew what a trust store's contents reach: the trust store, and the listeners that name it.
+pub(super) fn changed(
+    written: &Configuration,
+    declared: &Declared,
+    previous: &Kept,
+    (name, contents): (&Name, &Contents),
+    now: UnixTime,
+    faults: &mut Faults,
+) -> Option<Compiled> {
+    let (_, store) = written.trust_stores.0.iter().find(|(_, store)| *store.name == **name)?;
+    let store = trust_store::changed(name, store, contents, now, faults)?;
+    let mut trust_stores = previous.trust_stores.clone();
+    trust_stores.insert(Arc::clone(name), store);
+    let kept = Kept {
+        certificates: previous.certificates.clone(),
+        trust_stores,
+        target_groups: previous.target_groups.clone(),
+        server_configs: Vec::new(),
+    };
+    let (listeners, kept) = link(written, declared, kept, previous, now, faults);
+    Some(Compiled { listeners, kept, seeds: Vec::new() })
+}
+
+/// Compiles what refers to the rest, and notes what is odd about the rest.
+fn link(
+    written: &Configuration,
+    declared: &Declared,
+    mut kept: Kept,
+    previous: &Kept,
     now: UnixTime,
     faults: &mut Faults,
 ) -> (BTreeMap<Name, Arc<Listener>>, Kept) {
-    let certificates = certificate::all(&written.certificates, previous, files, now, faults);
-    let trust_stores = trust_store::all(&written.trust_stores, previous, files, now, faults);
-    let target_groups = target_group::all(&written.target_groups, previous, faults);
-    let mut kept = Kept { certificates, trust_stores, target_groups, server_configs: Vec::new() };
+    certificate::warn(&written.certificates, &kept.certificates, now, faults);
+    trust_store::warn(&written.trust_stores, &kept.trust_stores, now, faults);
     let mut server_configs = server_configs::ServerConfigs::new(&previous.server_configs);
     let known = listener::Known {
         certificates: References::new("certificate", &declared.certificates, &kept.certificates),

@@ -10,7 +10,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The section `node`.
-pub(in crate::config) fn node(written: &written::Node, faults: &mut Faults) -> Option<Node> {
+pub(in crate::config) fn node(
+    written: &written::Node,
+    files: &Files,
+    faults: &mut Faults,
+) -> Option<Node> {
     name_of_ours(&written.name).or_note(faults, "name");
     let shards = match written.shards {
         AutoOr::Auto => Some(None),
@@ -25,6 +29,13 @@ pub(in crate::config) fn node(written: &written::Node, faults: &mut Faults) -> O
     };
     let drain =
         in_range(written.drain_timeout_seconds, 0..=3_600).or_note(faults, "drain_timeout_seconds");
+    let state_dir = match written.state_dir.as_deref() {
+        Some("") => {
+            faults.note("state_dir", "expected a path, found nothing");
+            return None;
+        }
+        state_dir => state_dir.map(|path| files.resolve(path)),
+    };
     Some(Node {
         name: written.name.clone(),
         shards: shards?,
@@ -39,6 +50,7 @@ pub(in crate::config) fn node(written: &written::Node, faults: &mut Faults) -> O
             AutoOr::Number(number) => Some(number as usize),
         },
         drain_timeout: Duration::from_secs(u64::from(drain?)),
+        state_dir,
     })
 }
 

@@ -1,8 +1,12 @@
 //! Trust stores: a CA bundle, and the revocation files that its CAs must have signed.
+//!
+//! With `source: files` they are read in each load. With `source: api` the files are read once, where
+//! `state_dir` has nothing of the trust store yet; from then on that is what it holds.
 use super::{Kept, Made, Named, name_of_alb, named, written_time};
 use crate::config::Faults;
-use crate::config::files::{Content, Digest, Files};
-use crate::config::snapshot::Name;
+use crate::config::files::{Content, Digest, Files, Follow};
+use crate::config::snapshot::{Name, Source};
+use crate::config::state::{Contents, Directory, File};
 use crate::config::written::{self, List};
 use crate::limits;
 use crate::trust::{
@@ -20,118 +24,358 @@ impl Named for written::TrustStore {
     }
 }
 
-/// All of them.
-pub(super) fn all(
-    written: &List<written::TrustStore>,
-    previous: &Kept,
-    files: &mut Files,
-    now: UnixTime,
-    faults: &mut Faults,
-) -> BTreeMap<Name, Made<Store>> {
-    named(written, faults, |name, written, faults| {
-        let made = trust_store(name, written, previous.trust_stores.get(name), files, now, faults)?;
-        for (key, warning) in &made.warnings {
-            faults.warn(key, warning);
-        }
-        for list in made.value.revocations.status() {
-            if let Some(due) = list.next_update.filter(|due| now > *due) {
-                let (file, issuer, due) = (&list.file, &list.issuer, written_time(due));
-                let message = format!("{file}: the list of {issuer} was due for renewal at {due}");
-                faults.warn("revocations", format_args!("{message}; it is enforced as it stands"));
-            }
-        }
-        Some(made)
-    })
+/// A trust store and where its contents are from.
+#[derive(Clone, Debug)]
+pub(super) struct TrustStore {
+    pub(super) made: Made<Store>,
+    pub(super) source: Source,
 }
 
-fn trust_store(
+/// Where trust stores with `source: api` are kept.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) enum State<'a> {
+    /// Nowhere: the configuration names no directory.
+    None,
+    /// What is wrong with the directory is noted already.
+    Faulty,
+    /// There.
+    In(&'a Directory),
+}
+
+/// A load of trust stores.
+pub(super) struct Load<'a> {
+    pub(super) previous: &'a Kept,
+    pub(super) files: &'a mut Files,
+    pub(super) state: State<'a>,
+    pub(super) now: UnixTime,
+    /// What `state_dir` is to hold of those that it has nothing of yet.
+    pub(super) seeds: Vec<(Name, Contents)>,
+}
+
+impl Load<'_> {
+    /// All of them.
+    pub(super) fn all(
+        &mut self,
+        written: &List<written::TrustStore>,
+        faults: &mut Faults,
+    ) -> BTreeMap<Name, TrustStore> {
+        named(written, faults, |name, written, faults| match written.source {
+            written::Source::Files => self.of_files(name, written, faults),
+            written::Source::Api => self.of_api(name, written, faults),
+        })
+    }
+
+    fn of_files(
+        &mut self,
+        name: &Name,
+        written: &written::TrustStore,
+        faults: &mut Faults,
+    ) -> Option<TrustStore> {
+        if written.ca_certificates_bundle.is_none() {
+            faults.note_missing("ca_certificates_bundle", "the trust store needs a CA bundle");
+        }
+        let given = Given::read(written, self.files, Follow::Always, faults)?;
+        let rules = rules(written);
+        let fingerprint = given.fingerprint(rules);
+        let made = match self.kept(name, fingerprint) {
+            Some(kept) => kept.made.clone(),
+            None => made(name, rules, &given.pieces(), fingerprint, self.now)
+                .map_err(|wrong| given.note(wrong, faults))
+                .ok()?,
+        };
+        Some(TrustStore { made, source: Source::Files })
+    }
+
+    fn of_api(
+        &mut self,
+        name: &Name,
+        written: &written::TrustStore,
+        faults: &mut Faults,
+    ) -> Option<TrustStore> {
+        let state = match self.state {
+            State::In(state) => state,
+            State::Faulty => return None,
+            State::None => {
+                let advice = "a directory in which the node keeps it, such as /var/lib/portcullis";
+                faults.note("source", format_args!("api needs node.state_dir, {advice}"));
+                return None;
+            }
+        };
+        let checksum = state.checksum(name);
+        let fingerprint = checksum.map(|checksum| fingerprint_of_state(rules(written), &checksum));
+        // Nobody else writes there, so the checksum tells whether it is what was loaded last.
+        if let Some(kept) = fingerprint.and_then(|fingerprint| self.kept(name, fingerprint)) {
+            return Some(kept.clone());
+        }
+        match state.read(name) {
+            Ok(Some(contents)) => match of_contents(name, written, &contents, self.now) {
+                Ok(made) => Some(made),
+                Err(wrong) => {
+                    let file = state.file(name);
+                    for said in in_words(wrong, &contents) {
+                        faults.note("source", format_args!("{}: {said}", file.display()));
+                    }
+                    None
+                }
+            },
+            Ok(None) => self.seed(name, written, faults),
+            Err(fault) => {
+                faults.note("source", fault);
+                None
+            }
+        }
+    }
+
+    /// The first time, the files say what it holds.
+    fn seed(
+        &mut self,
+        name: &Name,
+        written: &written::TrustStore,
+        faults: &mut Faults,
+    ) -> Option<TrustStore> {
+        if written.ca_certificates_bundle.is_none() {
+            let message = "state_dir has nothing of this trust store yet: name the CA bundle that \
+                           it begins with";
+            faults.note_missing("ca_certificates_bundle", message);
+        }
+        let given = Given::read(written, self.files, Follow::UntilLoaded, faults)?;
+        let contents = match given.contents() {
+            Ok(contents) => contents,
+            Err(refused) => {
+                faults.note_here(refused);
+                return None;
+            }
+        };
+        let made = of_contents(name, written, &contents, self.now)
+            .map_err(|wrong| given.note(wrong, faults))
+            .ok()?;
+        self.seeds.push((Arc::clone(name), contents));
+        Some(made)
+    }
+
+    /// The one of the last load, if it was made of the same.
+    fn kept(&self, name: &Name, fingerprint: Digest) -> Option<&TrustStore> {
+        let kept = self.previous.trust_stores.get(name)?;
+        (kept.made.fingerprint == fingerprint).then_some(kept)
+    }
+}
+
+/// One whose contents a command has changed. What is wrong is noted with the name of its file.
+pub(super) fn changed(
     name: &Name,
     written: &written::TrustStore,
-    previous: Option<&Made<Store>>,
-    files: &mut Files,
+    contents: &Contents,
     now: UnixTime,
     faults: &mut Faults,
-) -> Option<Made<Store>> {
-    let written::Source::Files = written.source;
-    let key = "ca_certificates_bundle";
-    let bundle = files.read(&written.ca_certificates_bundle, limits::BUNDLE_BYTES_MAX, faults, key);
-    let lists = read_revocations(&written.revocations, files, faults);
-    let (bundle_file, lists) = (bundle?, lists?);
-    let rules = rules(written);
-    let fingerprint = fingerprint(&bundle_file, &lists, rules);
-    if let Some(same) = previous.filter(|previous| previous.fingerprint == fingerprint) {
-        let warnings = same.warnings.clone();
-        return Some(Made { fingerprint, value: Arc::clone(&same.value), warnings });
-    }
-    let path = bundle_file.path.display();
-    let (bundle, warnings) = match Bundle::from_pem(&bundle_file.bytes, now) {
-        Ok(made) => made,
-        Err(list) => {
-            for fault in list {
-                faults.note(key, format_args!("{path}: {}", fault.0));
-            }
-            return None;
-        }
-    };
-    let warnings = warnings.into_iter().map(|warning| (key, format!("{path}: {}", warning.0)));
-    let warnings = warnings.collect();
-    let revocations = revocations(&lists, &bundle, faults)?;
-    let store = Store { name: Arc::clone(name), bundle, revocations, rules };
-    Some(Made { fingerprint, value: Arc::new(store), warnings })
-}
-
-/// A revocation file: its position, how it is written, what it holds.
-type RevocationFile<'a> = (usize, &'a str, Content);
-
-fn read_revocations<'a>(
-    written: &'a List<String>,
-    files: &mut Files,
-    faults: &mut Faults,
-) -> Option<Vec<RevocationFile<'a>>> {
-    let mut all = Some(Vec::new());
-    for (index, path) in &written.0 {
-        let content = files.open(path, limits::REVOCATION_FILE_BYTES_MAX);
-        match content {
-            Ok(content) => {
-                if let Some(all) = &mut all {
-                    all.push((*index, path.as_str(), content));
-                }
-            }
-            Err(error) => {
-                faults.element("revocations", *index, |faults| faults.note_here(error));
-                all = None;
-            }
-        }
-    }
-    all
-}
-
-fn revocations(
-    lists: &[RevocationFile<'_>],
-    bundle: &Bundle,
-    faults: &mut Faults,
-) -> Option<Revocations> {
-    let files: Vec<_> = lists
-        .iter()
-        .map(|(_, name, content)| revocation::File { name, bytes: &content.bytes })
-        .collect();
-    match Revocations::load(&files, bundle) {
-        Ok(revocations) => Some(revocations),
-        Err(list) => {
-            for fault in list {
-                match lists.get(fault.file_index) {
-                    Some((index, _, content)) => {
-                        faults.element("revocations", *index, |faults| {
-                            let path = content.path.display();
-                            faults.note_here(format_args!("{path}: {}", fault.message));
-                        });
-                    }
-                    None => faults.note("revocations", fault.message),
-                }
-            }
+) -> Option<TrustStore> {
+    match of_contents(name, written, contents, now) {
+        Ok(made) => Some(made),
+        Err(wrong) => {
+            in_words(wrong, contents).for_each(|said| faults.note_here(said));
             None
         }
     }
+}
+
+/// Notes what is odd about them.
+pub(super) fn warn(
+    written: &List<written::TrustStore>,
+    made: &BTreeMap<Name, TrustStore>,
+    now: UnixTime,
+    faults: &mut Faults,
+) {
+    for (index, written) in &written.0 {
+        let Some(TrustStore { made, .. }) = made.get(written.name()) else { continue };
+        faults.element(written::TrustStore::SECTION, *index, |faults| {
+            for (key, warning) in &made.warnings {
+                faults.warn(key, warning);
+            }
+            for list in made.value.revocations.status() {
+                if let Some(due) = list.next_update.filter(|due| now > *due) {
+                    let (file, issuer, due) = (&list.file, &list.issuer, written_time(due));
+                    let message =
+                        format!("{file}: the list of {issuer} was due for renewal at {due}");
+                    faults.warn(
+                        "revocations",
+                        format_args!("{message}; it is enforced as it stands"),
+                    );
+                }
+            }
+        });
+    }
+}
+
+/// What a trust store is made of, read.
+struct Pieces<'a> {
+    /// Where the bundle is from, for whoever reads a warning.
+    bundle_name: String,
+    bundle: &'a [u8],
+    lists: Vec<revocation::File<'a>>,
+}
+
+/// What is wrong with one of the pieces.
+struct Wrong {
+    part: Part,
+    message: String,
+}
+
+#[derive(Clone, Copy)]
+enum Part {
+    Bundle,
+    /// By its position.
+    List(usize),
+}
+
+fn made(
+    name: &Name,
+    rules: Rules,
+    pieces: &Pieces<'_>,
+    fingerprint: Digest,
+    now: UnixTime,
+) -> Result<Made<Store>, Vec<Wrong>> {
+    let (bundle, warnings) = Bundle::from_pem(pieces.bundle, now).map_err(|faults| {
+        let wrong =
+            |fault: crate::trust::bundle::Fault| Wrong { part: Part::Bundle, message: fault.0 };
+        faults.into_iter().map(wrong).collect::<Vec<_>>()
+    })?;
+    let revocations = Revocations::load(&pieces.lists, &bundle).map_err(|faults| {
+        let wrong = |fault: revocation::Fault| Wrong {
+            part: Part::List(fault.file_index),
+            message: fault.message,
+        };
+        faults.into_iter().map(wrong).collect::<Vec<_>>()
+    })?;
+    let warnings = warnings
+        .into_iter()
+        .map(|warning| (BUNDLE, format!("{}: {}", pieces.bundle_name, warning.0)))
+        .collect();
+    let store = Store { name: Arc::clone(name), bundle, revocations, rules };
+    Ok(Made { fingerprint, value: Arc::new(store), warnings })
+}
+
+/// Makes a trust store of what the API has been given.
+fn of_contents(
+    name: &Name,
+    written: &written::TrustStore,
+    contents: &Contents,
+    now: UnixTime,
+) -> Result<TrustStore, Vec<Wrong>> {
+    let lists = contents.revocations().values();
+    let pieces = Pieces {
+        bundle_name: contents.bundle().name.clone(),
+        bundle: &contents.bundle().bytes,
+        lists: lists
+            .map(|file| revocation::File { name: &file.name, bytes: &file.bytes })
+            .collect(),
+    };
+    let rules = rules(written);
+    let fingerprint = fingerprint_of_state(rules, &contents.checksum(name));
+    let made = made(name, rules, &pieces, fingerprint, now)?;
+    let revocation_ids = contents.revocations().keys().copied().collect();
+    Ok(TrustStore { made, source: Source::Api { revocation_ids } })
+}
+
+/// What is wrong, for whoever gave the files.
+fn in_words(wrong: Vec<Wrong>, contents: &Contents) -> impl Iterator<Item = String> {
+    wrong.into_iter().map(|Wrong { part, message }| match part {
+        Part::Bundle => format!("{}: {message}", contents.bundle().name),
+        Part::List(position) => match contents.revocations().iter().nth(position) {
+            Some((id, file)) => format!("{} (revocation {id}): {message}", file.name),
+            None => message,
+        },
+    })
+}
+
+/// The files that the configuration names.
+struct Given<'a> {
+    bundle_name: &'a str,
+    bundle: Content,
+    /// Position in the configuration, how it is written there, what it holds.
+    lists: Vec<(usize, &'a str, Content)>,
+}
+
+impl<'a> Given<'a> {
+    fn read(
+        written: &'a written::TrustStore,
+        files: &mut Files,
+        follow: Follow,
+        faults: &mut Faults,
+    ) -> Option<Self> {
+        let bundle = written.ca_certificates_bundle.as_deref().and_then(|name| {
+            let content = files.open_as(name, limits::BUNDLE_BYTES_MAX, follow);
+            Some((name, content.map_err(|error| faults.note(BUNDLE, error)).ok()?))
+        });
+        let mut lists = Some(Vec::new());
+        for (index, name) in &written.revocations.0 {
+            match files.open_as(name, limits::REVOCATION_FILE_BYTES_MAX, follow) {
+                Ok(content) => {
+                    if let Some(lists) = &mut lists {
+                        lists.push((*index, name.as_str(), content));
+                    }
+                }
+                Err(error) => {
+                    faults.element("revocations", *index, |faults| faults.note_here(error));
+                    lists = None;
+                }
+            }
+        }
+        let (bundle_name, bundle) = bundle?;
+        Some(Self { bundle_name, bundle, lists: lists? })
+    }
+
+    fn pieces(&self) -> Pieces<'_> {
+        let lists = self.lists.iter();
+        Pieces {
+            bundle_name: self.bundle.path.display().to_string(),
+            bundle: &self.bundle.bytes,
+            lists: lists
+                .map(|(_, name, content)| revocation::File { name, bytes: &content.bytes })
+                .collect(),
+        }
+    }
+
+    fn contents(&self) -> Result<Contents, String> {
+        let file = |name: &str, content: &Content| File {
+            name: name.to_owned(),
+            bytes: content.bytes.clone(),
+        };
+        let lists = self.lists.iter().map(|(_, name, content)| file(name, content)).collect();
+        Contents::new(file(self.bundle_name, &self.bundle), lists)
+            .map_err(|refused| refused.to_string())
+    }
+
+    /// Notes what is wrong with them, each at its key.
+    fn note(&self, wrong: Vec<Wrong>, faults: &mut Faults) {
+        let named = |content: &Content, message| format!("{}: {message}", content.path.display());
+        for Wrong { part, message } in wrong {
+            match part {
+                Part::Bundle => faults.note(BUNDLE, named(&self.bundle, message)),
+                Part::List(position) => match self.lists.get(position) {
+                    Some((index, _, content)) => faults.element("revocations", *index, |faults| {
+                        faults.note_here(named(content, message));
+                    }),
+                    None => faults.note("revocations", message),
+                },
+            }
+        }
+    }
+
+    /// Everything that the store is made of, the written names of its lists included: status shows them.
+    fn fingerprint(&self, rules: Rules) -> Digest {
+        let lists = self.lists.iter();
+        let lists = lists
+            .flat_map(|(_, name, content)| [name.as_bytes(), content.digest.bytes().as_slice()]);
+        let bundle = [self.bundle.digest.bytes().as_slice()];
+        Digest::of_parts(names(rules).into_iter().chain(bundle).chain(lists))
+    }
+}
+
+fn fingerprint_of_state(rules: Rules, checksum: &[u8]) -> Digest {
+    Digest::of_parts(names(rules).into_iter().chain([checksum]))
+}
+
+fn names(rules: Rules) -> [&'static [u8]; 2] {
+    [rules.stale_revocations.name(), rules.unlisted_issuers.name()].map(str::as_bytes)
 }
 
 fn rules(written: &written::TrustStore) -> Rules {
@@ -147,12 +391,4 @@ fn rules(written: &written::TrustStore) -> Rules {
     }
 }
 
-/// Everything that the store is made of, the written names of its lists included: status shows them.
-fn fingerprint(bundle: &Content, lists: &[RevocationFile<'_>], rules: Rules) -> Digest {
-    let rules = [rules.stale_revocations.name(), rules.unlisted_issuers.name()];
-    let files = lists
-        .iter()
-        .flat_map(|(_, name, content)| [name.as_bytes(), content.digest.bytes().as_slice()]);
-    let first = rules.map(str::as_bytes).into_iter().chain([bundle.digest.bytes().as_slice()]);
-    Digest::of_parts(first.chain(files))
-}
+const BUNDLE: &str = "ca_certificates_bundle";
