@@ -1,4 +1,5 @@
 //! The admin endpoint: a Unix socket for the node's own user, the only thing that changes state.
+use super::dry_run::{self, Asking, Proposal};
 use super::explain::Question;
 use super::metrics::status;
 use super::{Control, ReloadError, serve, trust};
@@ -18,6 +19,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::UnixListener;
+use tokio::task::spawn_blocking;
 
 /// A listening admin socket. Its file goes when it is dropped.
 #[derive(Debug)]
@@ -148,7 +150,13 @@ fn router(control: Arc<dyn Control>) -> Router {
 }
 
 /// The reload goes on when the client hangs up: a change is whole or does not happen.
-async fn reload(State(control): State<Arc<dyn Control>>) -> Response {
+async fn reload(
+    State(control): State<Arc<dyn Control>>,
+    Query(Asking { dry_run, config }): Query<Asking>,
+) -> Response {
+    if dry_run {
+        return dry_run::answer(&*control, Proposal::Reload { config }).await;
+    }
     match tokio::spawn(async move { control.reload().await }).await {
         Ok(Ok(reloaded)) => Json(reloaded).into_response(),
         Ok(Err(error)) => error.into_response(),
@@ -167,9 +175,12 @@ async fn explain(
     Query(question): Query<Question>,
     chain: Bytes,
 ) -> Response {
-    match control.explain(&question, &chain) {
-        Ok(answer) => Json(answer).into_response(),
-        Err(error) => (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response(),
+    // It may read revocation files again, for the entry that hit.
+    let answer = spawn_blocking(move || control.explain(&question, &chain)).await;
+    match answer {
+        Ok(Ok(answer)) => Json(answer).into_response(),
+        Ok(Err(error)) => (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
@@ -185,6 +196,10 @@ impl IntoResponse for ReloadError {
             Self::NotAcknowledged { generation, late_shards } => {
                 let body =
                     json!({"error": error, "generation": generation, "late_shards": late_shards});
+                (StatusCode::GATEWAY_TIMEOUT, Json(body)).into_response()
+            }
+            Self::Untold { late_shards } => {
+                let body = json!({"error": error, "late_shards": late_shards});
                 (StatusCode::GATEWAY_TIMEOUT, Json(body)).into_response()
             }
             Self::NotDurable { generation, error: _ } => {

@@ -115,7 +115,7 @@ pub fn attempt(path: &Path, previous: Option<&Loaded>) -> (Inputs, Result<Loaded
 /// # Errors
 /// As [`load`]; otherwise what is odd.
 pub fn check(path: &Path) -> Result<Vec<Fault>, Faults> {
-    prepare(path, Purpose::Look).1?.check_log()
+    prepare(path, Purpose::Look).1?.check_log().map(|loaded| loaded.live.warnings)
 }
 
 /// What the file at `path` would make live, without making it so: for questions about it.
@@ -124,6 +124,15 @@ pub fn check(path: &Path) -> Result<Vec<Fault>, Faults> {
 /// As [`load`].
 pub fn live(path: &Path) -> Result<Live, Faults> {
     Ok(prepare(path, Purpose::Look).1?.loaded.live)
+}
+
+/// What a reload of `previous` would make live, without making it so.
+///
+/// # Errors
+/// As [`load`].
+pub fn candidate(path: &Path, previous: &Loaded) -> Result<Live, Faults> {
+    let prepared = prepare(path, Purpose::Reload(previous)).1?;
+    prepared.check_log().map(|loaded| loaded.live)
 }
 
 /// The admin endpoint that the file at `path` names, whatever else is wrong with it: whoever asks a node
@@ -403,11 +412,11 @@ impl Prepared {
         Ok(self.loaded)
     }
 
-    /// What is odd, where the log could be opened.
-    fn check_log(self) -> Result<Vec<Fault>, Faults> {
+    /// What is loaded, where the log could be opened.
+    fn check_log(self) -> Result<Loaded, Faults> {
         match self.log.map(|wanted| (Sink::check(&wanted.path), wanted.path)) {
             Some((Err(error), path)) => Err(log_fault(&self.loaded, &path, &error)),
-            Some((Ok(()), _)) | None => Ok(self.loaded.live.warnings),
+            Some((Ok(()), _)) | None => Ok(self.loaded),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::http::identity::Forbidden;
 use crate::net;
 use crate::observe::sink::ConnectionLog;
 use crate::route::Action;
+use crate::shard::seen::Clients;
 use crate::target::Group;
 use crate::tls::{Certificate, Policy, ServerNames};
 use crate::trust::{Conditions, Store};
@@ -104,6 +105,11 @@ pub enum Order {
         /// Told the shard's index once no step works by an older generation.
         done: mpsc::UnboundedSender<usize>,
     },
+    /// Tell which clients were seen lately and which are connected, and go on.
+    Tell {
+        /// Told the shard's index and them.
+        told: mpsc::UnboundedSender<(usize, Clients)>,
+    },
     /// Stop accepting, finish what is in flight within `grace`, and end.
     Drain {
         /// After this, what is left is cut off.
@@ -200,6 +206,17 @@ pub enum OnRevocation {
     Close,
 }
 
+impl OnRevocation {
+    /// Its word in the configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Drain => "drain",
+            Self::Close => "close",
+        }
+    }
+}
+
 /// What time does to live connections.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum OnExpiry {
@@ -270,5 +287,11 @@ impl Tls {
         server_name
             .and_then(|name| self.by_name.get(name))
             .map_or(&self.own, |access| access.as_ref())
+    }
+
+    /// What tells the policy of clients that name `server_name` from the others of the listener: the first
+    /// name that it is for, or nothing for the listener's own.
+    pub fn policy(&self, server_name: Option<&str>) -> &str {
+        self.access(server_name).server_names.first().map_or("", String::as_str)
     }
 }

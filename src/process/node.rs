@@ -2,6 +2,7 @@
 //!
 //! `start` makes it, and signals, changed files and the admin endpoint ([`Control`]) drive it. Loading
 //! runs on a thread of its own, so that neither shards nor scrapes wait for a large revocation list.
+use crate::api::dry_run::{self, DryRun, Proposal};
 use crate::api::status::{self, LastReload, NodeStatus, ShardStatus};
 use crate::api::{BoxFuture, Control, ReloadError, Reloaded, explain, trust};
 use crate::clock;
@@ -9,7 +10,7 @@ use crate::config::Faults;
 use crate::config::candidate::Candidate;
 use crate::config::files::Inputs;
 use crate::config::load::{self, Loaded};
-use crate::config::publish::{Line, Publisher};
+use crate::config::publish::{self, Line, Publisher};
 use crate::config::snapshot::Live;
 use crate::config::sources::Watch;
 use crate::config::state::{self, Change};
@@ -35,6 +36,8 @@ pub(super) struct Node {
     lines: Vec<Line>,
     /// One change at a time.
     changing: Mutex<Changing>,
+    /// One question about a change at a time.
+    asking: Mutex<()>,
     /// How the last change ended, for `/status`.
     last_reload: ArcSwapOption<LastReload>,
     draining: AtomicBool,
@@ -71,6 +74,7 @@ impl Node {
             board,
             resolver,
             lines: publisher.lines().to_vec(),
+            asking: Mutex::default(),
             last_reload: ArcSwapOption::empty(),
             changing: Mutex::new(Changing {
                 publisher,
@@ -209,6 +213,33 @@ impl Node {
         }
     }
 
+    /// Says who would be judged otherwise after a change, and makes none. One question at a time; a
+    /// change need not wait for its end.
+    async fn dry_run(&self, proposal: Proposal) -> Result<DryRun, ReloadError> {
+        let _asking = self.asking.lock().await;
+        let (previous, live) = {
+            let changing = self.begin().await?;
+            (Arc::clone(&changing.loaded), self.live.load_full())
+        };
+        let path = self.path.clone();
+        let next = tokio::task::spawn_blocking(move || match proposal {
+            Proposal::Reload { config } => {
+                let path = config.unwrap_or(path);
+                load::candidate(&path, &previous).map_err(ReloadError::Faults)
+            }
+            Proposal::Trust { trust_store, asked } => {
+                Candidate::asked(&previous, &trust_store, asked).map_err(ReloadError::Trust)
+            }
+        });
+        let bug = || ReloadError::Faults(Faults::one(LOADING_PANICKED));
+        let next = next.await.unwrap_or_else(|_| Err(bug()))?;
+        self.begin().await?.publisher.check(&next).map_err(ReloadError::Faults)?;
+        let clients = publish::clients(&self.lines).await;
+        let clients = clients.map_err(|late_shards| ReloadError::Untold { late_shards })?;
+        let compare = move || dry_run::compare(&live, &next, clients, clock::now());
+        tokio::task::spawn_blocking(compare).await.map_err(|_| bug())
+    }
+
     /// Says how a change ended: in the log, in the metrics, in `/status`.
     fn note(&self, what: &str, result: &Result<Reloaded, ReloadError>, before: &Live) {
         let (outcome, faults) = match result {
@@ -221,7 +252,8 @@ impl Node {
                 tracing::error!("{what}: refused, the old generation serves on\n{faults}");
                 (Reload::Faulty, faults.list.clone())
             }
-            Err(ReloadError::Ending) => return,
+            // Of a dry run, which is noted nowhere, or nothing has been tried.
+            Err(ReloadError::Ending | ReloadError::Untold { .. }) => return,
             Err(late @ ReloadError::NotAcknowledged { .. }) => {
                 tracing::error!("{what}: {late}");
                 (Reload::NotAcknowledged, Vec::new())
@@ -286,6 +318,10 @@ impl Control for Node {
         change: Change,
     ) -> BoxFuture<'_, Result<trust::Changed, ReloadError>> {
         Box::pin(self.change_trust(trust_store, change))
+    }
+
+    fn dry_run(&self, proposal: Proposal) -> BoxFuture<'_, Result<DryRun, ReloadError>> {
+        Box::pin(self.dry_run(proposal))
     }
 
     fn trust(&self) -> trust::Report {

@@ -3,6 +3,7 @@
 //!
 //! One function, [`verdict`], for every way in. It reads the live value at the moment of judging and
 //! never across an await (design decision 6).
+use super::seen::{Came, Memory};
 use crate::clock;
 use crate::config::snapshot::{Authentication, Live, Name, Presence, RefusalForm, Verify};
 use crate::http::identity;
@@ -12,6 +13,7 @@ use crate::trust::{Accepted, Facts, Refusal, Told, verdict::judge_form};
 use arc_swap::ArcSwap;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What was decided about a client, and by which generation.
@@ -100,13 +102,19 @@ pub struct HandshakeJudge {
     live: Arc<ArcSwap<Live>>,
     listener: Name,
     server_name: Option<String>,
+    seen: Rc<RefCell<Memory>>,
     taken: RefCell<Option<Verdict>>,
 }
 
 impl HandshakeJudge {
     /// For a client that named `server_name` on `listener`.
-    pub fn new(live: Arc<ArcSwap<Live>>, listener: Name, server_name: Option<String>) -> Self {
-        Self { live, listener, server_name, taken: RefCell::new(None) }
+    pub(super) fn new(
+        live: Arc<ArcSwap<Live>>,
+        listener: Name,
+        server_name: Option<String>,
+        seen: Rc<RefCell<Memory>>,
+    ) -> Self {
+        Self { live, listener, server_name, seen, taken: RefCell::new(None) }
     }
 
     /// The verdict that rustls was given, if it asked.
@@ -118,12 +126,30 @@ impl HandshakeJudge {
     /// new one. The caller marks the connection accepted in the same step.
     pub fn conclude(&self, chain: &[CertificateDer<'_>]) -> Option<Verdict> {
         let live = self.live.load();
-        match self.taken.take() {
+        let concluded = match self.taken.take() {
             Some(verdict) if verdict.generation == live.generation => Some(verdict),
             Some(_) | None => {
                 verdict(&live, &self.listener, self.server_name.as_deref(), chain, clock::now())
             }
-        }
+        }?;
+        let came = match (&concluded.result, &concluded.accepted) {
+            (Ok(_), Some(_)) => Came::Vouched,
+            (result, _) => Came::Otherwise(result.as_ref().err().copied()),
+        };
+        self.note(&live, chain, came);
+        Some(concluded)
+    }
+
+    /// The client was refused because it showed no certificate: rustls asks nobody about that.
+    pub fn none_shown(&self) {
+        self.note(&self.live.load(), &[], Came::Otherwise(Some(Refusal::Missing)));
+    }
+
+    /// Remembers who came.
+    fn note(&self, live: &Live, chain: &[CertificateDer<'_>], came: Came) {
+        let Some(listener) = live.listeners.get(&self.listener) else { return };
+        let server_name = self.server_name.as_deref();
+        self.seen.borrow_mut().note(listener, server_name, chain, came, clock::now());
     }
 }
 
@@ -140,6 +166,9 @@ impl Judge for HandshakeJudge {
             // Under `http` the handshake goes on, and the first request gets the answer.
             (Err(_), RefusalForm::Http) | (Ok(_), _) => Ok(()),
         };
+        if let Err(refusal) = answer {
+            self.note(&live, chain, Came::Otherwise(Some(refusal)));
+        }
         *self.taken.borrow_mut() = Some(verdict);
         answer
     }

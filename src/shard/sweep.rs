@@ -205,7 +205,7 @@ impl Shard {
 
 impl Authentication {
     /// What a refusal means to a live connection.
-    pub(super) fn on_refusal(&self, refusal: Refusal) -> OnRevocation {
+    pub(crate) fn on_refusal(&self, refusal: Refusal) -> OnRevocation {
         match self {
             Self::Verify(verify) => match (refusal, verify.on_expiry, verify.on_revocation) {
                 (Refusal::Expired, OnExpiry::Keep, _) => OnRevocation::Keep,

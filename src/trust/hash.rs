@@ -18,7 +18,7 @@ impl Fingerprint {
 }
 
 /// SHA-256 over every part, each with its length, so that no two lists of parts share one.
-pub(super) fn sha256<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; SHA256_OUTPUT_LEN] {
+pub(crate) fn sha256<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; SHA256_OUTPUT_LEN] {
     let mut context = digest::Context::new(&SHA256);
     for part in parts {
         context.update(&part.len().to_be_bytes());

@@ -19,6 +19,7 @@ mod bodies;
 mod client_hello;
 mod connections;
 mod demo;
+mod dry_run;
 mod ending;
 mod engines;
 mod explain;

@@ -112,7 +112,7 @@ impl Load<'_> {
                 Ok(made) => Some(made),
                 Err(wrong) => {
                     let file = state.file(name);
-                    for said in in_words(wrong, &contents) {
+                    for said in in_words(wrong, &contents, written::Source::Api) {
                         faults.note("source", format_args!("{}: {said}", file.display()));
                     }
                     None
@@ -171,10 +171,21 @@ pub(super) fn changed(
     match of_contents(name, written, contents, now) {
         Ok(made) => Some(made),
         Err(wrong) => {
-            in_words(wrong, contents).for_each(|said| faults.note_here(said));
+            let said = in_words(wrong, contents, written.source);
+            said.for_each(|said| faults.note_here(said));
             None
         }
     }
+}
+
+/// What the files of one hold now.
+pub(in crate::config) fn contents_of_files(
+    written: &written::TrustStore,
+    files: &mut Files,
+    faults: &mut Faults,
+) -> Option<Contents> {
+    let given = Given::read(written, files, Follow::UntilLoaded, faults)?;
+    given.contents().map_err(|refused| faults.note_here(refused)).ok()
 }
 
 /// Notes what is odd about them.
@@ -276,11 +287,18 @@ fn of_contents(
 }
 
 /// What is wrong, for whoever gave the files.
-fn in_words(wrong: Vec<Wrong>, contents: &Contents) -> impl Iterator<Item = String> {
-    wrong.into_iter().map(|Wrong { part, message }| match part {
+fn in_words(
+    wrong: Vec<Wrong>,
+    contents: &Contents,
+    source: written::Source,
+) -> impl Iterator<Item = String> {
+    wrong.into_iter().map(move |Wrong { part, message }| match part {
         Part::Bundle => format!("{}: {message}", contents.bundle().name),
         Part::List(position) => match contents.revocations().iter().nth(position) {
-            Some((id, file)) => format!("{} (revocation {id}): {message}", file.name),
+            Some((id, file)) => match source {
+                written::Source::Api => format!("{} (revocation {id}): {message}", file.name),
+                written::Source::Files => format!("{}: {message}", file.name),
+            },
             None => message,
         },
     })
