@@ -186,8 +186,9 @@ fn explain(asked: &Explain) -> Result<(), String> {
     let answer =
         match &asked.node.config {
             Some(config) if !asked.running => {
-                let live = load::live(config).map_err(|faults| faults.to_string())?;
-                explain::answer(&live, &question, &chain, clock::now())?
+                let loaded = load::look(config).map_err(|faults| faults.to_string())?;
+                let state = loaded.state();
+                explain::answer(&loaded.live, state.as_deref(), &question, &chain, clock::now())?
             }
             Some(_) | None => talk(&asked.node, |socket| async move {
                 client::explain(&socket, &question, chain).await

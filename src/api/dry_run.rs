@@ -115,6 +115,8 @@ pub struct Verdict {
     pub verdict: String,
     /// ALB's code of a refusal.
     pub reason: Option<String>,
+    /// What the code means.
+    pub in_words: Option<String>,
 }
 
 /// One client under one policy, over all shards.
@@ -237,18 +239,25 @@ impl Change {
 
 impl Verdict {
     fn of(taken: Taken) -> Self {
-        let (verdict, reason) = match taken {
+        let (verdict, refusal) = match taken {
             None => ("no_listener", None),
             Some(Ok(())) => ("accepted", None),
-            Some(Err(refusal)) => ("refused", Some(refusal.code().to_owned())),
+            Some(Err(refusal)) => ("refused", Some(refusal)),
         };
-        Self { verdict: verdict.to_owned(), reason }
+        Self {
+            verdict: verdict.to_owned(),
+            reason: refusal.map(|refusal| refusal.code().to_owned()),
+            in_words: refusal.map(|refusal| refusal.to_string()),
+        }
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason.as_deref().unwrap_or(&self.verdict))
+        match (&self.reason, &self.in_words) {
+            (Some(reason), Some(words)) => write!(f, "{reason} ({words})"),
+            _ => f.write_str(&self.verdict),
+        }
     }
 }
 

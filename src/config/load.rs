@@ -71,6 +71,11 @@ impl Loaded {
         (live, std::mem::take(&mut self.staged))
     }
 
+    /// The directory of state, where there is one.
+    pub fn state(&self) -> Option<Arc<Directory>> {
+        self.origin.state.clone()
+    }
+
     /// Has the disk confirm what was committed.
     ///
     /// # Errors
@@ -118,12 +123,12 @@ pub fn check(path: &Path) -> Result<Vec<Fault>, Faults> {
     prepare(path, Purpose::Look).1?.check_log().map(|loaded| loaded.live.warnings)
 }
 
-/// What the file at `path` would make live, without making it so: for questions about it.
+/// Loads the file at `path` for questions about it: nothing is made, and its log is not opened.
 ///
 /// # Errors
 /// As [`load`].
-pub fn live(path: &Path) -> Result<Live, Faults> {
-    Ok(prepare(path, Purpose::Look).1?.loaded.live)
+pub fn look(path: &Path) -> Result<Loaded, Faults> {
+    Ok(prepare(path, Purpose::Look).1?.loaded)
 }
 
 /// What a reload of `previous` would make live, without making it so.

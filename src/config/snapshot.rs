@@ -2,6 +2,7 @@
 //!
 //! Shards read it through one `ArcSwap` and never lock. It is replaced whole, under a new generation.
 use crate::config::Fault;
+pub use crate::config::source::Source;
 use crate::http::attributes::Attributes;
 use crate::http::identity::Forbidden;
 use crate::net;
@@ -68,28 +69,6 @@ impl Live {
     /// Its target groups, for the resolver.
     pub fn groups(&self) -> Vec<Arc<Group>> {
         self.target_groups.values().cloned().collect()
-    }
-}
-
-/// Who changes a trust store.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Source {
-    /// Whoever writes its files.
-    Files,
-    /// Commands.
-    Api {
-        /// Of its revocation files, in their order.
-        revocation_ids: Vec<u64>,
-    },
-}
-
-impl Source {
-    /// Its word in the configuration.
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::Files => "files",
-            Self::Api { .. } => "api",
-        }
     }
 }
 

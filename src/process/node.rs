@@ -13,7 +13,7 @@ use crate::config::load::{self, Loaded};
 use crate::config::publish::{self, Line, Publisher};
 use crate::config::snapshot::Live;
 use crate::config::sources::Watch;
-use crate::config::state::{self, Change};
+use crate::config::state::{self, Change, Directory};
 use crate::net::Chosen;
 use crate::observe::metrics::{Board, Reload};
 use crate::target::Resolver;
@@ -34,6 +34,8 @@ pub(super) struct Node {
     board: Arc<Board>,
     resolver: Resolver,
     lines: Vec<Line>,
+    /// What commands change, kept; a restart alone changes where.
+    state: Option<Arc<Directory>>,
     /// One change at a time.
     changing: Mutex<Changing>,
     /// One question about a change at a time.
@@ -74,6 +76,7 @@ impl Node {
             board,
             resolver,
             lines: publisher.lines().to_vec(),
+            state: loaded.state(),
             asking: Mutex::default(),
             last_reload: ArcSwapOption::empty(),
             changing: Mutex::new(Changing {
@@ -358,7 +361,8 @@ impl Control for Node {
         question: &explain::Question,
         chain: &[u8],
     ) -> Result<serde_json::Value, String> {
-        explain::answer(&self.live.load(), question, chain, clock::now())
+        let live = self.live.load_full();
+        explain::answer(&live, self.state.as_deref(), question, chain, clock::now())
     }
 
     fn ready(&self) -> bool {

@@ -440,9 +440,8 @@ impl Loading {
             bytes if bytes.len() > max => {
                 return vec![format!("the file has {} bytes; {max} are allowed", bytes.len())];
             }
-            // A list in DER is longer than 127 bytes; text never goes on like this.
-            [0x30, 0x81..=0x84, ..] => {
-                return self.add_list(from, file.bytes, bundle).err().into_iter().collect();
+            bytes if is_der(bytes) => {
+                return self.add_list(from, bytes, bundle).err().into_iter().collect();
             }
             _ => {}
         }
@@ -533,6 +532,23 @@ impl Loading {
         }
         scope
     }
+}
+
+/// Shows each list of a file that was loaded before, in DER.
+pub(super) fn each_list(file: &[u8], mut show: impl FnMut(&[u8])) {
+    if is_der(file) {
+        return show(file);
+    }
+    for block in pem::blocks(file).filter_map(Result::ok) {
+        if let Ok(der) = block.decode() {
+            show(&der);
+        }
+    }
+}
+
+/// A list in DER is longer than 127 bytes; text never goes on like this.
+const fn is_der(file: &[u8]) -> bool {
+    matches!(file, [0x30, 0x81..=0x84, ..])
 }
 
 /// The CAs that signed the list: usually one, several where a CA's certificate was renewed.

@@ -121,8 +121,10 @@ fn a_dry_run_names_whom_the_command_then_refuses_and_changes_nothing() {
     assert_eq!(change["subject"], "CN=device-22,O=Example,ST=Oslo,C=NO");
     assert_eq!((&change["serial_number"], &change["listener"]), (&json!("22"), &json!("https")));
     assert_eq!((&change["count"], &change["live_connections"]), (&json!(4), &json!(2)));
-    assert_eq!(change["now"], json!({"verdict": "accepted", "reason": null}));
-    assert_eq!(change["then"], json!({"verdict": "refused", "reason": "ClientCertCrlHit"}));
+    assert_eq!(change["now"], json!({"verdict": "accepted", "reason": null, "in_words": null}));
+    let refused =
+        json!({"verdict": "refused", "reason": "ClientCertCrlHit", "in_words": "revoked"});
+    assert_eq!(change["then"], refused);
     assert_eq!(change["on_revocation"], "drain");
     assert!(change["last_seen"].as_str().is_some_and(|time| time.ends_with('Z')), "{change}");
     for client in ends.iter_mut().chain(&mut others) {
@@ -134,7 +136,7 @@ fn a_dry_run_names_whom_the_command_then_refuses_and_changes_nothing() {
     for part in [
         "nothing has changed: generation 1 stays live\n",
         "CN=device-22,O=Example,ST=Oslo,C=NO  22             https (localhost)  20",
-        "  4      2 (drain)  accepted  ClientCertCrlHit\n",
+        "  4      2 (drain)  accepted  ClientCertCrlHit (revoked)\n",
         "1 of 4 clients seen lately would change: 1 refused, 0 accepted, 0 refused for another \
          reason; live connections: 2\n",
     ] {
@@ -226,7 +228,8 @@ fn a_reload_is_asked_about_and_takes_nothing_over() {
     assert_eq!(totals(&answer), [1, 1, 0, 0, 2], "{answer}");
     let change = &answer["changes"][0];
     assert_eq!(change["subject"], Value::Null);
-    assert_eq!(change["then"], json!({"verdict": "refused", "reason": "ClientCertMissing"}));
+    assert_eq!(change["then"]["reason"], "UnmappedConnectionError");
+    assert_eq!(change["then"]["in_words"], "no certificate");
     assert_eq!((&change["last_seen"], &change["on_revocation"]), (&Value::Null, &json!("close")));
 
     let renamed = whole.replace("name: https", "name: other").replace("127.0.0.1:0", "127.0.0.1:1");

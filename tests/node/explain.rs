@@ -71,7 +71,7 @@ path 1, refused with ClientCertCrlHit:
           serial number 22, ECDSA P-256
           issued by CN=Portcullis Tests Issuing,O=Example,ST=Oslo,C=NO
           valid from 2024-01-02T00:00:00Z to 2085-01-02T00:00:00Z
-          ! revoked, reason unspecified, by naming.crl (entries 1, thisUpdate 2025-01-01T00:00:00Z, nextUpdate 2080-01-01T00:00:00Z)
+          ! revoked at 2025-01-01T00:00:00Z, reason unspecified, by naming.crl (CRL number 1, thisUpdate 2025-01-01T00:00:00Z, nextUpdate 2080-01-01T00:00:00Z)
 ";
 
 #[test]

@@ -6,6 +6,7 @@ use super::{Kept, Made, Named, name_of_alb, named, written_time};
 use crate::config::Faults;
 use crate::config::files::{Content, Digest, Files, Follow};
 use crate::config::snapshot::{Name, Source};
+use crate::config::source::Origin;
 use crate::config::state::{Contents, Directory, File};
 use crate::config::written::{self, List};
 use crate::limits;
@@ -83,7 +84,7 @@ impl Load<'_> {
                 .map_err(|wrong| given.note(wrong, faults))
                 .ok()?,
         };
-        Some(TrustStore { made, source: Source::Files })
+        Some(TrustStore { made, source: Source::Files { revocations: given.origins() } })
     }
 
     fn of_api(
@@ -280,10 +281,11 @@ fn of_contents(
             .collect(),
     };
     let rules = rules(written);
-    let fingerprint = fingerprint_of_state(rules, &contents.checksum(name));
+    let checksum = contents.checksum(name);
+    let fingerprint = fingerprint_of_state(rules, &checksum);
     let made = made(name, rules, &pieces, fingerprint, now)?;
     let revocation_ids = contents.revocations().keys().copied().collect();
-    Ok(TrustStore { made, source: Source::Api { revocation_ids } })
+    Ok(TrustStore { made, source: Source::Api { revocation_ids, checksum } })
 }
 
 /// What is wrong, for whoever gave the files.
@@ -350,6 +352,13 @@ impl<'a> Given<'a> {
                 .map(|(_, name, content)| revocation::File { name, bytes: &content.bytes })
                 .collect(),
         }
+    }
+
+    fn origins(&self) -> Vec<Origin> {
+        let lists = self.lists.iter();
+        let origin =
+            |content: &Content| Origin { path: content.path.clone(), digest: content.digest };
+        lists.map(|(_, _, content)| origin(content)).collect()
     }
 
     fn contents(&self) -> Result<Contents, String> {

@@ -3,6 +3,7 @@ use super::super::testing::List;
 use super::super::testing::*;
 use super::super::{Accepted, Filters, verdict};
 use super::*;
+use crate::limits;
 
 fn explain(store: &Store, sent: &[&Identity]) -> (Result<Accepted, Refusal>, Told) {
     let mut told = Told::default();
