@@ -209,6 +209,6 @@ const _: () = assert!(RESOLVED_NAME_KEPT.as_secs() > 2 * RESOLVE_EVERY.as_secs()
 const _: () = assert!(IDLE_CONNECTIONS_PER_TARGET_MAX <= IDLE_CONNECTIONS_PER_SHARD_MAX);
 const _: () = assert!(CHAIN_BYTES_MAX < HANDSHAKE_BYTES_MAX);
 const _: () = assert!(CHAIN_BYTES_MAX < SEEN_VOUCHED_BYTES_MAX / 4);
-const _: () = assert!(HANDSHAKE_BYTES_MAX < SEEN_OTHERS_BYTES_MAX / 4);
+const _: () = assert!(CHAIN_BYTES_MAX < SEEN_OTHERS_BYTES_MAX / 4);
 const _: () = assert!(2 * CHAIN_BYTES_MAX < CHAIN_FILE_BYTES_MAX);
 const _: () = assert!(INTERMEDIATES_MAX + 2 <= CHAIN_CERTIFICATES_MAX);

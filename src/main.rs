@@ -8,6 +8,7 @@ use portcullis::config::load::{self, Endpoint};
 use portcullis::config::schema;
 use portcullis::demo::Demo;
 use portcullis::process::{log, start};
+use portcullis::trust::explain::certificates_alone;
 use std::future::Future;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -176,8 +177,8 @@ fn dry_run(asked: &Reload) -> Result<(), String> {
 fn explain(asked: &Explain) -> Result<(), String> {
     let file = std::fs::read(&asked.cert);
     let file = file.map_err(|error| format!("{}: {error}", asked.cert.display()))?;
-    let chain = explain::certificates_alone(&file)
-        .map_err(|error| format!("{}: {error}", asked.cert.display()))?;
+    let chain =
+        certificates_alone(&file).map_err(|error| format!("{}: {error}", asked.cert.display()))?;
     let question = explain::Question {
         listener: asked.listener.clone(),
         server_name: asked.server_name.clone(),

@@ -218,6 +218,7 @@ pub(super) mod tests {
     use crate::config::{Fault, Faults};
     use std::os::unix::net;
     use std::process;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
 
     /// A directory of one test's own, gone at its end.
@@ -329,6 +330,51 @@ pub(super) mod tests {
         assert!(!node.ready());
         assert_eq!(ask(&dir.socket(), "GET", "/status").await.1["draining"], true);
         assert_eq!(ask(&dir.socket(), "GET", "/metrics").await.0, 404);
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn a_chain_over_its_limit_is_refused() {
+        let dir = TempDir::new("explain-limit");
+        let server =
+            tokio::spawn(Admin::bind(&dir.socket()).unwrap().serve(Arc::<Node>::default()));
+        for (length, expected) in [
+            (limits::CHAIN_FILE_BYTES_MAX, "HTTP/1.1 200 "),
+            (limits::CHAIN_FILE_BYTES_MAX + 1, "HTTP/1.1 413 "),
+        ] {
+            let mut stream = UnixStream::connect(dir.socket()).await.unwrap();
+            let head = format!(
+                "POST /explain?listener=https HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\
+                 Content-Length: {length}\r\n\r\n"
+            );
+            // A refusal may come before the whole body has left.
+            let _ = stream.write_all(&[head.as_bytes(), &vec![b'x'; length]].concat()).await;
+            let mut answer = [0; 13];
+            stream.read_exact(&mut answer).await.unwrap();
+            assert_eq!(std::str::from_utf8(&answer).unwrap(), expected, "{length}");
+        }
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn what_is_only_asked_about_is_not_done() {
+        let dir = TempDir::new("dry-run");
+        let node: Arc<Node> = Arc::default();
+        let server = tokio::spawn(Admin::bind(&dir.socket()).unwrap().serve(node.clone()));
+        for (method, target, clients) in [
+            ("POST", "/reload?dry_run=true", 1),
+            ("POST", "/trust_stores/partners/revocations?dry_run=true", 2),
+            ("DELETE", "/trust_stores/partners/revocations?ids=1&dry_run=true", 2),
+            ("DELETE", "/trust_stores/partners/revocations?files=a.crl&dry_run=true", 2),
+        ] {
+            let (status, answer) = ask(&dir.socket(), method, target).await;
+            assert_eq!((status, &answer["clients"]), (200, &json!(clients)), "{target}: {answer}");
+        }
+        assert_eq!(*node.asked.lock().await, []);
+        for query in ["?files=a.crl", "", "?ids=1&files=a.crl&dry_run=true", "?ids=1&dry_run=yes"] {
+            let target = format!("/trust_stores/partners/revocations{query}");
+            assert_eq!(ask(&dir.socket(), "DELETE", &target).await.0, 400, "{query}");
+        }
         server.abort();
     }
 

@@ -333,3 +333,61 @@ impl DryRun {
         [titles.map(str::to_owned).to_vec()].into_iter().chain(lines).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(subject: &str) -> Change {
+        Change {
+            subject: Some(subject.to_owned()),
+            issuer: None,
+            serial_number: None,
+            listener: "https".to_owned(),
+            server_name: None,
+            last_seen: None,
+            count: 0,
+            live_connections: 3,
+            now: Verdict::of(Some(Ok(()))),
+            then: Verdict::of(Some(Err(Refusal::Expired))),
+            on_revocation: Some("keep".to_owned()),
+        }
+    }
+
+    #[test]
+    fn an_answer_is_a_table_with_totals_also_where_not_all_are_listed() {
+        let changes = vec![change("CN=a"), change("CN=longer")];
+        let answer = DryRun {
+            generation: 4,
+            clients: 9,
+            newly_refused: 5,
+            live_connections: 15,
+            live_connections_left_out: 2,
+            changes,
+            ..DryRun::default()
+        };
+        assert_eq!(
+            answer.to_string(),
+            "nothing has changed: generation 4 stays live\n\n\
+             CLIENT     SERIAL NUMBER  LISTENER  LAST SEEN  COUNT  LIVE      NOW       THEN\n\
+             CN=a       -              https     -          0      3 (keep)  accepted  \
+             ClientCertExpired (expired)\n\
+             CN=longer  -              https     -          0      3 (keep)  accepted  \
+             ClientCertExpired (expired)\n\
+             and 3 more\n\n\
+             5 of 9 clients seen lately would change: 5 refused, 0 accepted, 0 refused for another \
+             reason; live connections: 15\n\
+             2 live connections were not judged: too many clients at once"
+        );
+    }
+
+    #[test]
+    fn that_nobody_would_change_is_said_in_a_sentence() {
+        let answer = DryRun { generation: 4, clients: 9, ..DryRun::default() };
+        assert_eq!(
+            answer.to_string(),
+            "nothing has changed: generation 4 stays live\n\n\
+             no client seen lately would change (9 judged)"
+        );
+    }
+}

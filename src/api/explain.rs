@@ -146,26 +146,6 @@ fn find_entries(
     });
 }
 
-/// What of a file may leave the machine's disk: its certificates. People keep the key beside them.
-///
-/// # Errors
-/// As [`explain::read_chain`].
-pub fn certificates_alone(file: &[u8]) -> Result<Vec<u8>, String> {
-    explain::read_chain(file)?;
-    if file.first() == Some(&0x30) {
-        return Ok(file.to_vec());
-    }
-    let mut is_inside = false;
-    let lines = file.split_inclusive(|&byte| byte == b'\n').filter(|line| {
-        let ends = line.starts_with(b"-----END ");
-        is_inside |= line.starts_with(b"-----BEGIN CERTIFICATE-----");
-        let is_kept = is_inside;
-        is_inside &= !ends;
-        is_kept
-    });
-    Ok(lines.flatten().copied().collect())
-}
-
 /// Goes from one instant to the next until the verdict is another one.
 fn change(
     now: UnixTime,

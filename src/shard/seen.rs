@@ -137,7 +137,7 @@ impl Default for Memory {
 
 impl Memory {
     /// A client came that named `server_name`. Where no certificate is asked for, all clients are one, and
-    /// none is noted.
+    /// none is noted; nor is a chain so long that no change lets it in.
     pub(super) fn note(
         &mut self,
         listener: &Listener,
@@ -147,7 +147,10 @@ impl Memory {
         now: UnixTime,
     ) {
         let Some(tls) = &listener.tls else { return };
-        if matches!(tls.access(server_name).authentication, Authentication::Off) {
+        let is_too_long =
+            chain.iter().map(|der| der.len()).sum::<usize>() > limits::CHAIN_BYTES_MAX;
+        let authentication = &tls.access(server_name).authentication;
+        if is_too_long || matches!(authentication, Authentication::Off) {
             return;
         }
         let key = Key::of(&listener.name, tls.policy(server_name), chain);

@@ -6,15 +6,18 @@
 //! and decides nothing. The entry of a revocation list that hit is found again in its file ([`entry`]).
 //! Bound: `limits::EXPLAINED_PATHS_MAX`.
 #![deny(clippy::indexing_slicing)]
+mod chain;
 pub mod entry;
 mod teller;
 
 use super::bundle::{Authority, Ca};
+pub use chain::{certificates_alone, read_chain};
+
 use super::certificate::serial_number;
 use super::revocation::Status;
 use super::serials::Reason;
 use super::x509::{Certificate, KeyKind, Version};
-use super::{Conditions, Refusal, Store, filter, name, pem, time};
+use super::{Conditions, Refusal, Store, filter, name, time};
 use entry::Entry;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use serde::Serialize;
@@ -254,26 +257,6 @@ fn reason_name(reason: Reason) -> &'static str {
         10 => "aACompromise",
         _ => "unspecified",
     }
-}
-
-/// The certificates of a file that a client would send, leaf first: PEM (blocks of other kinds, such as
-/// a key beside them, are passed over) or one in DER.
-///
-/// # Errors
-/// What is wrong with the file, in words.
-pub fn read_chain(file: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    if let [0x30, 0x81..=0x84, ..] = file {
-        return Ok(vec![CertificateDer::from(file.to_vec())]);
-    }
-    let mut chain = Vec::new();
-    for block in pem::blocks(file) {
-        let block = block.map_err(|broken| broken.to_string())?;
-        if block.label == b"CERTIFICATE" {
-            let der = block.decode().map_err(|broken| broken.to_string())?;
-            chain.push(CertificateDer::from(der));
-        }
-    }
-    if chain.is_empty() { Err("the file holds no certificate".to_owned()) } else { Ok(chain) }
 }
 
 /// A time as people write it: `2027-01-02`, `2027-01-02T03:04:05Z`, or seconds since 1970 as `@1800000000`.

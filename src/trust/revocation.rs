@@ -17,7 +17,7 @@ use super::crl::RevocationList;
 use super::partition::{Partition, Reasons};
 use super::serials::{Gathered, Reason, Serials};
 use super::x509::{Certificate, KeyUsage};
-use super::{Bundle, Refusal, name, pem};
+use super::{Bundle, Refusal, der, name, pem};
 use crate::limits;
 use rustls_pki_types::UnixTime;
 use std::collections::{HashMap, HashSet};
@@ -440,7 +440,7 @@ impl Loading {
             bytes if bytes.len() > max => {
                 return vec![format!("the file has {} bytes; {max} are allowed", bytes.len())];
             }
-            bytes if is_der(bytes) => {
+            bytes if der::is_long(bytes) => {
                 return self.add_list(from, bytes, bundle).err().into_iter().collect();
             }
             _ => {}
@@ -536,7 +536,7 @@ impl Loading {
 
 /// Shows each list of a file that was loaded before, in DER.
 pub(super) fn each_list(file: &[u8], mut show: impl FnMut(&[u8])) {
-    if is_der(file) {
+    if der::is_long(file) {
         return show(file);
     }
     for block in pem::blocks(file).filter_map(Result::ok) {
@@ -544,11 +544,6 @@ pub(super) fn each_list(file: &[u8], mut show: impl FnMut(&[u8])) {
             show(&der);
         }
     }
-}
-
-/// A list in DER is longer than 127 bytes; text never goes on like this.
-const fn is_der(file: &[u8]) -> bool {
-    matches!(file, [0x30, 0x81..=0x84, ..])
 }
 
 /// The CAs that signed the list: usually one, several where a CA's certificate was renewed.
