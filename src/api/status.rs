@@ -3,7 +3,7 @@
 //! Pure. Keys are only ever added.
 use crate::calendar::Seconds;
 use crate::config::Fault;
-use crate::config::snapshot::{Access, Authentication, Listener, Live, Tls};
+use crate::config::snapshot::{Access, Authentication, Listener, Live, Source, Tls};
 use crate::net::Engine;
 use crate::observe::metrics::Reload;
 use crate::route::Action;
@@ -75,7 +75,7 @@ pub fn build(live: &Live, node: &NodeStatus) -> Value {
         "warnings": live.warnings,
         "listeners": list(live.listeners.values(), |of| listener(of, live)),
         "certificates": list(live.certificates.values(), |of| certificate(of)),
-        "trust_stores": list(live.trust_stores.values(), |of| trust_store(of)),
+        "trust_stores": list(live.trust_stores.values(), |of| trust_store(of, live)),
         "target_groups": list(live.target_groups.values(), |of| target_group(of)),
     })
 }
@@ -158,9 +158,10 @@ fn certificate(certificate: &Certificate) -> Value {
     })
 }
 
-fn trust_store(store: &Store) -> Value {
+fn trust_store(store: &Store, live: &Live) -> Value {
     json!({
         "name": *store.name,
+        "source": live.trust_sources.get(&store.name).map(Source::word),
         "ca_certificates": store.bundle.ca_count(),
         "earliest_ca_expiry": time(store.bundle.earliest_expiry()),
         "partial_anchors": store.bundle.partial_anchors(),

@@ -218,3 +218,7 @@ impl Loaded {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "candidate_tests.rs"]
+mod tests;

@@ -1,8 +1,9 @@
 //! Publication: a loaded configuration becomes the live value of every shard, as one transaction.
 //!
 //! New listeners are bound first, then what outlives the process is kept: both can fail, and nothing
-//! after them can. Then the value is swapped under the next generation; then every shard is told to take it over. The answer comes when
-//! all have, or after [`ACKNOWLEDGED_WITHIN`] with the shards that are late: the change stays made.
+//! after them can. Then the value is swapped under the next generation; then every shard is told to take
+//! it over. The answer comes when all have, or after [`ACKNOWLEDGED_WITHIN`] with the shards that are
+//! late: the change stays made.
 use super::Faults;
 use super::snapshot::{Live, Name, Order};
 use crate::limits;

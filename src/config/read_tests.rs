@@ -22,7 +22,7 @@ fn configuration(text: &str) -> Configuration {
 
 /// The example of the design, without the keys that come later.
 pub(crate) const EXAMPLE: &str = r#"
-node: {name: edge-1, shards: auto, io: auto, steering: hash}
+node: {name: edge-1, shards: auto, io: auto, steering: hash, state_dir: state}
 admin: {bind: unix:portcullis.sock}
 metrics: {bind: 0.0.0.0:9901}
 logs: {connection: logs/connection.log}

@@ -166,8 +166,16 @@ impl Node {
                     changed
                 })
             }
-            Err(faults) => Err(ReloadError::Trust(faults)),
+            Err(faults) => Err(ReloadError::Faults(faults)),
         };
+        let result = result.map_err(|error| match error {
+            ReloadError::Faults(faults) => ReloadError::Trust(faults),
+            ReloadError::Trust(_)
+            | ReloadError::Ending
+            | ReloadError::NotAcknowledged { .. }
+            | ReloadError::Untold { .. }
+            | ReloadError::NotDurable { .. } => error,
+        });
         let reloaded = result.as_ref().map(|changed| Reloaded {
             generation: changed.generation,
             warnings: changed.warnings.clone(),
@@ -396,3 +404,7 @@ fn prepare(
 }
 
 const LOADING_PANICKED: &str = "loading ended by a bug of ours";
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

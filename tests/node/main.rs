@@ -42,3 +42,4 @@ mod swaps_under_load;
 mod targets;
 mod trust_commands;
 mod trust_files;
+mod trust_state;

@@ -201,3 +201,122 @@ async fn received(mut body: Body) -> Result<Bytes, Response> {
 fn refuse(status: StatusCode, error: &str) -> Response {
     (status, Json(json!({"error": error}))).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::admin::Admin;
+    use crate::api::admin::tests::TempDir;
+    use crate::api::serve::tests::Node;
+    use crate::api::trust::client::{self, Command};
+    use crate::api::trust::upload::Upload;
+    use crate::api::trust::{Changed, TrustStore};
+    use crate::api::{Control, ReloadError};
+    use crate::config::Faults;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    fn changed() -> Changed {
+        let trust_store = TrustStore {
+            name: "partners".to_owned(),
+            source: "api".to_owned(),
+            number_of_ca_certificates: 1,
+            earliest_ca_expiry: "2085-01-02T00:00:00Z".to_owned(),
+            total_revoked_entries: 0,
+            revocations: Vec::new(),
+        };
+        let (new_revocation_ids, warnings) = (vec![3], Vec::new());
+        Changed { generation: 8, trust_store, new_revocation_ids, warnings }
+    }
+
+    fn serve(dir: &TempDir, changed: Result<Changed, ReloadError>) -> Arc<Node> {
+        let node = Arc::new(Node { changed: Some(changed), ..Node::default() });
+        tokio::spawn(Admin::bind(&dir.socket()).unwrap().serve(node.clone()));
+        node
+    }
+
+    /// An upload of these files, and the files as the node gets them.
+    fn upload(dir: &TempDir, names: &[&str]) -> (Upload, Vec<File>) {
+        let mut upload = Upload::default();
+        let mut files = Vec::new();
+        for name in names {
+            let path = dir.path().join(name);
+            std::fs::write(&path, name).unwrap();
+            upload.add(&path, 100);
+            let bytes = Bytes::copy_from_slice(name.as_bytes());
+            files.push(File { name: path.display().to_string(), bytes });
+        }
+        (upload.whole().unwrap(), files)
+    }
+
+    #[tokio::test]
+    async fn each_command_arrives_as_it_was_given() {
+        let dir = TempDir::new("trust-commands");
+        let node = serve(&dir, Ok(changed()));
+        let ((one, a), (all, files)) = (upload(&dir, &["a"]), upload(&dir, &["a", "b", "c"]));
+        let bundle = || a[0].clone();
+        let replace = |revocations| Change::Replace { bundle: bundle(), revocations };
+        for (command, expected) in [
+            (Command::ReplaceBundle(one.clone()), replace(None)),
+            (Command::ReplaceAll(one), replace(Some(Vec::new()))),
+            (Command::ReplaceAll(all.clone()), replace(Some(files[1..].to_vec()))),
+            (Command::AddRevocations(all), Change::AddRevocations(files.clone())),
+            (Command::RemoveRevocations(vec![1, 7]), Change::RemoveRevocations(vec![1, 7])),
+        ] {
+            let answer = client::change(&dir.socket(), "a/b c", command).await.unwrap();
+            assert_eq!(answer, changed());
+            let asked = node.asked.lock().await.pop();
+            assert_eq!(asked, Some(("a/b c".to_owned(), expected)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_that_did_not_work_is_told_in_full() {
+        let late = ReloadError::NotAcknowledged { generation: 8, late_shards: vec![1, 3] };
+        let undurable = ReloadError::NotDurable { generation: 8, error: "no disk".to_owned() };
+        for (index, (error, expected)) in [
+            (late, "generation 8 is live, but shards [1, 3] are late to take it"),
+            (undurable, "generation 8 is live, but the disk has not confirmed it: no disk"),
+            (
+                ReloadError::Trust(Faults::one("a.crl: the file is empty")),
+                "the trust store stays as it was; 1 fault stands in the way\n  \
+                 a.crl: the file is empty",
+            ),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let dir = TempDir::new(&format!("trust-errors-{index}"));
+            serve(&dir, Err(error));
+            let command = Command::RemoveRevocations(vec![1]);
+            let failure = client::change(&dir.socket(), "partners", command).await.unwrap_err();
+            assert_eq!(failure.to_string(), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_command_reaches_no_trust_store() {
+        let dir = TempDir::new("trust-nonsense");
+        let node = serve(&dir, Ok(changed()));
+        let store = "/trust_stores/partners";
+        let too_long = limits::API_UPLOAD_BYTES_MAX + 1;
+        for (request, status) in [
+            (format!("PUT {store}?revocations=keep HTTP/1.1\r\nContent-Length: 0\r\n"), 400),
+            (format!("PUT {store} HTTP/1.1\r\nContent-Length: 0\r\n"), 400),
+            (format!("POST {store}/revocations HTTP/1.1\r\nContent-Length: {too_long}\r\n"), 413),
+            (format!("DELETE {store}/revocations?ids= HTTP/1.1\r\n"), 400),
+            (format!("DELETE {store}/revocations?ids=1,x HTTP/1.1\r\n"), 400),
+            (format!("DELETE {store}/revocations HTTP/1.1\r\n"), 400),
+            (format!("GET {store}/revocations HTTP/1.1\r\n"), 405),
+        ] {
+            let mut stream = UnixStream::connect(dir.socket()).await.unwrap();
+            let head = format!("{request}Host: node\r\nConnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert_eq!(answer.get(9..12), Some(status.to_string().as_str()), "{request}: {answer}");
+        }
+        assert_eq!(*node.asked.lock().await, []);
+        assert!(node.ready());
+    }
+}
