@@ -157,6 +157,10 @@ async fn reload(
     if dry_run {
         return dry_run::answer(&*control, Proposal::Reload { config }).await;
     }
+    if config.is_some() {
+        let error = "a node reloads its own configuration; another one goes with dry_run=true";
+        return (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response();
+    }
     match tokio::spawn(async move { control.reload().await }).await {
         Ok(Ok(reloaded)) => Json(reloaded).into_response(),
         Ok(Err(error)) => error.into_response(),
@@ -371,6 +375,7 @@ pub(super) mod tests {
             assert_eq!((status, &answer["clients"]), (200, &json!(clients)), "{target}: {answer}");
         }
         assert_eq!(*node.asked.lock().await, []);
+        assert_eq!(ask(&dir.socket(), "POST", "/reload?config=/a.yaml").await.0, 400);
         for query in ["?files=a.crl", "", "?ids=1&files=a.crl&dry_run=true", "?ids=1&dry_run=yes"] {
             let target = format!("/trust_stores/partners/revocations{query}");
             assert_eq!(ask(&dir.socket(), "DELETE", &target).await.0, 400, "{query}");

@@ -65,11 +65,11 @@ pub struct DryRun {
     pub generation: u64,
     /// Clients that were judged both ways: seen lately, or connected.
     pub clients: u64,
-    /// Of these, how many would be refused and are not now.
+    /// Of these, how many would be refused, or find no listener, and are accepted now.
     pub newly_refused: u64,
     /// How many would be accepted and are not now.
     pub newly_accepted: u64,
-    /// How many would be refused for another reason.
+    /// How many others: refused for another reason, for the most part.
     pub otherwise_refused: u64,
     /// Live connections of all these.
     pub live_connections: u64,
@@ -98,6 +98,8 @@ pub struct Change {
     pub last_seen: Option<String>,
     /// How often it came since it is remembered.
     pub count: u64,
+    /// Why it was refused when it came last; none if it was let in.
+    pub last_refusal: Option<String>,
     /// Its live connections.
     pub live_connections: u64,
     /// By what is live.
@@ -124,6 +126,7 @@ struct Row {
     client: Arc<Client>,
     server_name: Option<String>,
     last: Option<UnixTime>,
+    last_refusal: Option<Refusal>,
     count: u64,
     connections: u64,
 }
@@ -139,7 +142,7 @@ pub fn compare(live: &Live, next: &Live, clients: Vec<Clients>, now: UnixTime) -
     let new = next.warnings.iter().filter(|warning| !live.warnings.contains(warning));
     answer.warnings = new.cloned().collect();
     let mut changed = Vec::new();
-    for row in rows(next, clients) {
+    for row in Rows::of(next, clients).rows.into_values() {
         let taken = |live: &Live| {
             let Client { listener, chain, .. } = &*row.client;
             judge::verdict(live, listener, row.server_name.as_deref(), chain, now)
@@ -171,41 +174,46 @@ pub fn compare(live: &Live, next: &Live, clients: Vec<Clients>, now: UnixTime) -
     answer
 }
 
-/// Joins what the shards tell: one row for each client and each policy of `next`, which may part clients
-/// that are one now.
-fn rows(next: &Live, clients: Vec<Clients>) -> impl Iterator<Item = Row> {
-    let mut rows: BTreeMap<(Key, Option<String>), Row> = BTreeMap::new();
-    let mut row =
-        |key: Key, client: Arc<Client>, server_name: Option<String>, add: &dyn Fn(&mut Row)| {
-            let tls =
-                next.listeners.get(&client.listener).and_then(|listener| listener.tls.as_ref());
-            let policy = tls.map(|tls| tls.policy(server_name.as_deref()).to_owned());
-            add(rows.entry((key, policy)).or_insert_with(|| Row {
-                client,
-                server_name,
-                last: None,
-                count: 0,
-                connections: 0,
-            }));
-        };
-    for Clients { seen, connected, .. } in clients {
-        for Seen { key, client, last, count, .. } in seen {
-            let server_name = client.server_name.clone();
-            row(key, client, server_name, &|row| {
-                row.last = row.last.max(Some(last));
+/// What the shards tell, joined: one row for each client and each policy of `next`, which may part
+/// clients that are one now.
+struct Rows<'a> {
+    next: &'a Live,
+    rows: BTreeMap<(Key, Option<&'a str>), Row>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(next: &'a Live, clients: Vec<Clients>) -> Self {
+        let mut rows = Self { next, rows: BTreeMap::new() };
+        for Clients { seen, connected, .. } in clients {
+            for Seen { key, client, last, count, refusal } in seen {
+                let server_name = client.server_name.clone();
+                let row = rows.row(key, client, server_name);
                 row.count += count;
-            });
+                if row.last <= Some(last) {
+                    (row.last, row.last_refusal) = (Some(last), refusal);
+                }
+            }
+            for Connected { key, server_name, client, connections } in connected {
+                rows.row(key, client, server_name).connections += connections;
+            }
         }
-        for Connected { key, server_name, client, connections } in connected {
-            row(key, client, server_name, &|row| row.connections += connections);
-        }
+        rows
     }
-    rows.into_values()
+
+    fn row(&mut self, key: Key, client: Arc<Client>, server_name: Option<String>) -> &mut Row {
+        let listener = self.next.listeners.get(&client.listener);
+        let tls = listener.and_then(|listener| listener.tls.as_ref());
+        let policy = tls.map(|tls| tls.policy(server_name.as_deref()));
+        self.rows.entry((key, policy)).or_insert_with(|| {
+            let (last, last_refusal, count, connections) = (None, None, 0, 0);
+            Row { client, server_name, last, last_refusal, count, connections }
+        })
+    }
 }
 
 impl Change {
     fn new(row: Row, now: Taken, then: Taken, next: &Live) -> Self {
-        let Row { client, server_name, last, count, connections } = row;
+        let Row { client, server_name, last, last_refusal, count, connections } = row;
         let facts = client.chain.first().and_then(|leaf| Facts::from_der(leaf));
         let (subject, issuer, serial_number) = match facts {
             Some(Facts { subject, issuer, serial_number, .. }) => {
@@ -229,6 +237,7 @@ impl Change {
             server_name,
             last_seen: last.map(write_time),
             count,
+            last_refusal: last_refusal.map(|refusal| refusal.code().to_owned()),
             live_connections: connections,
             now: Verdict::of(now),
             then: Verdict::of(then),
@@ -347,6 +356,7 @@ mod tests {
             server_name: None,
             last_seen: None,
             count: 0,
+            last_refusal: None,
             live_connections: 3,
             now: Verdict::of(Some(Ok(()))),
             then: Verdict::of(Some(Err(Refusal::Expired))),

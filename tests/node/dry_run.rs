@@ -170,6 +170,7 @@ fn a_bundle_that_lets_somebody_in_is_told_by_who_was_refused() {
     let answer = asked(&node, "replace", &["--ca-certificates-bundle", text(&both)]);
     assert_eq!(totals(&answer), [2, 0, 1, 0, 0], "{answer}");
     assert_eq!(answer["changes"][0]["now"]["reason"], "ClientCertUntrusted");
+    assert_eq!(answer["changes"][0]["last_refusal"], "ClientCertUntrusted");
     assert_eq!(answer["changes"][0]["then"]["verdict"], "accepted");
     let alone = pki().path("stranger.crt");
     let arguments = ["--ca-certificates-bundle", &alone, "--revocations"];
@@ -232,11 +233,13 @@ fn a_reload_is_asked_about_and_takes_nothing_over() {
     assert_eq!(change["then"]["in_words"], "no certificate");
     assert_eq!((&change["last_seen"], &change["on_revocation"]), (&Value::Null, &json!("close")));
 
-    let renamed = whole.replace("name: https", "name: other").replace("127.0.0.1:0", "127.0.0.1:1");
+    let any = "bind: 127.0.0.1:0\n";
+    let taken = format!("bind: {}\n", target.address);
+    let renamed = whole.replace("name: https", "name: other");
     for (candidate, word) in [
         (whole.replace("mode:", "moda:"), "moda"),
         (whole.replace("edge-1", "edge-2"), "a change here needs a restart"),
-        (renamed.replace("127.0.0.1:1", &target.address.to_string()), "cannot listen on"),
+        (renamed.replace(any, &taken), "cannot listen on"),
     ] {
         node.write("next.yaml", &candidate);
         let config = node.path("portcullis.yaml");
@@ -245,10 +248,38 @@ fn a_reload_is_asked_about_and_takes_nothing_over() {
         assert_eq!(ended.code, Some(1), "{}", ended.said());
         assert!(ended.stderr.contains(word), "{}", ended.said());
     }
-    node.write("next.yaml", &renamed.replace("127.0.0.1:1", "127.0.0.1:0"));
+    node.write("next.yaml", &renamed);
     let answer = asked(&node, "reload", &["--candidate", next]);
     assert_eq!(answer["changes"][0]["then"]["verdict"], "no_listener", "{answer}");
     for client in &mut nobody {
         assert_eq!(client.get("/").status, 200);
     }
+}
+
+#[test]
+fn connections_of_one_client_are_told_apart_by_the_policies_that_would_be() {
+    let target = Target::named("hello");
+    let node = node(&target, "files", &pki().issuing.crl(&[]));
+    let address = node.address("https");
+    let names = ["localhost", "open.example.com", "open.example.com"];
+    let mut clients = names.map(|name| Client::tls(address, name, &tls_config(Some("good"))));
+    for (client, name) in clients.iter_mut().zip(names) {
+        let request = format!("GET / HTTP/1.1\r\nHost: {name}\r\n\r\n");
+        assert_eq!(client.ask(&request).status, 200, "{name}");
+    }
+    let filters = "client_certificate_identity_filters: [{subject_cn: [nobody]}]";
+    let policies = format!(
+        "{}\nserver_name_policies:\n- {{server_names: [\"*.example.com\"], {}}}",
+        piece::verify(""),
+        piece::verify(filters)
+    );
+    let whole = fs::read_to_string(node.path("portcullis.yaml")).unwrap();
+    let begin = whole.split_once("trust_stores:").unwrap().0;
+    let begin = begin.split_once("certificates:").unwrap().0;
+    node.write("next.yaml", &(begin.to_owned() + &configuration(&target, "files", &policies)));
+    let answer = asked(&node, "reload", &["--candidate", text(&node.path("next.yaml"))]);
+    assert_eq!(totals(&answer), [2, 1, 0, 0, 2], "{answer}");
+    let change = &answer["changes"][0];
+    assert_eq!(change["server_name"], "open.example.com");
+    assert_eq!(change["then"]["reason"], "ClientCertRejected");
 }
