@@ -32,7 +32,7 @@ pub struct NodeStatus {
     pub draining: bool,
     /// Since its start.
     pub uptime: Duration,
-    /// The last attempt to replace configuration or trust.
+    /// The last attempt to take over the configuration and its files.
     pub last_reload: Option<LastReload>,
 }
 
@@ -49,7 +49,7 @@ pub struct ShardStatus {
     pub open_connections: i64,
 }
 
-/// An attempt to replace configuration or trust.
+/// An attempt to take over the configuration and its files.
 #[derive(Clone, Debug)]
 pub struct LastReload {
     /// Time since 1970.

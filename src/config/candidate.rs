@@ -11,6 +11,7 @@ use super::snapshot::{Live, Name};
 use super::state::{Change, Contents};
 use super::written::{Source, TrustStore};
 use crate::clock;
+use crate::observe::load::Reason;
 use std::sync::Arc;
 
 /// A change that is only asked about.
@@ -48,7 +49,7 @@ impl Candidate {
     /// Everything that stands in the way.
     pub fn asked(present: &Loaded, trust_store: &str, asked: Asked) -> Result<Live, Faults> {
         let (index, written) = present.find(trust_store)?;
-        let refused = |why: String| Err(present.refused(index, "source", why));
+        let refused = |why: String| Err(present.refused(index, Reason::Command, why));
         let (contents, change) = match (written.source, asked) {
             (Source::Api, Asked::RemoveFiles(_)) => {
                 return refused("revocation files that commands added go by their ids".to_owned());
@@ -80,7 +81,9 @@ impl Candidate {
         let first_new_id = contents.next_id();
         let contents = contents.changed(change).map_err(|refused| {
             let mut faults = Faults::default();
-            refused.iter().for_each(|refused| faults.note_here(refused));
+            faults.because(Reason::Command, |faults| {
+                refused.iter().for_each(|refused| faults.note_here(refused));
+            });
             faults
         })?;
         let trust_store: Name = trust_store.into();
@@ -105,9 +108,10 @@ impl Candidate {
     pub fn stage(mut self) -> Result<Loaded, Faults> {
         let Some(state) = &self.loaded.origin.state else {
             // Without one there would have been no contents to begin with.
-            return Err(Faults::one("there is no node.state_dir"));
+            return Err(Faults::one(Reason::State, "there is no node.state_dir"));
         };
-        let staged = state.stage(&self.trust_store, &self.contents).map_err(Faults::one)?;
+        let staged = state.stage(&self.trust_store, &self.contents);
+        let staged = staged.map_err(|fault| Faults::one(Reason::State, fault))?;
         self.loaded.staged.push(staged);
         Ok(self.loaded)
     }
@@ -121,13 +125,15 @@ impl Loaded {
         found.map(|(index, written)| (*index, written)).ok_or_else(|| {
             let guess = nearest(trust_store, stores.iter().map(|(_, store)| store.name.as_str()));
             let guess = guess.map(|guess| format!("; did you mean {guess}?")).unwrap_or_default();
-            Faults::one(format!("there is no trust store {trust_store}{guess}"))
+            Faults::one(Reason::Command, format!("there is no trust store {trust_store}{guess}"))
         })
     }
 
-    fn refused(&self, index: usize, key: &str, why: String) -> Faults {
+    fn refused(&self, index: usize, reason: Reason, why: String) -> Faults {
         let mut faults = self.origin.faults.clone();
-        faults.element("trust_stores", index, |faults| faults.note(key, why));
+        faults.because(reason, |faults| {
+            faults.element("trust_stores", index, |faults| faults.note("source", why));
+        });
         faults
     }
 
@@ -152,7 +158,8 @@ impl Loaded {
             let named = files.filter(|(_, file)| place(&file.name) == place(name));
             ids.extend(named.map(|(id, _)| *id));
             if ids.len() == known {
-                faults.note_here(format_args!("there is no revocation file {name}"));
+                let fault = format!("there is no revocation file {name}");
+                faults.because(Reason::Command, |faults| faults.note_here(fault));
             }
         }
         if faults.is_empty() { Ok(ids) } else { Err(faults) }
@@ -161,16 +168,19 @@ impl Loaded {
     /// What is kept of a trust store that commands may change.
     fn contents(&self, trust_store: &str) -> Result<Contents, Faults> {
         let (index, written) = self.find(trust_store)?;
-        let refused = |why: String| self.refused(index, "source", why);
+        let refused = |reason: Reason, why: String| self.refused(index, reason, why);
         match (written.source, &self.origin.state) {
-            (Source::Files, _) | (Source::Api, None) => Err(refused(self.change_files(written))),
+            (Source::Files, _) | (Source::Api, None) => {
+                Err(refused(Reason::Command, self.change_files(written)))
+            }
             (Source::Api, Some(state)) => match state.read(trust_store) {
                 Ok(Some(contents)) => Ok(contents),
                 Ok(None) => {
                     let file = state.file(trust_store);
-                    Err(refused(format!("{} is gone; a reload makes it anew", file.display())))
+                    let why = format!("{} is gone; a reload makes it anew", file.display());
+                    Err(refused(Reason::State, why))
                 }
-                Err(fault) => Err(refused(fault)),
+                Err(fault) => Err(refused(Reason::State, fault)),
             },
         }
     }

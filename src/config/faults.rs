@@ -6,6 +6,8 @@
 //! Bounds: `limits::FAULTS_MAX` are kept, so that a file of nonsense has a short answer.
 use super::place::{Lines, Place, Segment};
 use crate::limits;
+use crate::observe::load::Reason;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// One thing that is wrong, or odd.
@@ -39,15 +41,19 @@ pub struct Faults {
     pub list: Vec<Fault>,
     /// What is odd and stops nothing.
     pub warnings: Vec<Fault>,
+    /// What kinds of thing are wrong, for the metric.
+    pub reasons: BTreeSet<Reason>,
     /// Where the caller is looking.
     scope: Place,
+    /// What the caller is looking at.
+    reason: Reason,
     lines: Lines,
 }
 
 impl Faults {
     /// One fault that stands nowhere in the file.
-    pub fn one(message: impl fmt::Display) -> Self {
-        let mut faults = Self::default();
+    pub fn one(reason: Reason, message: impl fmt::Display) -> Self {
+        let mut faults = Self { reason, ..Self::default() };
         faults.note_here(message);
         faults
     }
@@ -80,6 +86,7 @@ impl Faults {
 
     /// Notes a fault of the current part of the file itself.
     pub fn note_here(&mut self, message: impl fmt::Display) {
+        self.reasons.insert(self.reason);
         let count = self.list.len();
         if count < limits::FAULTS_MAX {
             self.list.push(self.fault(&self.scope, message));
@@ -126,6 +133,14 @@ impl Faults {
     /// Looks at one element of the list below `key`.
     pub fn element<R>(&mut self, key: &str, index: usize, look: impl FnOnce(&mut Self) -> R) -> R {
         self.within(key, |faults| faults.step(Segment::Index(index), look))
+    }
+
+    /// Looks at something else than the configuration itself: what a file holds, what the kernel says.
+    pub fn because<R>(&mut self, reason: Reason, look: impl FnOnce(&mut Self) -> R) -> R {
+        let before = std::mem::replace(&mut self.reason, reason);
+        let result = look(self);
+        self.reason = before;
+        result
     }
 
     /// Puts everything into the order of the file; what stands nowhere in it comes last.
@@ -204,6 +219,16 @@ mod tests {
              node: odd"
         );
         assert_eq!(faults.warnings[0].path, "listeners[1].ssl_policy");
+    }
+
+    #[test]
+    fn faults_tell_what_kinds_of_thing_are_wrong() {
+        let mut faults = Faults::default();
+        faults.note("node", "odd");
+        faults.because(Reason::CaBundle, |faults| faults.note("trust_stores", "expired"));
+        faults.because(Reason::Key, |_| ());
+        faults.note("node", "odd");
+        assert_eq!(faults.reasons, [Reason::Configuration, Reason::CaBundle].into());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Bounds: each kind of file has its limit in `limits`; a file over it is never held in memory.
 use super::faults::{Faults, OrNote};
+use crate::observe::load::Reason;
 use aws_lc_rs::digest::{self, SHA256};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -121,7 +122,8 @@ impl Files {
         faults: &mut Faults,
         key: &str,
     ) -> Option<Content> {
-        self.open(written, bytes_max).or_note(faults, key)
+        let content = self.open(written, bytes_max);
+        faults.because(Reason::UnreadableFile, |faults| content.or_note(faults, key))
     }
 
     /// Reads a file that is watched from then on.

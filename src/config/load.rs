@@ -9,6 +9,7 @@ use super::snapshot::{Listener, Live, Name};
 use super::state::{Contents, Directory, Staged};
 use super::written::{Configuration, LogFormat};
 use super::{Fault, Faults, read, tree};
+use crate::observe::load::Reason;
 use crate::observe::sink::{ConnectionLog, Form, Sink};
 use crate::{clock, limits, net};
 use std::fmt::Write;
@@ -222,7 +223,7 @@ fn configuration(
     let content = match files.open(path, limits::CONFIGURATION_BYTES_MAX) {
         Ok(content) => content,
         Err(error) => {
-            faults.note_here(error);
+            faults.because(Reason::UnreadableFile, |faults| faults.note_here(error));
             return None;
         }
     };
@@ -305,8 +306,13 @@ fn state(node: &Node, purpose: Purpose<'_>, faults: &mut Faults) -> Option<Optio
             return own.map(|own| Some(Arc::clone(own)));
         }
     };
-    let directory = directory.map_err(|fault| faults.note("state_dir", fault)).ok()?;
-    Some(Some(Arc::new(directory)))
+    match directory {
+        Ok(directory) => Some(Some(Arc::new(directory))),
+        Err(fault) => {
+            faults.because(Reason::State, |faults| faults.note("state_dir", fault));
+            None
+        }
+    }
 }
 
 fn log(written: &Configuration, files: &Files, faults: &mut Faults) -> Option<LogWanted> {
@@ -390,9 +396,9 @@ impl Prepared {
             for (name, contents) in &self.seeds {
                 match state.stage(name, contents) {
                     Ok(staged) => self.loaded.staged.push(staged),
-                    Err(fault) => {
+                    Err(fault) => faults.because(Reason::State, |faults| {
                         faults.within("node", |faults| faults.note("state_dir", fault));
-                    }
+                    }),
                 }
             }
         }
@@ -429,7 +435,9 @@ impl Prepared {
 fn log_fault(loaded: &Loaded, path: &Path, error: &io::Error) -> Faults {
     let mut faults = loaded.origin.faults.clone();
     let path = path.display();
-    faults.within("logs", |faults| faults.note("connection", format_args!("{path}: {error}")));
+    faults.because(Reason::Log, |faults| {
+        faults.within("logs", |faults| faults.note("connection", format_args!("{path}: {error}")));
+    });
     faults
 }
 

@@ -8,6 +8,7 @@ use super::Faults;
 use super::snapshot::{Live, Name, Order};
 use crate::limits;
 use crate::net;
+use crate::observe::load::Reason;
 use crate::shard::seen::Clients;
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,7 +174,9 @@ impl Publisher {
 
 fn note(faults: &mut Faults, name: &Name, asked: &Asked, error: &io::Error) {
     let message = format!("{name} cannot listen on {}: {}", asked.address, advice(error));
-    faults.within("listeners", |faults| faults.note_here(message));
+    faults.because(Reason::Listen, |faults| {
+        faults.within("listeners", |faults| faults.note_here(message));
+    });
 }
 
 /// What the kernel says when it refuses an address, and what that means for whoever chose it.

@@ -4,13 +4,14 @@
 use crate::config::Fault;
 pub use crate::config::source::Source;
 use crate::http::attributes::Attributes;
+use crate::http::host::{self, Host};
 use crate::http::identity::Forbidden;
 use crate::net;
 use crate::observe::sink::ConnectionLog;
 use crate::route::Action;
 use crate::shard::seen::Clients;
 use crate::target::Group;
-use crate::tls::{Certificate, Policy, ServerNames};
+use crate::tls::{Certificate, Policy, ServerNames, names};
 use crate::trust::{Conditions, Store};
 use rustls::ServerConfig;
 use std::collections::BTreeMap;
@@ -261,6 +262,16 @@ impl Authentication {
 }
 
 impl Tls {
+    /// The access that a request for this host (as a checked head has it, or none) belongs to, found as
+    /// that of a client that names it in its ClientHello. Addresses and no host at all belong to the
+    /// listener's own. A host that is no DNS name has none: nobody knows which name its target reads.
+    pub fn access_of_host(&self, host: Option<&str>) -> Option<&Access> {
+        match host.map(host::of) {
+            None | Some(Host::Address) => Some(&self.own),
+            Some(Host::Name(name)) => names::normal(name).map(|name| self.access(Some(&name))),
+        }
+    }
+
     /// The access of clients that name `server_name` (as peeked), or none.
     pub fn access(&self, server_name: Option<&str>) -> &Access {
         server_name

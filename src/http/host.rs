@@ -1,8 +1,8 @@
-//! The Host value: which are accepted, and what a target gets for one.
+//! The Host value: which are accepted, which host one means, and what a target gets for one.
 //!
 //! Pure. Source: RFC 9110, sections 4.2 and 7.2; `alb-contract.md`, section 6.1.
 #![deny(clippy::indexing_slicing)]
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The value as text when it is `host[:port]`.
 ///
@@ -20,6 +20,24 @@ pub(super) fn valid(value: &[u8]) -> Option<&str> {
     let port_is_valid = digits.is_empty()
         || (digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u16>().is_ok());
     (host_is_valid && port_is_valid).then_some(value)
+}
+
+/// What a valid value means.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Host<'a> {
+    /// An IP address.
+    Address,
+    /// Anything else, without its port: whether it is a DNS name is for whoever compares it with some.
+    Name(&'a str),
+}
+
+/// Reads a value that a checked request head has.
+pub fn of(value: &str) -> Host<'_> {
+    let (host, _) = split(value);
+    match host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok() {
+        true => Host::Address,
+        false => Host::Name(host),
+    }
 }
 
 /// Host and port, the port without its colon.
@@ -110,6 +128,18 @@ mod tests {
             assert_eq!(valid(bad.as_bytes()), None, "{bad:?}");
         }
         assert_eq!(valid(b"\xff.com"), None);
+    }
+
+    #[test]
+    fn a_host_means_an_address_or_a_name_without_its_port() {
+        for address in ["192.0.2.1", "192.0.2.1:80", "[::1]", "[2001:db8::1]:443"] {
+            assert_eq!(of(address), Host::Address, "{address}");
+        }
+        for (value, name) in
+            [("a.b", "a.b"), ("A.b.:443", "A.b."), ("a:", "a"), ("127.1", "127.1"), ("a..", "a..")]
+        {
+            assert_eq!(of(value), Host::Name(name), "{value}");
+        }
     }
 
     /// `alb-contract.md`, section 6.1: port 80/443 listeners drop any port, other listeners append

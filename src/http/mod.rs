@@ -11,7 +11,7 @@ mod fault;
 pub mod forward;
 mod framing;
 pub mod head;
-mod host;
+pub mod host;
 pub mod identity;
 mod lines;
 pub mod malformed;

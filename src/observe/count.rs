@@ -160,19 +160,20 @@ pub struct Shard {
 /// takes the same memory whether somebody scrapes or not.
 #[derive(Debug, Default)]
 pub struct Histogram {
-    counts: [Count; HANDSHAKE_SECONDS.len() + 1],
+    counts: [Count; HISTOGRAM_SECONDS.len() + 1],
     sum_seconds: AtomicU64,
 }
 
-/// Upper bounds of the histogram's buckets, in seconds, ascending. A full handshake is about a
-/// millisecond of work and one to three round trips; the deadline is 10 s by default.
-pub const HANDSHAKE_SECONDS: [f64; 13] =
+/// Upper bounds of a histogram's buckets, in seconds, ascending. A full handshake is about a
+/// millisecond of work and one to three round trips; the deadline is 10 s by default. A swap is done in
+/// a few milliseconds, and in seconds with a million revocations.
+pub const HISTOGRAM_SECONDS: [f64; 13] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 impl Histogram {
     /// Notes one, in seconds, on the writing thread.
     pub fn note(&self, seconds: f64) {
-        let bucket = HANDSHAKE_SECONDS.iter().take_while(|&&bound| seconds > bound).count();
+        let bucket = HISTOGRAM_SECONDS.iter().take_while(|&&bound| seconds > bound).count();
         if let Some(count) = self.counts.get(bucket) {
             count.add(1);
         }
@@ -180,7 +181,7 @@ impl Histogram {
         self.sum_seconds.store(sum.to_bits(), Relaxed);
     }
     /// How many fell into each bucket (the last has no upper bound), on any thread.
-    pub fn counts(&self) -> [u64; HANDSHAKE_SECONDS.len() + 1] {
+    pub fn counts(&self) -> [u64; HISTOGRAM_SECONDS.len() + 1] {
         std::array::from_fn(|bucket| self.counts[bucket].get())
     }
     /// The sum of all, on any thread.

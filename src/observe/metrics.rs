@@ -5,8 +5,10 @@
 //! A listener or target group that the live value no longer has leaves the page at the next
 //! [`Board::show`]. The board keeps it for as long as a shard does, so that one that comes back under
 //! its name before every shard has let go of it counts on; later it starts at zero.
-use super::count::{self, HANDSHAKE_SECONDS, Handshake};
-use super::names::{self, Metric};
+use super::count::{self, HISTOGRAM_SECONDS, Handshake, Histogram};
+use super::expiry::Expiry;
+use super::load::{Phase, Reason as LoadReason};
+use super::names;
 use super::page::{Distribution, Page};
 use super::proc;
 use super::sink::Sink;
@@ -16,8 +18,9 @@ use crate::config::snapshot::{Live, Name};
 use crate::http::head::Malformed;
 use crate::net::Engine;
 use crate::trust::Refusal;
+use rustls_pki_types::UnixTime;
 use std::array;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +35,8 @@ type Mutex<T> = std::sync::Mutex<T>;
 pub struct Board {
     shards: Vec<Arc<count::Shard>>,
     started: Duration,
+    /// By [`Phase::index`]; written by whoever makes a change, one at a time.
+    swaps: [Histogram; Phase::ALL.len()],
     state: Mutex<State>,
 }
 
@@ -42,11 +47,15 @@ struct State {
     target_groups: Counters<count::TargetGroup>,
     io: Option<(Engine, bool)>,
     reloads: [u64; Reload::ALL.len()],
+    /// By [`LoadReason::index`].
+    load_failures: [u64; LoadReason::ALL.len()],
+    /// Time since 1970; zero is never.
+    load_success: Duration,
+    load_failure: Duration,
     generation: u64,
-    certificate_expiry: Vec<(Name, f64)>,
-    ca_expiry: Vec<(Name, f64)>,
-    crl_next_update: Vec<(Name, f64)>,
-    revoked_entries: Vec<(Name, f64)>,
+    /// By shard.
+    generations: Vec<u64>,
+    expiry: Expiry,
     connection_log: Option<Sink>,
 }
 
@@ -104,10 +113,14 @@ impl Reload {
 impl Board {
     /// A board for a node of so many shards. Installs nothing globally; call once.
     pub fn new(shards: usize) -> Arc<Self> {
+        let started = clock::since_epoch();
+        // There is a board once the first load was good.
+        let state = State { load_success: started, ..State::default() };
         Arc::new(Self {
             shards: (0..shards).map(|_| Arc::default()).collect(),
-            started: clock::since_epoch(),
-            state: Mutex::default(),
+            started,
+            swaps: array::from_fn(|_| Histogram::default()),
+            state: Mutex::new(state),
         })
     }
 
@@ -132,37 +145,49 @@ impl Board {
         self.state().io = Some((engine, io_uring_refused));
     }
 
-    /// Counts an attempt to replace configuration or trust.
-    pub fn reloaded(&self, outcome: Reload) {
+    /// Counts a load of all files, and when it ended.
+    pub fn reloaded(&self, outcome: Reload, now: Duration) {
+        let mut state = self.state();
+        state.reloads[outcome.index()] += 1;
+        match outcome {
+            Reload::Success | Reload::NotAcknowledged | Reload::NotDurable => {
+                state.load_success = now;
+            }
+            Reload::Faulty => state.load_failure = now,
+        }
+    }
+
+    /// Counts a command that changes trust. It says nothing of the files: a good one mends none of their
+    /// faults, and a bad one leaves them as good as they are.
+    pub fn commanded(&self, outcome: Reload) {
         self.state().reloads[outcome.index()] += 1;
     }
 
-    /// Takes over what the live value says of itself, and lets go of listeners and target groups that
-    /// it no longer has. For the control thread, after each publication and before each
-    /// [`Board::render`]: a shard that was late may have registered with an older generation.
-    pub fn show(&self, live: &Live) {
-        let stores = || live.trust_stores.iter();
-        let crl_next_update = stores().filter_map(|(name, store)| {
-            let earliest =
-                store.revocations.status().iter().filter_map(|crl| crl.next_update).min();
-            Some((name.clone(), earliest?.as_secs() as f64))
-        });
+    /// Counts why a load was refused: each reason once.
+    pub fn load_refused(&self, reasons: &BTreeSet<LoadReason>) {
+        let mut state = self.state();
+        for reason in reasons {
+            state.load_failures[reason.index()] += 1;
+        }
+    }
+
+    /// Notes how long a part of a swap took. For whoever makes changes, of which there is one at a time.
+    pub fn swapped(&self, phase: Phase, took: Duration) {
+        self.swaps[phase.index()].note(took.as_secs_f64());
+    }
+
+    /// Takes over what the live value says of itself at this time, and lets go of listeners and target
+    /// groups that it no longer has. `generations` are those that the shards work by, in their order.
+    /// For the control thread, before each [`Board::render`]: a shard that was late may have registered
+    /// with an older generation.
+    pub fn show(&self, live: &Live, generations: &[u64], now: UnixTime) {
+        let expiry = Expiry::of(live, now);
         let mut state = self.state();
         keep(&mut state.listeners, &live.listeners, self.shards.len());
         keep(&mut state.target_groups, &live.target_groups, self.shards.len());
         state.generation = live.generation;
-        state.certificate_expiry = live
-            .certificates
-            .iter()
-            .map(|(name, certificate)| (name.clone(), certificate.not_after.as_secs() as f64))
-            .collect();
-        state.ca_expiry = stores()
-            .map(|(name, store)| (name.clone(), store.bundle.earliest_expiry().as_secs() as f64))
-            .collect();
-        state.crl_next_update = crl_next_update.collect();
-        state.revoked_entries = stores()
-            .map(|(name, store)| (name.clone(), store.revocations.entries() as f64))
-            .collect();
+        state.generations = generations.to_vec();
+        state.expiry = expiry;
         state.connection_log = live.connection_log.as_ref().map(|log| log.sink.clone());
     }
 
@@ -175,7 +200,8 @@ impl Board {
         write_listeners(&mut page, &state.listeners);
         write_target_groups(&mut page, &state.target_groups);
         self.write_node(&mut page, &state);
-        write_trust(&mut page, &state);
+        self.write_loads(&mut page, &state);
+        state.expiry.write(&mut page);
         self.write_process(&mut page);
         page.finish()
     }
@@ -198,11 +224,31 @@ impl Board {
             page.gauge(&names::IO_URING_REFUSED, [([], f64::from(u8::from(refused)))]);
         }
         page.gauge(&names::BUILD_INFO, [([env!("CARGO_PKG_VERSION")], 1.0)]);
-        page.gauge(&names::GENERATION, [([], state.generation as f64)]);
-        let reloads = Reload::ALL.map(|outcome| ([outcome.word()], state.reloads[outcome.index()]));
-        page.counter(&names::RELOADS, reloads);
         let dropped = state.connection_log.as_ref().map(|sink| (["connection"], sink.dropped()));
         page.counter(&names::LOG_LINES_DROPPED, dropped);
+    }
+
+    fn write_loads(&self, page: &mut Page, state: &State) {
+        page.gauge(&names::GENERATION, [([], state.generation as f64)]);
+        let shards: Vec<_> = (0..state.generations.len()).map(|index| index.to_string()).collect();
+        let by_shard = shards.iter().zip(&state.generations);
+        page.gauge(
+            &names::SHARD_GENERATION,
+            by_shard.map(|(shard, generation)| ([shard.as_str()], *generation as f64)),
+        );
+        let late = state.generations.iter().filter(|of| **of < state.generation).count();
+        page.gauge(&names::SHARDS_LATE, [([], late as f64)]);
+        let reloads = Reload::ALL.map(|outcome| ([outcome.word()], state.reloads[outcome.index()]));
+        page.counter(&names::RELOADS, reloads);
+        let failures =
+            LoadReason::ALL.map(|reason| ([reason.word()], state.load_failures[reason.index()]));
+        page.counter(&names::LOAD_FAILURES, failures);
+        page.gauge(&names::LOAD_SUCCESS_TIME, [([], state.load_success.as_secs_f64())]);
+        page.gauge(&names::LOAD_FAILURE_TIME, [([], state.load_failure.as_secs_f64())]);
+        page.histogram(
+            &names::SWAP_SECONDS,
+            Phase::ALL.map(|phase| ([phase.word()], distribution([&self.swaps[phase.index()]]))),
+        );
     }
 
     fn write_process(&self, page: &mut Page) {
@@ -270,7 +316,9 @@ fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
     page.counter(&names::HANDSHAKES, totals_by(listeners, &outcomes, |of| &of.handshakes));
     page.histogram(
         &names::HANDSHAKE_SECONDS,
-        shown(listeners).map(|(name, shards)| ([name], distribution(shards))),
+        shown(listeners).map(|(name, shards)| {
+            ([name], distribution(shards.iter().map(|shard| &shard.handshake_seconds)))
+        }),
     );
     let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
     page.counter(&names::RESPONSES, totals_by(listeners, &classes, |of| &of.responses));
@@ -289,16 +337,6 @@ fn write_target_groups(page: &mut Page, groups: &Counters<count::TargetGroup>) {
     page.counter(&names::UPSTREAM_CONNECTIONS, totals(groups, |of| &of.connections));
     let reasons = Reason::ALL.map(Reason::word);
     page.counter(&names::UPSTREAM_ERRORS, totals_by(groups, &reasons, |of| &of.errors));
-}
-
-fn write_trust(page: &mut Page, state: &State) {
-    let mut gauges = |metric: &Metric<1>, values: &[(Name, f64)]| {
-        page.gauge(metric, values.iter().map(|(name, value)| ([&**name], *value)));
-    };
-    gauges(&names::CERTIFICATE_EXPIRY, &state.certificate_expiry);
-    gauges(&names::CA_EXPIRY, &state.ca_expiry);
-    gauges(&names::CRL_NEXT_UPDATE, &state.crl_next_update);
-    gauges(&names::REVOKED_ENTRIES, &state.revoked_entries);
 }
 
 /// One series for each object: the sum over its shards.
@@ -325,14 +363,20 @@ fn totals_by<'a, T>(
     })
 }
 
-fn distribution(shards: &[Arc<count::Listener>]) -> Distribution {
-    let each: Vec<_> = shards.iter().map(|shard| shard.handshake_seconds.counts()).collect();
-    let totals: [u64; HANDSHAKE_SECONDS.len() + 1] =
-        array::from_fn(|bucket| each.iter().map(|counts| counts[bucket]).sum());
+/// Several histograms added up.
+fn distribution<'a>(histograms: impl IntoIterator<Item = &'a Histogram>) -> Distribution {
+    let mut totals = [0; HISTOGRAM_SECONDS.len() + 1];
+    let mut sum = 0.0;
+    for histogram in histograms {
+        for (total, count) in totals.iter_mut().zip(histogram.counts()) {
+            *total += count;
+        }
+        sum += histogram.sum_seconds();
+    }
     Distribution {
-        buckets: HANDSHAKE_SECONDS.into_iter().zip(totals).collect(),
-        above: totals[HANDSHAKE_SECONDS.len()],
-        sum: shards.iter().map(|shard| shard.handshake_seconds.sum_seconds()).sum(),
+        buckets: HISTOGRAM_SECONDS.into_iter().zip(totals).collect(),
+        above: totals[HISTOGRAM_SECONDS.len()],
+        sum,
     }
 }
 

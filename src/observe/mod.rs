@@ -2,6 +2,8 @@
 //! log.
 pub mod connection_log;
 pub mod count;
+mod expiry;
+pub mod load;
 pub mod metrics;
 pub mod names;
 mod page;

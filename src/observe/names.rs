@@ -75,12 +75,33 @@ metrics! {
         "Generation of the live configuration and trust.";
     RELOADS = "portcullis_reloads_total", ["outcome"],
         "Attempts to replace configuration or trust, by outcome.";
+    SHARD_GENERATION = "portcullis_shard_generation", ["shard"],
+        "Generation that the shard works by.";
+    SHARDS_LATE = "portcullis_shards_late", [],
+        "Shards that do not work by the live generation yet.";
+    LOAD_FAILURES = "portcullis_load_failures_total", ["reason"],
+        "Loads of configuration and trust that were refused, by what was wrong; one may have several reasons.";
+    LOAD_SUCCESS_TIME = "portcullis_load_last_success_timestamp_seconds", [],
+        "When configuration and trust were last loaded and published, in seconds since 1970.";
+    LOAD_FAILURE_TIME = "portcullis_load_last_failure_timestamp_seconds", [],
+        "When a load of configuration and trust was last refused, in seconds since 1970; 0 is never.";
+    SWAP_SECONDS = "portcullis_swap_seconds", ["phase"],
+        "Time of swaps of configuration and trust: reading and checking, publication, acknowledgement by all shards.";
+
     CERTIFICATE_EXPIRY = "portcullis_certificate_expiry_timestamp_seconds", ["certificate"],
         "When the certificate expires, in seconds since 1970.";
+    CERTIFICATE_CHAIN_EXPIRY = "portcullis_certificate_chain_expiry_timestamp_seconds", ["certificate"],
+        "When the first of the certificates behind it in its chain expires, in seconds since 1970.";
+    CAS = "portcullis_trust_store_ca_certificates", ["trust_store"],
+        "CA certificates of the trust store.";
+    CAS_EXPIRED = "portcullis_trust_store_ca_certificates_expired", ["trust_store"],
+        "CA certificates of the trust store that have expired.";
     CA_EXPIRY = "portcullis_trust_store_ca_expiry_timestamp_seconds", ["trust_store"],
-        "When the first CA certificate of the trust store expires, in seconds since 1970.";
-    CRL_NEXT_UPDATE = "portcullis_trust_store_crl_next_update_timestamp_seconds", ["trust_store"],
-        "Earliest nextUpdate of the trust store's revocation lists, in seconds since 1970.";
+        "When the next CA certificate of the trust store expires (the last, where all have), in seconds since 1970.";
+    CRL_THIS_UPDATE = "portcullis_trust_store_crl_this_update_timestamp_seconds", ["trust_store", "list"],
+        "When the revocation lists of the file (or of the revocation's number) were issued, the oldest of them, in seconds since 1970.";
+    CRL_NEXT_UPDATE = "portcullis_trust_store_crl_next_update_timestamp_seconds", ["trust_store", "list"],
+        "When the first of the revocation lists of the file (or of the revocation's number) is due for renewal, in seconds since 1970.";
     REVOKED_ENTRIES = "portcullis_trust_store_revoked_entries", ["trust_store"],
         "Entries of the trust store's revocation lists.";
 

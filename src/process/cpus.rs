@@ -37,6 +37,11 @@ impl Cpus {
         (below + 1).min(limits::SHARDS_MAX)
     }
 
+    /// The CPUs that so many shards leave free.
+    pub fn spare(&self, shards: usize) -> &[usize] {
+        self.allowed.get(shards..).unwrap_or_default()
+    }
+
     /// The CPU of each of so many shards. More shards than CPUs share them evenly.
     pub fn of_shards(&self, shards: usize) -> Vec<usize> {
         self.allowed.iter().copied().cycle().take(shards).collect()
@@ -61,6 +66,18 @@ pub fn yield_to_shards(cpus: &Cpus) -> io::Result<()> {
     // On Linux each thread has a nice value of its own; setpriority(2), "C library/kernel differences".
     let thread = Some(gettid());
     setpriority_process(thread, (getpriority_process(thread)? + YIELD).min(LOWEST_PRIORITY))
+}
+
+/// Keeps the calling thread, and those that it will start, off the CPUs of so many shards, where that leaves
+/// any: the kernel lets even a thread of low priority finish its slice of a few milliseconds.
+///
+/// # Errors
+/// What the kernel said.
+pub fn keep_off_shards(cpus: &Cpus, shards: usize) -> io::Result<()> {
+    match cpus.spare(shards) {
+        [] => Ok(()),
+        spare => place(spare),
+    }
 }
 
 /// How much the control threads' nice value lies above the shards'.
@@ -201,6 +218,14 @@ mod tests {
     }
 
     #[test]
+    fn control_threads_get_the_cpus_that_shards_leave() {
+        let cpus = Cpus { allowed: vec![2, 5, 7], quota: None };
+        assert_eq!(cpus.spare(1), [5, 7]);
+        assert_eq!(cpus.spare(3), [0; 0]);
+        assert_eq!(cpus.spare(7), [0; 0]);
+    }
+
+    #[test]
     fn version_2_alone_is_found() {
         let mounts = "24 23 0:22 / /proc rw - proc proc rw\n\
                       30 23 0:27 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate";
@@ -301,6 +326,10 @@ mod tests {
             yield_to_shards(&cpus).unwrap();
             assert_eq!(sched_getaffinity(None).unwrap().count() as usize, cpus.allowed.len());
             assert_eq!(getpriority_process(Some(gettid())).unwrap(), (before + 10).min(19));
+            keep_off_shards(&cpus, cpus.allowed.len()).unwrap();
+            assert_eq!(sched_getaffinity(None).unwrap().count() as usize, cpus.allowed.len());
+            keep_off_shards(&cpus, cpus.allowed.len() - 1).unwrap();
+            assert!(cpus.allowed.len() == 1 || rustix::thread::sched_getcpu() == last);
         })
         .join()
         .unwrap();

@@ -15,13 +15,15 @@ use crate::config::snapshot::Live;
 use crate::config::sources::Watch;
 use crate::config::state::{self, Change, Directory};
 use crate::net::Chosen;
+use crate::observe::load::{Phase, Reason};
 use crate::observe::metrics::{Board, Reload};
 use crate::target::Resolver;
 use arc_swap::{ArcSwap, ArcSwapOption};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
 /// The control side of a running node.
@@ -40,7 +42,7 @@ pub(super) struct Node {
     changing: Mutex<Changing>,
     /// One question about a change at a time.
     asking: Mutex<()>,
-    /// How the last change ended, for `/status`.
+    /// How the last change of files ended, for `/status`.
     last_reload: ArcSwapOption<LastReload>,
     draining: AtomicBool,
     drain_asked: Notify,
@@ -52,6 +54,23 @@ struct Changing {
     loaded: Arc<Loaded>,
     /// What the last attempt read, good or bad: a change is one from this.
     inputs: Inputs,
+}
+
+/// What a change comes from.
+enum By {
+    /// The configuration and all that it names.
+    Files,
+    /// A command, in words.
+    Command(String),
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Files => f.write_str("reload"),
+            Self::Command(words) => f.write_str(words),
+        }
+    }
 }
 
 /// What a node is made of, once its shards run.
@@ -125,16 +144,18 @@ impl Node {
     async fn change(&self) -> Result<Reloaded, ReloadError> {
         let mut changing = self.begin().await?;
         let (path, previous) = (self.path.clone(), Arc::clone(&changing.loaded));
+        let started = Instant::now();
         let attempt = tokio::task::spawn_blocking(move || load::attempt(&path, Some(&previous)));
-        let (inputs, loaded) = attempt
-            .await
-            .unwrap_or_else(|_| (changing.inputs.clone(), Err(Faults::one(LOADING_PANICKED))));
+        let (inputs, loaded) =
+            attempt.await.unwrap_or_else(|_| (changing.inputs.clone(), Err(bug())));
+        self.board.swapped(Phase::Load, started.elapsed());
         changing.inputs = inputs;
         let before = self.live.load_full();
         let result = match loaded {
             Ok(loaded) => {
+                let started = Instant::now();
                 self.resolver.resolve_all(&loaded.live.groups()).await;
-                self.publish(&mut changing, loaded).await
+                self.publish(&mut changing, loaded, started).await
             }
             Err(faults) => Err(ReloadError::Faults(faults)),
         };
@@ -142,7 +163,8 @@ impl Node {
         if result.is_ok() {
             self.reopen_logs();
         }
-        self.note("reload", &result, &before);
+        let generation = result.as_ref().map(|reloaded| reloaded.generation);
+        self.note(&By::Files, &generation.map_err(Clone::clone), &before);
         result
     }
 
@@ -153,14 +175,17 @@ impl Node {
         change: Change,
     ) -> Result<trust::Changed, ReloadError> {
         let mut changing = self.begin().await?;
-        let what = format!("{} of trust store {name}", change.word());
+        let by = By::Command(format!("{} of trust store {name}", change.word()));
         let previous = Arc::clone(&changing.loaded);
+        let started = Instant::now();
         let prepared = tokio::task::spawn_blocking(move || prepare(&previous, &name, change));
-        let prepared = prepared.await.unwrap_or_else(|_| Err(Faults::one(LOADING_PANICKED)));
+        let prepared = prepared.await.unwrap_or_else(|_| Err(bug()));
+        self.board.swapped(Phase::Load, started.elapsed());
         let before = self.live.load_full();
         let result = match prepared {
             Ok((loaded, mut changed)) => {
-                self.publish(&mut changing, loaded).await.map(|Reloaded { generation, .. }| {
+                let published = self.publish(&mut changing, loaded, Instant::now()).await;
+                published.map(|Reloaded { generation, .. }| {
                     changed.generation = generation;
                     changed.warnings.retain(|warning| !before.warnings.contains(warning));
                     changed
@@ -176,11 +201,8 @@ impl Node {
             | ReloadError::Untold { .. }
             | ReloadError::NotDurable { .. } => error,
         });
-        let reloaded = result.as_ref().map(|changed| Reloaded {
-            generation: changed.generation,
-            warnings: changed.warnings.clone(),
-        });
-        self.note(&what, &reloaded.map_err(Clone::clone), &before);
+        let generation = result.as_ref().map(|changed| changed.generation);
+        self.note(&by, &generation.map_err(Clone::clone), &before);
         result
     }
 
@@ -193,29 +215,36 @@ impl Node {
         Ok(changing)
     }
 
-    /// Makes it live, and has the disk confirm what is kept of it.
+    /// Makes it live, and has the disk confirm what is kept of it. Publishing has `started` then.
     async fn publish(
         &self,
         changing: &mut Changing,
         mut loaded: Loaded,
+        started: Instant,
     ) -> Result<Reloaded, ReloadError> {
         let (next, staged) = loaded.take();
         let warnings = next.warnings.clone();
         let is_kept = !staged.is_empty();
+        let past = self.live.load_full();
         let pending = changing
             .publisher
             .publish(next, || state::commit(staged))
             .map_err(ReloadError::Faults)?;
+        tokio::spawn(outlive(past));
+        let published = Instant::now();
+        self.board.swapped(Phase::Publish, published - started);
         let loaded = Arc::new(loaded);
         changing.loaded = Arc::clone(&loaded);
         let generation = pending.generation();
         if is_kept {
             let synced = tokio::task::spawn_blocking(move || loaded.sync()).await;
             synced
-                .unwrap_or_else(|_| Err(LOADING_PANICKED.to_owned()))
+                .unwrap_or_else(|_| Err(bug().to_string()))
                 .map_err(|error| ReloadError::NotDurable { generation, error })?;
         }
-        match pending.acknowledged().await {
+        let acknowledged = pending.acknowledged().await;
+        self.board.swapped(Phase::Acknowledge, published.elapsed());
+        match acknowledged {
             Ok(generation) => Ok(Reloaded { generation, warnings }),
             Err(late) => Err(ReloadError::NotAcknowledged {
                 generation: late.generation,
@@ -242,7 +271,7 @@ impl Node {
                 Candidate::asked(&previous, &trust_store, asked).map_err(ReloadError::Trust)
             }
         });
-        let bug = || ReloadError::Faults(Faults::one(LOADING_PANICKED));
+        let bug = || ReloadError::Faults(bug());
         let next = next.await.unwrap_or_else(|_| Err(bug()))?;
         self.begin().await?.publisher.check(&next).map_err(ReloadError::Faults)?;
         let clients = publish::clients(&self.lines).await;
@@ -251,32 +280,45 @@ impl Node {
         tokio::task::spawn_blocking(compare).await.map_err(|_| bug())
     }
 
-    /// Says how a change ended: in the log, in the metrics, in `/status`.
-    fn note(&self, what: &str, result: &Result<Reloaded, ReloadError>, before: &Live) {
+    /// Says how a change ended: in the log and in the metrics, and that of files in `/status` too.
+    fn note(&self, by: &By, result: &Result<u64, ReloadError>, before: &Live) {
+        let now = clock::since_epoch();
         let (outcome, faults) = match result {
-            Ok(reloaded) => {
-                tracing::info!(generation = reloaded.generation, "{what}: live on every shard");
+            Ok(generation) => {
+                tracing::info!(generation, "{by}: live on every shard");
                 self.announce(before);
                 (Reload::Success, Vec::new())
             }
-            Err(ReloadError::Faults(faults) | ReloadError::Trust(faults)) => {
-                tracing::error!("{what}: refused, the old generation serves on\n{faults}");
+            Err(ReloadError::Faults(faults)) => {
+                tracing::error!("{by}: refused, the old generation serves on\n{faults}");
+                self.board.load_refused(&faults.reasons);
+                (Reload::Faulty, faults.list.clone())
+            }
+            Err(ReloadError::Trust(faults)) => {
+                // Whoever asked has the answer.
+                tracing::warn!("{by}: refused, the old generation serves on\n{faults}");
+                self.board.load_refused(&faults.reasons);
                 (Reload::Faulty, faults.list.clone())
             }
             // Of a dry run, which is noted nowhere, or nothing has been tried.
             Err(ReloadError::Ending | ReloadError::Untold { .. }) => return,
             Err(late @ ReloadError::NotAcknowledged { .. }) => {
-                tracing::error!("{what}: {late}");
+                tracing::error!("{by}: {late}");
                 (Reload::NotAcknowledged, Vec::new())
             }
             Err(error @ ReloadError::NotDurable { .. }) => {
-                tracing::error!("{what}: {error}");
+                tracing::error!("{by}: {error}");
                 (Reload::NotDurable, Vec::new())
             }
         };
-        self.board.reloaded(outcome);
-        let last = LastReload { time: clock::since_epoch(), outcome, faults };
-        self.last_reload.store(Some(Arc::new(last)));
+        match by {
+            By::Files => {
+                self.board.reloaded(outcome, now);
+                let last = LastReload { time: now, outcome, faults };
+                self.last_reload.store(Some(Arc::new(last)));
+            }
+            By::Command(_) => self.board.commanded(outcome),
+        }
     }
 
     /// A change that nobody waits for: the log says how it ended.
@@ -317,6 +359,18 @@ impl Node {
         }
     }
 }
+
+/// Keeps a past generation until nobody else does, so that it is freed here. Handshakes in flight keep the
+/// one that they began with: a shard that let go of it last would stand still while the kernel takes back
+/// tens of MiB of revocation lists.
+async fn outlive<T>(past: Arc<T>) {
+    while Arc::strong_count(&past) > 1 {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// How often a past generation is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 impl Control for Node {
     fn reload(&self) -> BoxFuture<'_, Result<Reloaded, ReloadError>> {
@@ -378,7 +432,9 @@ impl Control for Node {
     }
 
     fn metrics(&self) -> String {
-        self.board.show(&self.live.load());
+        let generation = |line: &Line| line.acknowledged.load(Ordering::Acquire);
+        let by_shard: Vec<_> = self.lines.iter().map(generation).collect();
+        self.board.show(&self.live.load(), &by_shard, clock::now());
         self.board.render()
     }
 }
@@ -392,7 +448,7 @@ fn prepare(
     let candidate = Candidate::new(present, name, change)?;
     let live = candidate.live();
     let Some(store) = live.trust_stores.get(name) else {
-        return Err(Faults::one(format!("there is no trust store {name}")));
+        return Err(bug());
     };
     let changed = trust::Changed {
         generation: live.generation,
@@ -403,7 +459,9 @@ fn prepare(
     Ok((candidate.stage()?, changed))
 }
 
-const LOADING_PANICKED: &str = "loading ended by a bug of ours";
+fn bug() -> Faults {
+    Faults::one(Reason::Internal, "loading ended by a bug of ours")
+}
 
 #[cfg(test)]
 #[path = "node_tests.rs"]

@@ -6,7 +6,8 @@ use crate::net::Engine;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use std::fs;
 use std::sync::atomic::AtomicU64;
-use tokio::sync::mpsc;
+use std::thread::{self, ThreadId};
+use tokio::sync::{mpsc, oneshot};
 
 const CONFIGURATION: &str = "\
 node: {state_dir: state, io: epoll}
@@ -64,9 +65,33 @@ async fn a_late_shard_is_named_and_the_change_stays_made() {
         ordered.push(live.generation);
     }
     assert_eq!(ordered, [1, 2], "and waits for the shard");
-    assert_eq!(node.status()["last_reload"]["outcome"], "not_acknowledged");
+    assert!(node.status()["last_reload"].is_null(), "no files were read");
+    let counted = "portcullis_reloads_total{outcome=\"not_acknowledged\"} 1";
+    assert!(node.metrics().contains(counted), "{}", node.metrics());
     drop(node);
     let restarted = load::load(&path, None).unwrap();
     assert_eq!(restarted.live.trust_stores["partners"].bundle.ca_count(), 2, "and is kept");
     fs::remove_dir_all(directory).unwrap();
+}
+
+/// Tells which thread frees it.
+struct Freed(Option<oneshot::Sender<ThreadId>>);
+
+impl Drop for Freed {
+    fn drop(&mut self) {
+        let _ = self.0.take().unwrap().send(thread::current().id());
+    }
+}
+
+#[tokio::test]
+async fn a_past_generation_is_freed_by_the_control_thread() {
+    let (sender, mut freed) = oneshot::channel();
+    let past = Arc::new(Freed(Some(sender)));
+    let held = Arc::clone(&past);
+    let outliving = tokio::spawn(outlive(past));
+    tokio::task::yield_now().await;
+    assert!(freed.try_recv().is_err(), "a handshake still works by it");
+    thread::spawn(move || drop(held)).join().unwrap();
+    outliving.await.unwrap();
+    assert_eq!(freed.try_recv(), Ok(thread::current().id()));
 }

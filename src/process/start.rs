@@ -13,6 +13,7 @@ use crate::config::publish::{self, Line, Publisher};
 use crate::config::snapshot::{Live, Order};
 use crate::config::state;
 use crate::net::{self, Chosen};
+use crate::observe::load::Reason;
 use crate::observe::metrics::Board;
 use crate::shard::{self, Room, Seat};
 use crate::target::Resolver;
@@ -83,6 +84,9 @@ pub fn serve(path: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
     let chosen = net::choose(loaded.node.io)
         .map_err(trying("node.io is io_uring, and the kernel refuses it; auto and epoll work"))?;
     let shards = loaded.node.shards.unwrap_or_else(|| allowed.shards());
+    if let Err(error) = cpus::keep_off_shards(&allowed, shards) {
+        tracing::warn!("the control threads share the shards' CPUs: {error}");
+    }
     let of_shard = loaded.live.listeners.len() + FILES_PER_SHARD;
     let room = files::connections_max(open_files.limit, shards * of_shard);
     let wanted = loaded.node.connections_max.unwrap_or(room);
@@ -218,7 +222,7 @@ async fn start_node(
     resolver.resolve_all(&first.groups()).await;
     // All sockets are bound before any shard starts.
     let pending = publisher.publish(first, || state::commit(staged)).map_err(StartError::Faults)?;
-    loaded.sync().map_err(|fault| StartError::Faults(Faults::one(fault)))?;
+    loaded.sync().map_err(|fault| StartError::Faults(Faults::one(Reason::State, fault)))?;
     for (seat, &cpu) in seats.into_iter().zip(&cpus) {
         start_shard(&starter, seat, cpu, chosen.engine, ended.clone()).await?;
     }

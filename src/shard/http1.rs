@@ -298,14 +298,9 @@ impl Session<'_> {
     /// Otherwise a name without mutual authentication would be the way round that of another
     /// (RFC 9110, section 7.4).
     fn is_misdirected(&self, rules: &Rules, host: Option<&str>) -> bool {
-        let (Some(tls), Some(host)) = (rules.tls(), host) else { return false };
-        if tls.by_name.is_empty() {
-            return false;
-        }
-        let name =
-            if host.starts_with('[') { host } else { host.split(':').next().unwrap_or(host) };
+        let Some(tls) = rules.tls().filter(|tls| !tls.by_name.is_empty()) else { return false };
         let judged_by = tls.access(self.client.server_name.as_deref());
-        !std::ptr::eq(judged_by, tls.access(Some(name)))
+        !tls.access_of_host(host).is_some_and(|asked_for| std::ptr::eq(judged_by, asked_for))
     }
 
     /// The head for the target once more, for another try.

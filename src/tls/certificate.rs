@@ -30,6 +30,8 @@ pub struct Certificate {
     pub key: Arc<CertifiedKey>,
     /// notAfter of the leaf.
     pub not_after: UnixTime,
+    /// The earliest notAfter of the certificates behind the leaf, where there are any.
+    pub chain_not_after: Option<UnixTime>,
     /// DNS names that it answers for, as written in it (SAN; CN when there is no SAN). What is no DNS
     /// name, or no wildcard of one leftmost label, answers for nothing and is not among them.
     pub server_names: Vec<String>,
@@ -100,17 +102,21 @@ impl Certificate {
                 .chain(key_faults.into_iter().map(CertificateFault::Key))
                 .collect());
         };
-        let not_after = leaf.validity().not_after.timestamp();
         Ok(Self {
             name,
-            not_after: UnixTime::since_unix_epoch(Duration::from_secs(
-                u64::try_from(not_after).unwrap_or_default(),
-            )),
+            not_after: not_after(leaf),
+            chain_not_after: parsed.iter().skip(1).map(not_after).min(),
             server_names: server_names(leaf),
             merit,
             key: Arc::new(CertifiedKey::new(chain.clone(), key)),
         })
     }
+}
+
+/// A year before 1970 counts as 1970.
+fn not_after(certificate: &X509Certificate<'_>) -> UnixTime {
+    let seconds = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or_default();
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
 
 /// All certificates of the file; other blocks of it are not ours.

@@ -82,6 +82,10 @@ impl Bundle {
                 }
                 Err(fault) => faults.push(fault),
             }
+            // A file has room for hundreds of thousands of blocks; nobody is told of more faults than these.
+            if faults.len() > limits::FAULTS_MAX {
+                break;
+            }
         }
         if faults.is_empty() && cas.is_empty() {
             faults.push(Fault("the bundle holds no certificate".to_owned()));
@@ -109,10 +113,15 @@ impl Bundle {
         self.cas.len()
     }
 
+    /// The notAfter of each of its certificates.
+    pub fn expiries(&self) -> impl Iterator<Item = UnixTime> {
+        self.cas.iter().map(|ca| ca.certificate.not_after)
+    }
+
     /// The earliest notAfter of its certificates.
     pub fn earliest_expiry(&self) -> UnixTime {
-        let expiries = self.cas.iter().map(|ca| ca.certificate.not_after);
-        expiries.min().unwrap_or(UnixTime::since_unix_epoch(std::time::Duration::ZERO))
+        let earliest = self.expiries().min();
+        earliest.unwrap_or(UnixTime::since_unix_epoch(std::time::Duration::ZERO))
     }
 
     /// DER subjects, for the CertificateRequest; each name once.

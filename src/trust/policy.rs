@@ -92,6 +92,7 @@ fn each<'a>(mut value: Reader<'a>, mut visit: impl FnMut(&'a [u8])) -> Result<()
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use crate::limits;
 
     const ONE: &[u8] = &[0x2a, 3, 1];
     const TWO: &[u8] = &[0x2a, 3, 2];
@@ -140,6 +141,30 @@ mod tests {
         let limited = [demand[0].clone(), extension(54, false, &[2, 1, 0])];
         assert_eq!(verdict(&[any], &limited, &[TWO]), Err(Refusal::Invalid));
         assert_eq!(verdict(&[TWO], &limited, &[TWO]), Ok(()));
+    }
+
+    /// CVE-2023-0464: OpenSSL's tree of policies grew with each certificate. Here a path's policies are
+    /// one list that only shrinks; mappings, by which they could multiply, are not taken where critical.
+    #[test]
+    fn sixty_four_policies_on_each_certificate_are_one_short_list() {
+        let all: Vec<Vec<u8>> = (0..64).map(|number| vec![0x2a, 4, number]).collect();
+        let all: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
+        let demand = extension(36, false, DEMAND);
+        let verdict = |of_client: &[&[u8]]| {
+            let root = Draft::ca("root").root();
+            let mut path =
+                vec![Draft::ca("1").with(issued_under(&all)).with(demand.clone()).by(&root)];
+            for depth in 2..=limits::INTERMEDIATES_MAX {
+                let issuer = &path[path.len() - 1];
+                path.push(Draft::ca(&depth.to_string()).with(issued_under(&all)).by(issuer));
+            }
+            let issuer = &path[path.len() - 1];
+            let client = Draft::client("client").with(issued_under(of_client)).by(issuer);
+            let sent: Vec<_> = std::iter::once(&client).chain(&path).collect();
+            judge(&store(&[&root], &[]), &sent)
+        };
+        assert_eq!(verdict(&all), Ok(()));
+        assert_eq!(verdict(&[TWO]), Err(Refusal::Invalid));
     }
 
     #[test]

@@ -452,6 +452,10 @@ impl Loading {
             if let Err(fault) = self.add_block(from, block, bundle) {
                 faults.push(format!("block {blocks}, {fault}"));
             }
+            // A file has room for millions of blocks; nobody is told of more faults than these.
+            if faults.len() > limits::FAULTS_MAX {
+                break;
+            }
         }
         if blocks == 0 {
             faults.push("the file holds no revocation list, neither PEM nor DER".to_owned());

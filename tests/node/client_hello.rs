@@ -80,6 +80,103 @@ fn the_name_is_seen_however_the_hello_is_cut() {
     }
 }
 
+/// The parts of a hello of one record: all before its extensions, and each of them.
+fn taken_apart(hello: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let two = |at: usize| usize::from(u16::from_be_bytes([hello[at], hello[at + 1]]));
+    // Headers of record and message, version, random; then session, suites, compressions.
+    let session = 5 + 4 + 2 + 32;
+    let suites = session + 1 + usize::from(hello[session]);
+    let compressions = suites + 2 + two(suites);
+    let extensions = compressions + 1 + usize::from(hello[compressions]);
+    let (mut at, mut all) = (extensions + 2, Vec::new());
+    while at < hello.len() {
+        let end = at + 4 + two(at + 2);
+        all.push(hello[at..end].to_vec());
+        at = end;
+    }
+    (hello[9..extensions].to_vec(), all)
+}
+
+/// A hello of these parts, in records of so many bytes.
+fn put_together(start: &[u8], extensions: &[Vec<u8>], record_bytes: usize) -> Vec<u8> {
+    let extensions = extensions.concat();
+    let length = u16::try_from(extensions.len()).unwrap().to_be_bytes();
+    let body = [start, &length, &extensions].concat();
+    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+    let message = [&[1][..], &length[1..], &body].concat();
+    let record = |part: &[u8]| {
+        let length = u16::try_from(part.len()).unwrap().to_be_bytes();
+        [&[0x16, 3, 1][..], &length, part].concat()
+    };
+    message.chunks(record_bytes).flat_map(record).collect()
+}
+
+/// Whether the node asks for a certificate: in TLS 1.2 it says so in the clear.
+fn asks_for_a_certificate(mut stream: &TcpStream) -> bool {
+    const CERTIFICATE_REQUEST: u8 = 13;
+    const SERVER_HELLO_DONE: u8 = 14;
+    let mut messages: Vec<u8> = Vec::new();
+    let mut asks = false;
+    loop {
+        while messages.len() >= 4 {
+            let length = u32::from_be_bytes([0, messages[1], messages[2], messages[3]]) as usize;
+            if messages.len() < 4 + length {
+                break;
+            }
+            match messages[0] {
+                SERVER_HELLO_DONE => return asks,
+                kind => asks |= kind == CERTIFICATE_REQUEST,
+            }
+            messages.drain(..4 + length);
+        }
+        let mut header = [0; 5];
+        stream.read_exact(&mut header).expect("the node answers the hello");
+        assert_eq!(header[0], 0x16, "a handshake record, no alert: {header:?}");
+        let mut record = vec![0; usize::from(u16::from_be_bytes([header[3], header[4]]))];
+        stream.read_exact(&mut record).expect("a record is whole");
+        messages.extend(record);
+    }
+}
+
+/// CVE-2026-32305. A name that is rearranged cannot end a handshake of rustls' (its transcript is another),
+/// so what the node asks for is read off its answer.
+#[test]
+fn a_hello_of_any_order_and_size_is_under_the_policy_of_its_name() {
+    let target = Target::named("hello");
+    let node = node(&target, 30_000);
+    let address = node.address("https");
+    // RFC 7685, section 3: zeros.
+    let padding = [&[0, 21, 0x40, 0][..], &[0; 0x4000]].concat();
+    for (name, asked) in [("open.example.com", false), ("api.example.com", true)] {
+        let config = Arc::new(tls_config_for(None, "root.crt", &[&TLS12]));
+        let mut connection =
+            ClientConnection::new(config, ServerName::try_from(name).unwrap()).unwrap();
+        let mut hello = Vec::new();
+        connection.write_tls(&mut hello).unwrap();
+        let (start, extensions) = taken_apart(&hello);
+        assert_eq!(put_together(&start, &extensions, 0x4000), hello, "taken apart rightly");
+        for padded in [false, true] {
+            // Turned round, the name comes to stand in each place; with the padding before and after it.
+            let mut extensions = extensions.clone();
+            extensions.extend(padded.then(|| padding.clone()));
+            for turn in 0..extensions.len() {
+                extensions.rotate_left(1);
+                for record_bytes in [0x4000, 1_000, 1] {
+                    if padded && record_bytes == 1 {
+                        // Headers of records would be more than all that a hello may have.
+                        continue;
+                    }
+                    let mut stream = connect(address);
+                    stream.write_all(&put_together(&start, &extensions, record_bytes)).unwrap();
+                    let asks = asks_for_a_certificate(&stream);
+                    assert_eq!(asks, asked, "{name}, {padded}, {turn}, {record_bytes}");
+                }
+            }
+        }
+    }
+    node.assert_no_panic();
+}
+
 /// Reads until the node ends the connection; how long that took.
 fn until_closed(stream: &mut TcpStream, since: Instant) -> Duration {
     let mut rest = Vec::new();

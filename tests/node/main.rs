@@ -15,6 +15,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
 mod bodies;
 mod client_hello;
 mod connections;
@@ -24,6 +25,8 @@ mod ending;
 mod engines;
 mod explain;
 mod handshakes;
+mod host_forms;
+mod hostile_certificates;
 mod hot_swap;
 mod identity_filters;
 mod identity_headers;
@@ -40,6 +43,7 @@ mod server_names;
 mod start_up;
 mod swaps_under_load;
 mod targets;
+mod threats;
 mod trust_commands;
 mod trust_files;
 mod trust_state;

@@ -8,13 +8,16 @@
 //! ```
 //!
 //! Dates are fixed and far from today, so that no clock is read.
+use super::pkits::{pem, values};
 use super::scratch::Scratch;
 use super::tools;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
     DistinguishedName, DnType, ExtendedKeyUsagePurpose as Purpose, IsCa, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd, string::Ia5String,
+    KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, SigningKey, date_time_ymd,
+    string::Ia5String,
 };
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -212,12 +215,19 @@ pub struct Authority {
 
 impl Authority {
     pub fn root(cn: &str) -> Self {
-        let issuer = CertifiedIssuer::self_signed(ca_params(cn), Key::P256.generate());
+        // Older than any client, the expired one included.
+        Self::of_years(cn, 2015..=2085)
+    }
+
+    /// A root with a validity of its own.
+    pub fn of_years(cn: &str, years: RangeInclusive<i32>) -> Self {
+        let issuer = CertifiedIssuer::self_signed(ca_params(cn, years), Key::P256.generate());
         Self { issuer: issuer.expect("the parameters are valid"), is_root: true }
     }
 
     pub fn intermediate(&self, cn: &str) -> Self {
-        let issuer = CertifiedIssuer::signed_by(ca_params(cn), Key::P256.generate(), &self.issuer);
+        let params = ca_params(cn, 2015..=2085);
+        let issuer = CertifiedIssuer::signed_by(params, Key::P256.generate(), &self.issuer);
         Self { issuer: issuer.expect("the parameters are valid"), is_root: false }
     }
 
@@ -236,8 +246,34 @@ impl Authority {
         Issued { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
+    /// The same with bytes of the signed part replaced, by as many others, before it is signed: what no
+    /// careful library makes.
+    pub fn issue_altered(&self, leaf: Leaf, alterations: &[(Vec<u8>, Vec<u8>)]) -> Issued {
+        let Issued { certificate, key } = self.issue(leaf);
+        let whole = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("it is PEM");
+        let parts = values(values(&whole)[0].1);
+        let (signed, algorithm) = (parts[0].2, parts[1].2);
+        let mut signed = signed.to_vec();
+        for (from, to) in alterations {
+            assert_eq!(from.len(), to.len(), "lengths around them stay");
+            let found: Vec<usize> =
+                (0..signed.len()).filter(|&at| signed[at..].starts_with(from)).collect();
+            assert_eq!(found.len(), 1, "{} stands in it once", from.escape_ascii());
+            signed[found[0]..][..to.len()].copy_from_slice(to);
+        }
+        let signature = self.issuer.key().sign(&signed).expect("the key signs");
+        let signature = value(0x03, &[&[0], &signature[..]].concat());
+        let whole = value(0x30, &[&signed, algorithm, &signature].concat());
+        Issued { certificate: pem("CERTIFICATE", &whole), key }
+    }
+
     /// A revocation list that names these serial numbers, PEM.
     pub fn crl(&self, serials: &[&[u8]]) -> String {
+        self.crl_of_years(2025..=2080, serials)
+    }
+
+    /// A revocation list that was issued on 1 January of a year and is due on that of another.
+    pub fn crl_of_years(&self, years: RangeInclusive<i32>, serials: &[&[u8]]) -> String {
         static NUMBER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let revoked = |serial: &&[u8]| RevokedCertParams {
@@ -247,8 +283,8 @@ impl Authority {
             invalidity_date: None,
         };
         let params = CertificateRevocationListParams {
-            this_update: date_time_ymd(2025, 1, 1),
-            next_update: date_time_ymd(2080, 1, 1),
+            this_update: date_time_ymd(*years.start(), 1, 1),
+            next_update: date_time_ymd(*years.end(), 1, 1),
             crl_number: SerialNumber::from(number),
             issuing_distribution_point: None,
             revoked_certs: serials.iter().map(revoked).collect(),
@@ -259,9 +295,19 @@ impl Authority {
     }
 }
 
-fn ca_params(cn: &str) -> CertificateParams {
-    // Older than any client, the expired one included.
-    let mut params = Leaf::named(cn).with_years(2015..=2085).params;
+/// A value of DER with a content of less than 64 KiB.
+pub fn value(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).expect("it is short").to_be_bytes();
+    let length = match length {
+        [0, short @ 0..0x80] => vec![short],
+        [0, byte] => vec![0x81, byte],
+        [high, low] => vec![0x82, high, low],
+    };
+    [&[tag][..], &length, content].concat()
+}
+
+fn ca_params(cn: &str, years: RangeInclusive<i32>) -> CertificateParams {
+    let mut params = Leaf::named(cn).with_years(years).params;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params

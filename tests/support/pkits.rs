@@ -307,7 +307,7 @@ fn contents(der: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
 }
 
 /// The DER values in these bytes: tag, content, and the whole.
-fn values(mut bytes: &[u8]) -> Vec<(u8, &[u8], &[u8])> {
+pub fn values(mut bytes: &[u8]) -> Vec<(u8, &[u8], &[u8])> {
     let mut values = Vec::new();
     while let [tag, first, rest @ ..] = bytes {
         let digits = if *first < 0x80 { 0 } else { usize::from(first & 0x7f) };

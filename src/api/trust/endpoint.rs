@@ -213,6 +213,7 @@ mod tests {
     use crate::api::trust::{Changed, TrustStore};
     use crate::api::{Control, ReloadError};
     use crate::config::Faults;
+    use crate::observe::load::Reason;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
 
@@ -278,7 +279,7 @@ mod tests {
             (late, "generation 8 is live, but shards [1, 3] are late to take it"),
             (undurable, "generation 8 is live, but the disk has not confirmed it: no disk"),
             (
-                ReloadError::Trust(Faults::one("a.crl: the file is empty")),
+                ReloadError::Trust(Faults::one(Reason::Revocations, "a.crl: the file is empty")),
                 "the trust store stays as it was; 1 fault stands in the way\n  \
                  a.crl: the file is empty",
             ),

@@ -5,6 +5,7 @@ use crate::config::files::{Digest, Files};
 use crate::config::snapshot::Name;
 use crate::config::written::{self, List};
 use crate::limits::CERTIFICATE_FILE_BYTES_MAX;
+use crate::observe::load::Reason;
 use crate::tls::Certificate;
 use crate::tls::certificate::CertificateFault;
 use rustls_pki_types::UnixTime;
@@ -68,11 +69,13 @@ fn certificate(
         Ok(made) => Some(Made { fingerprint, value: Arc::new(made), warnings: Vec::new() }),
         Err(list) => {
             for fault in list {
-                let (at, path) = match fault {
-                    CertificateFault::Chain(_) => ("chain", &chain.path),
-                    CertificateFault::Key(_) => ("key", &key.path),
+                let (reason, at, path) = match fault {
+                    CertificateFault::Chain(_) => (Reason::Certificate, "chain", &chain.path),
+                    CertificateFault::Key(_) => (Reason::Key, "key", &key.path),
                 };
-                faults.note(at, format_args!("{}: {fault}", path.display()));
+                faults.because(reason, |faults| {
+                    faults.note(at, format_args!("{}: {fault}", path.display()));
+                });
             }
             None
         }

@@ -4,12 +4,14 @@
 //! `state_dir` has nothing of the trust store yet; from then on that is what it holds.
 use super::{Kept, Made, Named, name_of_alb, named, written_time};
 use crate::config::Faults;
+use crate::config::faults::OrNote;
 use crate::config::files::{Content, Digest, Files, Follow};
 use crate::config::snapshot::{Name, Source};
 use crate::config::source::Origin;
 use crate::config::state::{Contents, Directory, File};
 use crate::config::written::{self, List};
 use crate::limits;
+use crate::observe::load::Reason;
 use crate::trust::{
     Bundle, Revocations, Rules, StaleRevocations, Store, UnlistedIssuers, revocation,
 };
@@ -113,15 +115,16 @@ impl Load<'_> {
                 Ok(made) => Some(made),
                 Err(wrong) => {
                     let file = state.file(name);
-                    for said in in_words(wrong, &contents, written::Source::Api) {
-                        faults.note("source", format_args!("{}: {said}", file.display()));
+                    for (reason, said) in in_words(wrong, &contents, written::Source::Api) {
+                        let said = format!("{}: {said}", file.display());
+                        faults.because(reason, |faults| faults.note("source", said));
                     }
                     None
                 }
             },
             Ok(None) => self.seed(name, written, faults),
             Err(fault) => {
-                faults.note("source", fault);
+                faults.because(Reason::State, |faults| faults.note("source", fault));
                 None
             }
         }
@@ -172,8 +175,9 @@ pub(super) fn changed(
     match of_contents(name, written, contents, now) {
         Ok(made) => Some(made),
         Err(wrong) => {
-            let said = in_words(wrong, contents, written.source);
-            said.for_each(|said| faults.note_here(said));
+            for (reason, said) in in_words(wrong, contents, written.source) {
+                faults.because(reason, |faults| faults.note_here(said));
+            }
             None
         }
     }
@@ -238,6 +242,16 @@ enum Part {
     List(usize),
 }
 
+impl Part {
+    /// Why a load fails when something is wrong with it.
+    const fn reason(self) -> Reason {
+        match self {
+            Self::Bundle => Reason::CaBundle,
+            Self::List(_) => Reason::Revocations,
+        }
+    }
+}
+
 fn made(
     name: &Name,
     rules: Rules,
@@ -293,16 +307,19 @@ fn in_words(
     wrong: Vec<Wrong>,
     contents: &Contents,
     source: written::Source,
-) -> impl Iterator<Item = String> {
-    wrong.into_iter().map(move |Wrong { part, message }| match part {
-        Part::Bundle => format!("{}: {message}", contents.bundle().name),
-        Part::List(position) => match contents.revocations().iter().nth(position) {
-            Some((id, file)) => match source {
-                written::Source::Api => format!("{} (revocation {id}): {message}", file.name),
-                written::Source::Files => format!("{}: {message}", file.name),
+) -> impl Iterator<Item = (Reason, String)> {
+    wrong.into_iter().map(move |Wrong { part, message }| {
+        let said = match part {
+            Part::Bundle => format!("{}: {message}", contents.bundle().name),
+            Part::List(position) => match contents.revocations().iter().nth(position) {
+                Some((id, file)) => match source {
+                    written::Source::Api => format!("{} (revocation {id}): {message}", file.name),
+                    written::Source::Files => format!("{}: {message}", file.name),
+                },
+                None => message,
             },
-            None => message,
-        },
+        };
+        (part.reason(), said)
     })
 }
 
@@ -323,7 +340,9 @@ impl<'a> Given<'a> {
     ) -> Option<Self> {
         let bundle = written.ca_certificates_bundle.as_deref().and_then(|name| {
             let content = files.open_as(name, limits::BUNDLE_BYTES_MAX, follow);
-            Some((name, content.map_err(|error| faults.note(BUNDLE, error)).ok()?))
+            let content =
+                faults.because(Reason::UnreadableFile, |faults| content.or_note(faults, BUNDLE));
+            Some((name, content?))
         });
         let mut lists = Some(Vec::new());
         for (index, name) in &written.revocations.0 {
@@ -334,7 +353,9 @@ impl<'a> Given<'a> {
                     }
                 }
                 Err(error) => {
-                    faults.element("revocations", *index, |faults| faults.note_here(error));
+                    faults.because(Reason::UnreadableFile, |faults| {
+                        faults.element("revocations", *index, |faults| faults.note_here(error));
+                    });
                     lists = None;
                 }
             }
@@ -375,7 +396,7 @@ impl<'a> Given<'a> {
     fn note(&self, wrong: Vec<Wrong>, faults: &mut Faults) {
         let named = |content: &Content, message| format!("{}: {message}", content.path.display());
         for Wrong { part, message } in wrong {
-            match part {
+            faults.because(part.reason(), |faults| match part {
                 Part::Bundle => faults.note(BUNDLE, named(&self.bundle, message)),
                 Part::List(position) => match self.lists.get(position) {
                     Some((index, _, content)) => faults.element("revocations", *index, |faults| {
@@ -383,7 +404,7 @@ impl<'a> Given<'a> {
                     }),
                     None => faults.note("revocations", message),
                 },
-            }
+            });
         }
     }
 

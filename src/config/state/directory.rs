@@ -13,6 +13,7 @@
 use super::contents::{Checksum, Contents};
 use crate::config::{Faults, files};
 use crate::limits;
+use crate::observe::load::Reason;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
@@ -148,7 +149,8 @@ impl Staged {
 /// # Errors
 /// What the disk said of the first that could not be.
 pub fn commit(staged: Vec<Staged>) -> Result<(), Faults> {
-    staged.into_iter().try_for_each(Staged::commit).map_err(Faults::one)
+    let committed = staged.into_iter().try_for_each(Staged::commit);
+    committed.map_err(|fault| Faults::one(Reason::State, fault))
 }
 
 impl Drop for Staged {

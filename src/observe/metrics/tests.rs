@@ -199,7 +199,7 @@ fn names_from_the_configuration_are_escaped() {
 fn the_node_tells_its_engine_and_itself() {
     let board = Board::new(1);
     board.engine(Engine::Epoll, true);
-    board.reloaded(Reload::Faulty);
+    board.reloaded(Reload::Faulty, Duration::ZERO);
     let page = board.render();
     let families = check(&page);
     assert_eq!(value(&page, "portcullis_io_engine{engine=\"epoll\"}"), Some("1"));
@@ -208,4 +208,55 @@ fn the_node_tells_its_engine_and_itself() {
     for family in ["process_cpu_seconds_total", "process_open_fds", "portcullis_build_info"] {
         assert!(families.contains(family), "{family}");
     }
+}
+
+#[test]
+fn a_shard_that_is_behind_the_live_generation_is_late() {
+    let board = Board::new(2);
+    let live = Live { generation: 4, ..Live::empty() };
+    board.show(&live, &[4, 3], clock::now());
+    let page = board.render();
+    check(&page);
+    assert_eq!(value(&page, "portcullis_shard_generation{shard=\"0\"}"), Some("4"));
+    assert_eq!(value(&page, "portcullis_shard_generation{shard=\"1\"}"), Some("3"));
+    assert_eq!(value(&page, "portcullis_shards_late"), Some("1"));
+    board.show(&live, &[4, 4], clock::now());
+    assert_eq!(value(&board.render(), "portcullis_shards_late"), Some("0"));
+}
+
+#[test]
+fn a_refused_load_counts_once_under_each_of_its_reasons() {
+    let board = Board::new(1);
+    let failed = "portcullis_load_last_failure_timestamp_seconds";
+    assert_eq!(value(&board.render(), failed), Some("0"), "never");
+    board.load_refused(&[LoadReason::Key, LoadReason::CaBundle].into());
+    board.load_refused(&[LoadReason::Key].into());
+    board.reloaded(Reload::Faulty, Duration::from_secs(7));
+    board.reloaded(Reload::Success, Duration::from_secs(6));
+    let page = board.render();
+    check(&page);
+    let counted = [(LoadReason::Key, "2"), (LoadReason::CaBundle, "1")];
+    for reason in LoadReason::ALL {
+        let count = counted.iter().find(|(of, _)| *of == reason).map_or("0", |(_, count)| count);
+        let series = format!("portcullis_load_failures_total{{reason=\"{}\"}}", reason.word());
+        assert_eq!(value(&page, &series), Some(count), "{series}");
+    }
+    assert_eq!(value(&page, failed), Some("7"));
+    assert_eq!(value(&page, "portcullis_load_last_success_timestamp_seconds"), Some("6"));
+}
+
+#[test]
+fn each_phase_of_a_swap_has_its_histogram() {
+    let board = Board::new(1);
+    board.swapped(Phase::Load, Duration::from_millis(1_500));
+    board.swapped(Phase::Load, Duration::from_secs(70));
+    let page = board.render();
+    check(&page);
+    let series = |phase: &str, le: &str| {
+        format!("portcullis_swap_seconds_bucket{{phase=\"{phase}\",le=\"{le}\"}}")
+    };
+    assert_eq!(value(&page, &series("load", "1")), Some("0"));
+    assert_eq!(value(&page, &series("load", "2.5")), Some("1"));
+    assert_eq!(value(&page, &series("load", "+Inf")), Some("2"));
+    assert_eq!(value(&page, &series("acknowledge", "+Inf")), Some("0"));
 }

@@ -45,6 +45,7 @@ impl Rack {
             name: name.into(),
             key: Arc::new(CertifiedKey::clone(key)),
             not_after: UnixTime::since_unix_epoch(Duration::from_secs(not_after)),
+            chain_not_after: None,
             server_names: server_names.iter().map(|name| (*name).to_owned()).collect(),
             merit: Merit { ecdsa, hash_bits, key_bits },
         })

@@ -231,3 +231,10 @@ fn a_ca_that_names_a_ca_of_the_bundle_falsely_is_a_fault() {
         }
     }
 }
+
+#[test]
+fn a_bundle_of_broken_blocks_has_a_bounded_answer() {
+    let pem = b"-----BEGIN CERTIFICATE-----\nAAAA\n".repeat(2 * limits::FAULTS_MAX);
+    let faults = Bundle::from_pem(&pem, at(NOW)).unwrap_err();
+    assert_eq!(faults.len(), limits::FAULTS_MAX + 1);
+}

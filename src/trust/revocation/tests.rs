@@ -392,3 +392,12 @@ fn a_store_without_lists_checks_nothing() {
     assert_eq!(judge(&store, &[&pki.client]), Ok(()));
     assert_eq!(store.revocations.entries(), 0);
 }
+
+#[test]
+fn a_file_of_broken_blocks_has_a_bounded_answer() {
+    let root = Draft::ca("root").root();
+    let bytes = b"-----BEGIN X509 CRL-----\nAAAA\n".repeat(2 * limits::FAULTS_MAX);
+    let files = [File { name: "broken.crl", bytes: &bytes }];
+    let faults = Revocations::load(&files, &bundle(&[&root])).unwrap_err();
+    assert_eq!(faults.len(), limits::FAULTS_MAX + 1);
+}

@@ -1,0 +1,37 @@
+"""Runs portcullis-load against a server, and counts what the server spent on it."""
+import json
+import subprocess
+from pathlib import Path
+
+from . import machine
+
+BINARY = None
+
+
+def handshakes(server, scratch, *pace, realtime=False):
+    """Returning clients: full handshakes with client certificate, one GET, close.
+
+    `pace` is for portcullis-load, such as "--rate", 500, "--duration", 3. Answers its report, with
+    server_cpu_us (for each attempt) and server_busy (share of one CPU) in it. Any failure ends the run: a
+    figure with refused clients in it means nothing.
+    """
+    report = Path(scratch) / "load.json"
+    command = [
+        BINARY, "handshake", "--connect", f"127.0.0.1:{server.port}", "--server-name", "localhost",
+        "--clients", f"{server.pki}/clients", "--insecure", "--threads", "1",
+        "--group", "X25519", "--cipher", "TLS13_AES_128_GCM_SHA256", "--json", report,
+        *pace,
+    ]  # fmt: skip
+    cpu = machine.Cpu(server.pid)
+    subprocess.run(
+        [str(word) for word in command],
+        stdout=subprocess.DEVNULL,
+        preexec_fn=machine.on({machine.LOAD_CPU}, realtime),
+        check=True,
+    )
+    spent_s = cpu.spent_s()
+    told = json.loads(report.read_text())
+    # One more: the load tries whether it can be done.
+    told["server_cpu_us"] = spent_s * 1e6 / (told["done"] + 1)
+    told["server_busy"] = spent_s / told["seconds"]
+    return told

@@ -1,0 +1,265 @@
+"""The servers, each with the same work to do: TLS 1.3, P-256, verify every client, answer ANSWER.
+
+One worker or thread, logs, tickets and session caches off, and the same key exchange. `lists` are the
+revocation files: none of them, or one of every CA (OpenSSL refuses clients of a CA whose list is missing).
+"""
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from . import machine
+
+ANSWER = "Hello, client."
+
+
+def free_port():
+    """A port that was free a moment ago, below those that the kernel hands out to clients."""
+    while True:
+        port = random.randrange(12_000, 32_000)
+        with socket.socket() as tried:
+            try:
+                tried.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+
+
+def install(package, program):
+    """Whether there is such a program, if need be by installing its Debian package; says it if not."""
+    if shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin"):
+        return True
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    apt = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package]
+    if shutil.which("apt-get"):
+        print(f"installing {package}", file=sys.stderr)
+        quiet = {"stdout": subprocess.DEVNULL}
+        subprocess.run([*sudo, "apt-get", "update", "-qq"], check=False, **quiet)
+        if subprocess.run([*sudo, *apt], check=False, **quiet).returncode == 0:
+            return True
+    print(f"without {program}: Debian's package {package} could not be installed", file=sys.stderr)
+    return False
+
+
+class Server:
+    """A running server. `with` starts it, waits until it listens, and ends it."""
+
+    cpus = {machine.SERVER_CPU}
+
+    def __init__(self, scratch, pki, lists):
+        self.port = free_port()
+        self.pki = pki
+        self.lists = lists
+        self.directory = Path(scratch) / f"{self.name}-{self.port}"
+        self.directory.mkdir()
+        self.process = None
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def __enter__(self):
+        command = self.prepare()
+        log = (self.directory / "stderr").open("wb")
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=machine.on(self.cpus),
+        )
+        deadline = time.monotonic() + 120
+        while not self.listens():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.__exit__()
+                told = (self.directory / "stderr").read_text(errors="replace")
+                raise machine.CannotRun(f"{self.name} does not start:\n{told}")
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def listens(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def write(self, name, text):
+        path = self.directory / name
+        path.write_text(text)
+        return path
+
+    def joined(self, name, files):
+        """One file of several, for those who take one."""
+        return self.write(name, "".join(Path(file).read_text() for file in files))
+
+
+class Portcullis(Server):
+    name = "portcullis"
+    binary = None
+
+    @staticmethod
+    def version():
+        return subprocess.run(
+            [Portcullis.binary, "--version"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    def prepare(self):
+        lists = ", ".join(str(file) for file in self.lists)
+        self.configuration = self.write(
+            "portcullis.yaml",
+            f"""\
+node: {{name: perf, shards: 1}}
+admin: {{bind: "unix:admin.sock"}}
+certificates:
+  - {{name: server, chain: {self.pki}/server.crt, key: {self.pki}/server.key}}
+trust_stores:
+  - {{name: clients, ca_certificates_bundle: {self.pki}/bundle.pem, revocations: [{lists}]}}
+listeners:
+  - name: https
+    bind: 127.0.0.1:{self.port}
+    protocol: HTTPS
+    certificates: [server]
+    mutual_authentication: {{mode: verify, trust_store: clients}}
+    default_actions:
+      - type: fixed-response
+        fixed_response_config: {{status_code: "200", content_type: text/plain, message_body: "{ANSWER}"}}
+""",
+        )
+        return [self.binary, "serve", "--config", self.configuration]
+
+    def reload(self):
+        """Has it read its files anew; answers when it works by them."""
+        command = [self.binary, "reload", "--config", self.configuration]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, preexec_fn=yielding)
+
+
+def yielding():
+    """For commands that are no part of what is measured."""
+    os.sched_setaffinity(0, {machine.LOAD_CPU})
+    os.nice(19)
+
+
+class PortcullisWithRoom(Portcullis):
+    """One shard, on the server's CPU, and a second CPU for its control threads. One list, `live.crl`."""
+
+    cpus = {machine.SERVER_CPU, machine.LOAD_CPU}
+
+    def __init__(self, scratch, pki):
+        super().__init__(scratch, pki, [])
+        self.live = self.directory / "live.crl"
+        self.lists = [self.live]
+        self.put(Path(pki) / "0.crl")
+
+    def put(self, file):
+        """Puts this file in the place of its list, whole."""
+        new = self.live.with_suffix(".new")
+        os.link(file, new)
+        new.rename(self.live)
+        # rename(2) does nothing where both are the same file.
+        new.unlink(missing_ok=True)
+
+    @staticmethod
+    def is_control(thread):
+        """Whether a thread is the node's own, not one that serves."""
+        return not thread.startswith(("shard-", "iou-"))
+
+
+class Nginx(Server):
+    name = "nginx"
+
+    @staticmethod
+    def version():
+        told = subprocess.run(["/usr/sbin/nginx", "-V"], capture_output=True, text=True, check=True)
+        lines = [line for line in told.stderr.splitlines() if "version" in line or "OpenSSL" in line]
+        return ", ".join(lines)
+
+    def prepare(self):
+        user = "user root;" if os.geteuid() == 0 else ""
+        lists = f"ssl_crl {self.joined('lists.pem', self.lists)};" if self.lists else ""
+        temporary = "\n".join(
+            f"  {kind}_temp_path {self.directory}/{kind};"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        configuration = self.write(
+            "nginx.conf",
+            f"""\
+{user}
+daemon off;
+worker_processes 1;
+pid {self.directory}/pid;
+error_log stderr crit;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+{temporary}
+  server {{
+    listen 127.0.0.1:{self.port} ssl backlog=4096;
+    ssl_certificate {self.pki}/server.crt;
+    ssl_certificate_key {self.pki}/server.key;
+    ssl_protocols TLSv1.3;
+    ssl_ecdh_curve X25519;
+    ssl_session_tickets off;
+    ssl_session_cache off;
+    ssl_client_certificate {self.pki}/bundle.pem;
+    ssl_verify_client on;
+    ssl_verify_depth 4;
+    {lists}
+    location / {{ default_type text/plain; return 200 "{ANSWER}"; }}
+  }}
+}}
+""",
+        )
+        return ["/usr/sbin/nginx", "-p", self.directory, "-c", configuration]
+
+
+class Haproxy(Server):
+    name = "haproxy"
+
+    @staticmethod
+    def version():
+        told = subprocess.run(["/usr/sbin/haproxy", "-vv"], capture_output=True, text=True, check=True)
+        lines = told.stdout.splitlines()
+        return ", ".join([lines[0], *(line for line in lines if "Running on OpenSSL" in line)])
+
+    def prepare(self):
+        server = self.joined("server.pem", [f"{self.pki}/server.crt", f"{self.pki}/server.key"])
+        lists = f"crl-file {self.joined('lists.pem', self.lists)}" if self.lists else ""
+        configuration = self.write(
+            "haproxy.cfg",
+            f"""\
+global
+  nbthread 1
+  maxconn 4096
+  tune.ssl.cachesize 0
+  ssl-default-bind-curves X25519
+  ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
+defaults
+  mode http
+  timeout client 10s
+  timeout server 10s
+  timeout connect 10s
+frontend https
+  bind 127.0.0.1:{self.port} ssl crt {server} ca-file {self.pki}/bundle.pem verify required {lists}
+  http-request return status 200 content-type text/plain string "{ANSWER}"
+""",
+        )
+        return ["/usr/sbin/haproxy", "-f", configuration]
+
+
+def peers():
+    """Those that can be had here."""
+    candidates = [("nginx-light", "nginx", Nginx), ("haproxy", "haproxy", Haproxy)]
+    return [peer for package, program, peer in candidates if install(package, program)]

@@ -1,0 +1,302 @@
+//! Attacks that took down or fooled others of this kind, live against a node. `tests/threats.md` maps each
+//! known one to the test that catches it; most stand where their subject is, the rest stands here.
+use crate::support::client::{connect, tls_config, tls_config_for, tls_config_with};
+use crate::support::node::piece;
+use crate::support::pki::{Issued, value};
+use crate::support::pkits::pem;
+use crate::support::tools::{self, Identity, Tls, s_client};
+use crate::support::{Client, Node, Setup, Target, pki, wait};
+use rustls::ClientConnection;
+use rustls::version::{TLS12, TLS13};
+use rustls_pki_types::ServerName;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A warning alert that says close_notify, in the clear.
+const CLOSE_NOTIFY: [u8; 7] = [21, 3, 3, 0, 2, 1, 0];
+
+fn configuration(target: &Target) -> String {
+    [
+        piece::certificates(),
+        "trust_stores: [{name: partners, ca_certificates_bundle: partners.pem, \
+         revocations: [naming.crl]}]\n"
+            .to_owned(),
+        piece::targets(&[target.entry()]),
+        "load_balancer: {name: edge, attributes: {idle_timeout.timeout_seconds: 5}}\n".to_owned(),
+        "listeners:\n".to_owned(),
+        piece::https("https", &format!("handshake_timeout_ms: 10000\n{}", piece::verify(""))),
+        piece::http("plain", ""),
+    ]
+    .concat()
+}
+
+fn node(target: &Target) -> Node {
+    let (bundle, list) = (pki().read("partners.pem"), pki().read("naming.crl"));
+    let files = [("partners.pem", bundle.as_str()), ("naming.crl", list.as_str())];
+    Node::with_files(Setup::default(), &configuration(target), &files)
+}
+
+/// A handshake of TLS 1.2 with a client certificate, as the records that the client sends: the hello, then
+/// those of its second flight. The node has read the hello, and waits.
+fn second_flight(stream: &mut TcpStream) -> Vec<Vec<u8>> {
+    let config = Arc::new(tls_config_for(Some("good"), "root.crt", &[&TLS12]));
+    let name = ServerName::try_from("localhost").expect("it is a name");
+    let mut client = ClientConnection::new(config, name).expect("the configuration is whole");
+    client.write_tls(stream).expect("the node reads");
+    while !client.wants_write() {
+        client.read_tls(stream).expect("the node answers");
+        client.process_new_packets().expect("the node speaks TLS");
+    }
+    let mut flight = Vec::new();
+    while client.wants_write() {
+        client.write_tls(&mut flight).expect("memory can be written");
+    }
+    let mut records = Vec::new();
+    while flight.len() > 5 {
+        let length = 5 + usize::from(u16::from_be_bytes([flight[3], flight[4]]));
+        records.push(flight.drain(..length).collect());
+    }
+    records
+}
+
+/// Goal: an end that comes early ends the connection and costs nothing after it (RUSTSEC-2024-0336).
+/// Method: close_notify before the hello, after it, and after each record of the second flight; the client
+/// keeps its socket open. rustls takes it for an end only behind a handshake; before that the deadline of
+/// the handshake is what ends the connection, and until then it uses no CPU.
+#[test]
+fn close_notify_at_every_step_of_a_handshake_ends_it_and_leaves_the_shard_idle() {
+    let target = Target::named("hello");
+    let node = node(&target);
+    let address = node.address("https");
+    let mut streams = Vec::new();
+    let mut before = connect(address);
+    before.write_all(&CLOSE_NOTIFY).expect("the node reads");
+    streams.push(("before the hello".to_owned(), before));
+    for version in [&TLS12, &TLS13] {
+        let mut stream = connect(address);
+        let config = Arc::new(tls_config_for(None, "root.crt", &[version]));
+        let name = ServerName::try_from("localhost").expect("it is a name");
+        let mut client = ClientConnection::new(config, name).expect("the configuration is whole");
+        client.write_tls(&mut stream).expect("the node reads");
+        stream.write_all(&CLOSE_NOTIFY).expect("the node reads");
+        streams.push((format!("after the hello of {version:?}"), stream));
+    }
+    let steps = second_flight(&mut connect(address)).len();
+    assert!(steps >= 5, "certificate, key exchange, proof, change of ciphers, end: {steps}");
+    for step in 0..steps {
+        let mut stream = connect(address);
+        for record in &second_flight(&mut stream)[..step] {
+            stream.write_all(record).expect("the node reads");
+        }
+        stream.write_all(&CLOSE_NOTIFY).expect("the node reads");
+        streams.push((format!("after {step} records of the second flight"), stream));
+    }
+    // Served by the one shard behind all of them: it has read what they sent.
+    let mut client = Client::tls(address, "localhost", &tls_config(Some("good")));
+    assert_eq!(client.get("/").status, 200);
+    let used = node.metric("process_cpu_seconds_total", &[]);
+    let since = Instant::now();
+    wait::until("two seconds to pass", || (since.elapsed() > Duration::from_secs(2)).then_some(()));
+    let used = node.metric("process_cpu_seconds_total", &[]) - used;
+    assert!(used < 0.2, "{used} s of CPU in two seconds without a request");
+    for (step, stream) in &mut streams {
+        let mut rest = Vec::new();
+        // A reset is an end too; what is not one is a read that times out.
+        let in_vain = stream.read_to_end(&mut rest).is_err_and(|error| {
+            matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
+        });
+        assert!(!in_vain, "{step}: still open");
+    }
+}
+
+/// CVE-2009-3555, CVE-2011-1473. The answer (`no_renegotiation`) goes out with the next that is written, here
+/// the end of the idle connection.
+#[test]
+fn a_client_cannot_renegotiate() {
+    let target = Target::named("hello");
+    let node = node(&target);
+    let address = node.address("https").to_string();
+    let (crt, key) = (pki().path("good.crt"), pki().path("good.key"));
+    let arguments = [
+        "s_client",
+        "-connect",
+        &address,
+        "-servername",
+        "localhost",
+        "-tls1_2",
+        "-cert",
+        &crt,
+        "-cert_chain",
+        &crt,
+        "-key",
+        &key,
+        "-legacy_renegotiation",
+    ];
+    // `R` in a line of its own makes openssl ask.
+    let ended = tools::run("openssl", &arguments, b"R\n");
+    assert!(ended.said().contains("RENEGOTIATING"), "{}", ended.said());
+    assert!(ended.said().contains("no renegotiation"), "{}", ended.said());
+    let success = ["listener=\"https\"", "outcome=\"success\""];
+    node.metric_becomes("portcullis_tls_handshakes_total", &success, 1.0);
+    assert_eq!(node.log().len(), 1);
+}
+
+/// CVE-2026-34873. openssl sends a key share for its first group, which the node does not know, and gets a
+/// HelloRetryRequest.
+#[test]
+fn a_hello_that_is_retried_is_judged_as_one_that_is_not_and_resumes_nothing() {
+    let target = Target::named("hello");
+    let node = node(&target);
+    let address = node.address("https");
+    let session = node.path("session");
+    let session = session.to_str().expect("the path is UTF-8");
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let retried = ["-servername", "localhost", "-groups", "X448:P-256", "-msg"];
+    for (identity, gets_in) in
+        [(Identity::Pem("good"), true), (Identity::None, false), (Identity::Pem("revoked"), false)]
+    {
+        let more = [&retried[..], &["-sess_out", session]].concat();
+        let ended = s_client(address, identity, Tls::V13, &more, request);
+        let hellos = ended.stdout.matches("ClientHello").count();
+        assert_eq!(hellos, 2, "it is retried: {}", ended.stdout);
+        assert_eq!(ended.stdout.contains("HTTP/1.1 200"), gets_in, "{identity:?}");
+        // Whatever it kept, it comes in by nobody's earlier handshake.
+        if Path::new(session).exists() {
+            for tls in Tls::BOTH {
+                let again = ["-servername", "localhost", "-sess_in", session];
+                let ended = s_client(address, Identity::None, tls, &again, request);
+                assert!(!ended.stdout.contains("HTTP/1.1 200"), "{identity:?}, {tls:?}");
+                assert!(!ended.stdout.contains("Reused"), "{identity:?}, {tls:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_chain_of_a_hundred_certificates_is_refused_and_a_handshake_of_a_mebibyte_ends() {
+    let target = Target::named("hello");
+    let node = node(&target);
+    let address = node.address("https");
+    let chain = |count: usize| Issued {
+        certificate: pki().read("good.crt") + &pki().issuing.pem().repeat(count),
+        key: pki().read("good.key"),
+    };
+    // 100 of them are within the bytes of a chain, and more than a path may have; 2,500 are a mebibyte.
+    for (count, told) in [(100, " Failed:ClientCertMaxChainDepthExceeded "), (2_500, " Failed:")] {
+        let mut client = Client::tls(address, "localhost", &tls_config_with(&chain(count)));
+        let _ = client.try_send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert!(client.try_answer("GET").is_err(), "{count} certificates");
+        let index = usize::from(count > 100);
+        let line = node.log_line(index);
+        assert!(line.contains(told), "{line}");
+    }
+    assert!(target.so_far().is_empty());
+    let mut client = Client::tls(address, "localhost", &tls_config(Some("good")));
+    assert_eq!(client.get("/").status, 200);
+    node.assert_no_panic();
+}
+
+/// CVE-2025-49812. RFC 2817.
+#[test]
+fn an_upgrade_to_tls_within_a_plain_connection_is_not_taken() {
+    let target = Target::named("hello");
+    let node = node(&target);
+    for method in ["GET", "OPTIONS"] {
+        let mut client = Client::plain(node.address("plain"));
+        let answer = client.ask(&format!(
+            "{method} / HTTP/1.1\r\nHost: a\r\nUpgrade: TLS/1.0\r\nConnection: Upgrade\r\n\r\n"
+        ));
+        assert_eq!(answer.status, 200, "{method}: {}", answer.head);
+        assert!(answer.values("Upgrade").is_empty(), "{}", answer.head);
+        let received = target.received();
+        assert!(received.values("Upgrade").is_empty(), "{}", received.head);
+        assert!(!received.head.to_lowercase().contains("tls/1.0"), "{}", received.head);
+    }
+}
+
+/// Revocation files that are made to hurt. Sizes are such that a test of a debug build is quick; the limits
+/// themselves are tested where the reader is.
+fn bombs() -> Vec<(&'static str, Vec<u8>)> {
+    let pem = |der: &[u8]| pem("X509 CRL", der).into_bytes();
+    let nested = (0..10_000).fold(Vec::new(), |inner: Vec<u8>, _| {
+        if inner.len() < 60_000 { value(0x30, &inner) } else { inner }
+    });
+    let indefinite = [0x30, 0x80].repeat(1 << 20);
+    let mut longer_than_it_is = pki().read("naming.crl").into_bytes();
+    longer_than_it_is.truncate(longer_than_it_is.len() / 2);
+    vec![
+        ("nested ten thousand deep", pem(&nested)),
+        ("indefinite lengths, a million deep", indefinite),
+        ("a length of 4 GiB", vec![0x30, 0x84, 0xff, 0xff, 0xff, 0xff, 0x30, 0x82]),
+        ("cut off", longer_than_it_is),
+        ("zeros", vec![0; 32 << 20]),
+        ("32 MiB of blocks that never end", b"-----BEGIN X509 CRL-----\nAAAA\n".repeat(1 << 20)),
+        ("wrong tag", pem(&value(0x31, &[5, 0]))),
+    ]
+}
+
+/// Goal: a bad list is a fault and nothing more. Method: one after the other, while a client asks on.
+#[test]
+fn revocation_lists_made_to_hurt_are_faults_while_clients_are_served() {
+    let target = Target::named("hello");
+    let node = node(&target);
+    let before = node.resident_kib();
+    let config = tls_config(Some("good"));
+    let mut kept = Client::tls(node.address("https"), "localhost", &config);
+    let mut generation = node.generation();
+    for (what, bytes) in bombs() {
+        std::fs::write(node.path("naming.crl"), &bytes).expect("the directory can be written");
+        let answers = std::thread::scope(|scope| {
+            let reload = scope.spawn(|| node.reload_refused());
+            let mut answers = 0;
+            while !reload.is_finished() || answers == 0 {
+                assert_eq!(kept.get("/").status, 200, "{what}");
+                let mut new = Client::tls(node.address("https"), "localhost", &config);
+                assert_eq!(new.get("/").status, 200, "{what}");
+                answers += 1;
+            }
+            let told = reload.join().expect("the reload is refused");
+            assert!(told.contains("naming.crl"), "{what}: {told}");
+            answers
+        });
+        assert!(answers > 0);
+        assert_eq!(node.generation(), generation, "{what}");
+    }
+    node.write("naming.crl", &pki().read("naming.crl"));
+    node.reload();
+    generation += 1;
+    assert!(node.generation() >= generation);
+    // What was read has been given back: far less than the largest of the files stays.
+    let grown = node.resident_kib().saturating_sub(before);
+    assert!(grown < 64 * 1024, "{grown} KiB");
+    node.assert_no_panic();
+}
+
+/// Goal: the table stays true. Method: every test that it names is a function of this repository.
+#[test]
+fn every_test_that_the_table_of_threats_names_exists() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let table = std::fs::read_to_string(root.join("tests/threats.md")).expect("it is there");
+    let mut source = String::new();
+    let mut folders = vec![root.join("src"), root.join("tests")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("it is a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                source.push_str(&std::fs::read_to_string(&path).expect("source is text"));
+            }
+        }
+    }
+    // Names of tests have at least three words; other words in backticks are options and limits.
+    let named: Vec<&str> =
+        table.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 2).collect();
+    assert!(named.len() > 30, "{named:?}");
+    for name in named {
+        assert!(source.contains(&format!("fn {name}(")), "there is no test {name}");
+    }
+}
