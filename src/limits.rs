@@ -26,6 +26,20 @@ pub const TLS_RECORD_BYTES_MAX: usize = 16 * 1024;
 pub const SERVER_RSA_KEY_BITS_MIN: usize = 2_048;
 /// Longest RSA key of a server certificate (ALB's; a signature costs eight times that of half the bits).
 pub const SERVER_RSA_KEY_BITS_MAX: usize = 4_096;
+/// Bytes of a session ticket, which carries the client's chain. A client whose chain is longer gets none:
+/// the ticket comes back in its ClientHello.
+pub const TICKET_BYTES_MAX: usize = 16 * 1024;
+/// How long a client may come back by tickets before it must show its certificate, and prove its key, in a
+/// full handshake again (RFC 8446, section 4.6.1: at most seven days).
+pub const TICKET_LIFETIME: Duration = Duration::from_secs(TICKET_LIFETIME_SECONDS as u64);
+/// The same as clients are told.
+pub const TICKET_LIFETIME_SECONDS: u32 = 4 * 60 * 60;
+/// How often the node replaces ticket keys of its own; each opens tickets for one turn more.
+pub const TICKET_KEY_ROTATION: Duration = Duration::from_secs(4 * 60 * 60);
+/// Sizes of a ticket key's file, in bytes (nginx': `ssl_session_ticket_key`).
+pub const TICKET_KEY_FILE_BYTES: [usize; 2] = [48, 80];
+/// Ticket keys that are given as files: a ticket is looked up among them by name.
+pub const TICKET_KEYS_MAX: usize = 16;
 
 // Trust.
 
@@ -210,5 +224,7 @@ const _: () = assert!(IDLE_CONNECTIONS_PER_TARGET_MAX <= IDLE_CONNECTIONS_PER_SH
 const _: () = assert!(CHAIN_BYTES_MAX < HANDSHAKE_BYTES_MAX);
 const _: () = assert!(CHAIN_BYTES_MAX < SEEN_VOUCHED_BYTES_MAX / 4);
 const _: () = assert!(CHAIN_BYTES_MAX < SEEN_OTHERS_BYTES_MAX / 4);
+const _: () = assert!(2 * TICKET_BYTES_MAX < CLIENT_HELLO_BYTES_MAX);
+const _: () = assert!(TICKET_LIFETIME.as_secs() <= TICKET_KEY_ROTATION.as_secs());
 const _: () = assert!(2 * CHAIN_BYTES_MAX < CHAIN_FILE_BYTES_MAX);
 const _: () = assert!(INTERMEDIATES_MAX + 2 <= CHAIN_CERTIFICATES_MAX);

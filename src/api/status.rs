@@ -138,10 +138,18 @@ fn server_name_policies(tls: &Tls) -> BTreeMap<String, &Access> {
 /// In the words of the configuration.
 fn mutual_authentication(access: &Access) -> Value {
     let mode = access.authentication.mode();
+    let session_resumption = match (access.tickets, &access.authentication) {
+        (None, _) => "off",
+        (Some(_), Authentication::Verify(_)) => "bound",
+        (Some(_), Authentication::Off | Authentication::Passthrough) => "on",
+    };
     match &access.authentication {
-        Authentication::Off | Authentication::Passthrough => json!({"mode": mode}),
+        Authentication::Off | Authentication::Passthrough => {
+            json!({"mode": mode, "session_resumption": session_resumption})
+        }
         Authentication::Verify(verify) => json!({
             "mode": mode,
+            "session_resumption": session_resumption,
             "trust_store": *verify.store.name,
             "refusal": verify.refusal.word(),
             "ignore_client_certificate_expiry": verify.conditions.ignore_client_certificate_expiry,
@@ -267,6 +275,7 @@ mod tests {
             own: Access {
                 server_names: Vec::new(),
                 authentication: Authentication::Passthrough,
+                tickets: None,
                 server_config: Arc::new(server_config),
             },
             by_name: ServerNames::default(),
@@ -297,6 +306,7 @@ mod tests {
             trust_sources: BTreeMap::new(),
             certificates: BTreeMap::new(),
             target_groups: [(group.name.clone(), group)].into(),
+            ticket_keys: Arc::default(),
             forbidden: Forbidden::default(),
             connection_log: None,
             warnings: vec![Fault {
@@ -360,7 +370,10 @@ mod tests {
                         "left_out": ["TLSv1.1"],
                         "groups_left_out": [],
                         "certificates": ["api"],
-                        "mutual_authentication": {"mode": "passthrough"},
+                        "mutual_authentication": {
+                            "mode": "passthrough",
+                            "session_resumption": "off",
+                        },
                         "server_name_policies": [],
                     },
                     "default_action": {"type": "forward", "target_group": "orders"},

@@ -325,7 +325,7 @@ listeners:
   - name: a
     bind: 0.0.0.0
     protocol: HTTP
-    session_resumption: bound
+    alpn_policy: HTTP2Only
     backlog: 0
     default_actions: []
 ",
@@ -355,7 +355,7 @@ listeners:
          \"order\"; did you mean orders?",
         "line 41: listeners[2].name: listeners[0] has this name already",
         "line 42: listeners[2].bind: \"0.0.0.0\" is not an IP address and a port",
-        "line 44: listeners[2].session_resumption: this build does not have session_resumption yet",
+        "line 44: listeners[2].alpn_policy: this build does not have alpn_policy yet",
         "line 45: listeners[2].backlog: 0 is not from 1 to 65535",
         "line 46: listeners[2].default_actions: there is no action",
     ];
@@ -390,6 +390,16 @@ fn what_a_mode_or_protocol_has_no_use_for_is_a_fault() {
     for (rest, expected) in [
         ("mutual_authentication: {mode: off, trust_store: t}", "trust_store: needs mode: verify"),
         ("mutual_authentication: {mode: passthrough, refusal: alert}", "refusal: needs mode"),
+        (
+            "mutual_authentication: {mode: passthrough, session_resumption: bound}",
+            "mutual_authentication.session_resumption: needs mode: verify or optional",
+        ),
+        (
+            "session_resumption: off, mutual_authentication: {mode: verify, trust_store: t, \
+             session_resumption: bound}",
+            "mutual_authentication.session_resumption: the listener's own session_resumption is off",
+        ),
+        ("session_resumption: bound", "session_resumption: "),
         (
             "mutual_authentication: {mode: off, ignore_client_certificate_expiry: true}",
             "ignore_client_certificate_expiry: needs mode",
@@ -429,9 +439,9 @@ fn what_a_mode_or_protocol_has_no_use_for_is_a_fault() {
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert!(faults[0].contains(expected), "{faults:?}");
     }
-    let http = https("strict_ssl_policy: true, mutual_authentication: {}");
+    let http = https("strict_ssl_policy: true, session_resumption: on, mutual_authentication: {}");
     let faults = site.faults_of(&http.replace("protocol: HTTPS", "protocol: HTTP"));
-    assert_eq!(faults.len(), 3, "{faults:?}");
+    assert_eq!(faults.len(), 4, "{faults:?}");
     assert!(faults.iter().all(|fault| fault.ends_with("needs protocol: HTTPS")), "{faults:?}");
 }
 
@@ -622,3 +632,6 @@ fn identity_filters_say_whom_a_listener_lets_in() {
     let expected = "client_certificate_identity_filters: needs mode: verify or optional";
     assert!(site.faults_of(&off)[0].contains(expected));
 }
+
+#[path = "ticket_tests.rs"]
+mod tickets;

@@ -17,7 +17,7 @@ pub mod publish;
 pub mod read;
 pub mod schema;
 #[cfg(test)]
-mod scratch;
+pub(crate) mod scratch;
 pub mod shapes;
 pub mod snapshot;
 pub mod source;

@@ -11,6 +11,7 @@ use crate::observe::sink::ConnectionLog;
 use crate::route::Action;
 use crate::shard::seen::Clients;
 use crate::target::Group;
+use crate::tls::tickets::{Binding, Keys};
 use crate::tls::{Certificate, Policy, ServerNames, names};
 use crate::trust::{Conditions, Store};
 use rustls::ServerConfig;
@@ -42,6 +43,8 @@ pub struct Live {
     pub certificates: BTreeMap<Name, Arc<Certificate>>,
     /// By name.
     pub target_groups: BTreeMap<Name, Arc<Group>>,
+    /// What seals session tickets.
+    pub ticket_keys: Arc<Keys>,
     /// Header names that no client may send on any listener.
     pub forbidden: Forbidden,
     /// Where connections are logged.
@@ -61,6 +64,7 @@ impl Live {
             trust_sources: BTreeMap::new(),
             certificates: BTreeMap::new(),
             target_groups: BTreeMap::new(),
+            ticket_keys: Arc::default(),
             forbidden: Forbidden::default(),
             connection_log: None,
             warnings: Vec::new(),
@@ -142,6 +146,8 @@ pub struct Access {
     pub server_names: Vec<String>,
     /// What is asked of them.
     pub authentication: Authentication,
+    /// What their session tickets are bound to; none where no session is resumed.
+    pub tickets: Option<Binding>,
     /// The rustls side of it.
     pub server_config: Arc<ServerConfig>,
 }

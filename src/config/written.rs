@@ -25,6 +25,8 @@ pub struct Configuration {
     pub logs: Logs,
     /// What holds for all listeners.
     pub load_balancer: LoadBalancer,
+    /// Tickets with which clients resume their TLS sessions.
+    pub session_tickets: SessionTickets,
     /// Server certificates.
     pub certificates: List<Certificate>,
     /// Whom listeners trust.
@@ -101,6 +103,17 @@ pub struct LoadBalancer {
     pub server_header: ServerHeader,
     /// ALB's load balancer attributes.
     pub attributes: Attributes,
+}
+
+/// Tickets with which clients resume their TLS sessions.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, expecting = "a mapping")]
+#[schemars(deny_unknown_fields)]
+pub struct SessionTickets {
+    /// Files of 80 or 48 random bytes, for several nodes or for restarts: the first seals, all open.
+    /// Without any the node makes keys of its own and replaces them by itself.
+    #[schemars(length(max = 16))]
+    pub keys: List<String>,
 }
 
 /// A server certificate.
@@ -200,6 +213,9 @@ pub struct Listener {
     pub certificates: List<String>,
     /// HTTPS: whether and how clients show a certificate.
     pub mutual_authentication: Option<MutualAuthentication>,
+    /// HTTPS: whether clients may resume their sessions by tickets. `on` (default) is for clients that are
+    /// not asked for a certificate; for others it takes `mutual_authentication.session_resumption` too.
+    pub session_resumption: Option<OnOff>,
     /// HTTPS: what holds for some server names instead, chosen by SNI before a certificate is.
     #[serde(default)]
     pub server_name_policies: List<ServerNamePolicy>,
@@ -251,6 +267,9 @@ pub struct MutualAuthentication {
     pub on_revocation: Option<OnRevocation>,
     /// `verify`, `optional`: what happens to live connections of a client whose path has expired.
     pub on_expiry: Option<OnExpiry>,
+    /// `verify`, `optional`: whether clients may resume their sessions, and then do not prove their key
+    /// anew for some hours.
+    pub session_resumption: Option<SessionResumption>,
     /// `verify`, `optional`: whom to let in of those that the trust store vouches for. Without filters
     /// everybody; otherwise at least one must match.
     #[schemars(length(max = 100))]
@@ -466,6 +485,14 @@ words! {
         /// They end.
         #[default]
         Close = "close",
+    }
+    /// Whether clients that are asked for a certificate may resume their sessions.
+    SessionResumption {
+        /// Each connection is a full handshake.
+        #[default]
+        Off = "off",
+        /// By tickets that are bound to listener, policy and trust store, and judged by current trust.
+        Bound = "bound",
     }
     /// Which action.
     ActionType {

@@ -38,6 +38,8 @@ pub struct Entry<'a> {
     pub elb: &'a str,
     /// The node's address that the client came to.
     pub address: IpAddr,
+    /// JSON form only: whether a session was resumed.
+    pub resumed: bool,
     /// JSON form only: the generation of the verdict.
     pub generation: u64,
     /// JSON form only: the server name.
@@ -102,6 +104,7 @@ impl Entry<'_> {
             tls_keyexchange: self.key_exchange,
             elb: self.elb,
             ip_address: self.address,
+            resumed: self.resumed,
             generation: self.generation,
             listener: self.listener,
             server_name: self.server_name,
@@ -128,6 +131,7 @@ struct Record<'a> {
     tls_keyexchange: Option<&'a str>,
     elb: &'a str,
     ip_address: IpAddr,
+    resumed: bool,
     generation: u64,
     listener: &'a str,
     server_name: Option<&'a str>,
@@ -246,6 +250,7 @@ mod tests {
             key_exchange: Some("X25519MLKEM768"),
             elb: "app/edge/1234567890abcdef",
             address: "198.51.100.4".parse().unwrap(),
+            resumed: true,
             generation: 7,
             server_name: Some("api.example.com"),
             listener: "https",
@@ -268,6 +273,7 @@ mod tests {
             key_exchange: None,
             elb: "app/edge/1234567890abcdef",
             address: "2001:db8::2".parse().unwrap(),
+            resumed: false,
             generation: 1,
             server_name: None,
             listener: "http",
@@ -368,6 +374,7 @@ mod tests {
             "tls_keyexchange": "X25519MLKEM768",
             "elb": "app/edge/1234567890abcdef",
             "ip_address": "198.51.100.4",
+            "resumed": true,
             "generation": 7,
             "listener": "https",
             "server_name": "api.example.com",

@@ -3,6 +3,7 @@
 //! One writer for each value: `add` is a load and a store, no locked instruction.
 use crate::close::Reason;
 use crate::http::head::Malformed;
+use crate::tls::tickets::Declined;
 use crate::trust::Refusal;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
@@ -101,6 +102,38 @@ impl Handshake {
     }
 }
 
+/// What came of the ticket that a client brought to resume its session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Resumption {
+    /// The session was resumed.
+    Resumed,
+    /// The client shakes hands in full.
+    Declined(Declined),
+}
+
+impl Resumption {
+    /// Number of outcomes.
+    pub const COUNT: usize = 1 + Declined::ALL.len();
+    /// Position in an array of counters.
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Resumed => 0,
+            Self::Declined(declined) => 1 + declined.index(),
+        }
+    }
+    /// The value of the `outcome` label.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Resumed => "resumed",
+            Self::Declined(declined) => declined.word(),
+        }
+    }
+    /// All outcomes in the order of `index`.
+    pub fn all() -> impl Iterator<Item = Self> {
+        [Self::Resumed].into_iter().chain(Declined::ALL.into_iter().map(Self::Declined))
+    }
+}
+
 /// Counters of one listener on one shard.
 #[derive(Debug, Default)]
 pub struct Listener {
@@ -110,6 +143,8 @@ pub struct Listener {
     pub open: Level,
     /// Handshakes, by [`Handshake::index`].
     pub handshakes: [Count; Handshake::COUNT],
+    /// Tickets that clients brought, by [`Resumption::index`].
+    pub resumptions: [Count; Resumption::COUNT],
     /// Seconds of finished handshakes.
     pub handshake_seconds: Histogram,
     /// Answers given, by hundreds of the status (index 0 is 1xx, 4 is 5xx), whoever made them.
@@ -198,6 +233,12 @@ mod tests {
     fn outcomes_have_distinct_words_and_follow_their_indexes() {
         let all: Vec<_> = Handshake::all().collect();
         assert_eq!(all.len(), Handshake::COUNT);
+        for (index, outcome) in all.iter().enumerate() {
+            assert_eq!(outcome.index(), index, "{outcome:?}");
+            assert!(all[..index].iter().all(|other| other.word() != outcome.word()));
+        }
+        let all: Vec<_> = Resumption::all().collect();
+        assert_eq!(all.len(), Resumption::COUNT);
         for (index, outcome) in all.iter().enumerate() {
             assert_eq!(outcome.index(), index, "{outcome:?}");
             assert!(all[..index].iter().all(|other| other.word() != outcome.word()));

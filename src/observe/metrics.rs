@@ -5,7 +5,7 @@
 //! A listener or target group that the live value no longer has leaves the page at the next
 //! [`Board::show`]. The board keeps it for as long as a shard does, so that one that comes back under
 //! its name before every shard has let go of it counts on; later it starts at zero.
-use super::count::{self, HISTOGRAM_SECONDS, Handshake, Histogram};
+use super::count::{self, HISTOGRAM_SECONDS, Handshake, Histogram, Resumption};
 use super::expiry::Expiry;
 use super::load::{Phase, Reason as LoadReason};
 use super::names;
@@ -314,6 +314,8 @@ fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
     );
     let outcomes: Vec<_> = Handshake::all().map(Handshake::word).collect();
     page.counter(&names::HANDSHAKES, totals_by(listeners, &outcomes, |of| &of.handshakes));
+    let outcomes: Vec<_> = Resumption::all().map(Resumption::word).collect();
+    page.counter(&names::RESUMPTIONS, totals_by(listeners, &outcomes, |of| &of.resumptions));
     page.histogram(
         &names::HANDSHAKE_SECONDS,
         shown(listeners).map(|(name, shards)| {

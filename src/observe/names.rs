@@ -43,6 +43,8 @@ metrics! {
 
     HANDSHAKES = "portcullis_tls_handshakes_total", ["listener", "outcome"],
         "TLS handshakes that ended, by outcome; a refused client certificate counts under its reason code.";
+    RESUMPTIONS = "portcullis_tls_resumptions_total", ["listener", "outcome"],
+        "Handshakes of clients that brought a session ticket, by what came of it.";
     HANDSHAKE_SECONDS = "portcullis_tls_handshake_seconds", ["listener"],
         "Time of finished TLS handshakes.";
     HANDSHAKES_IN_FLIGHT = "portcullis_tls_handshakes_in_flight", [],

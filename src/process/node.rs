@@ -14,6 +14,7 @@ use crate::config::publish::{self, Line, Publisher};
 use crate::config::snapshot::Live;
 use crate::config::sources::Watch;
 use crate::config::state::{self, Change, Directory};
+use crate::limits;
 use crate::net::Chosen;
 use crate::observe::load::{Phase, Reason};
 use crate::observe::metrics::{Board, Reload};
@@ -345,6 +346,16 @@ impl Node {
     pub(super) async fn resolve(self: Arc<Self>) {
         let live = Arc::clone(&self.live);
         self.resolver.run(|| live.load().groups()).await;
+    }
+
+    /// Replaces the ticket keys of the node's own, again and again.
+    pub(super) async fn rotate_ticket_keys(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(limits::TICKET_KEY_ROTATION).await;
+            if self.live.load().ticket_keys.rotate().is_err() {
+                tracing::error!("session tickets keep their key: the machine has no randomness");
+            }
+        }
     }
 
     pub(super) fn reopen_logs(&self) {

@@ -164,6 +164,7 @@ async fn run(
     let (node, mut ended) = start_node(path, loaded, start).await?;
     tokio::spawn(Arc::clone(&node).resolve());
     tokio::spawn(Arc::clone(&node).watch());
+    tokio::spawn(Arc::clone(&node).rotate_ticket_keys());
     tokio::spawn(admin.serve(node.clone()));
     if let Some(listener) = metrics {
         tokio::spawn(api::metrics::serve(listener, node.clone()));

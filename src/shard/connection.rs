@@ -135,6 +135,7 @@ impl Connection {
         let stream = match Stream::accept(socket.clone(), hello, config, judge.clone()).await {
             Ok(stream) => stream,
             Err(failed) => {
+                self.count_resumption(&judge, failed.agreed);
                 let failure = Failure { handshake: *failed, verdict: judge.taken() };
                 if failure.is_without_certificate() {
                     judge.none_shown();
@@ -145,6 +146,7 @@ impl Connection {
         };
         // From here to the log line nothing awaits: the verdict and the acceptance are one step.
         let agreed = stream.agreed();
+        self.count_resumption(&judge, agreed);
         let verdict = stream.with_client_chain(|chain| judge.conclude(chain));
         let Some(verdict) = verdict else {
             // The listener went away during the handshake.
@@ -208,6 +210,13 @@ impl Connection {
         }
     }
 
+    /// Counts what came of the tickets that the client brought.
+    fn count_resumption(&self, judge: &HandshakeJudge, agreed: Agreed) {
+        if let Some(outcome) = judge.resumption(agreed.resumed) {
+            self.front.counters.resumptions[outcome.index()].add(1);
+        }
+    }
+
     fn log(&self, rules: &Rules, attempt: &Attempt<'_>) {
         log(&self.front, rules, self.client, self.address, attempt);
     }
@@ -231,6 +240,7 @@ fn log(front: &Front, rules: &Rules, client: SocketAddr, address: IpAddr, attemp
         verify: attempt.verify,
         trace_id,
         key_exchange: attempt.agreed.group.map(group_name),
+        resumed: attempt.agreed.resumed,
         elb: &log.elb,
         address,
         generation: attempt.generation.unwrap_or(rules.live.generation),

@@ -1,20 +1,25 @@
 //! The verdict on a client, taken by current trust: in its handshake, and once more at its end when a
-//! newer generation came in between.
+//! newer generation came in between, or when a session was resumed and rustls has asked nothing.
 //!
 //! One function, [`verdict`], for every way in. It reads the live value at the moment of judging and
-//! never across an await (design decision 6).
+//! never across an await (design decision 6). Tickets are given and taken here, too: only the generation
+//! that has accepted a client gives it one, and one that it brings opens only while everything that it is
+//! bound to stands.
 use super::seen::{Came, Memory};
 use crate::clock;
-use crate::config::snapshot::{Authentication, Live, Name, Presence, RefusalForm, Verify};
+use crate::config::snapshot::{Access, Authentication, Live, Name, Presence, RefusalForm, Verify};
 use crate::http::identity;
-use crate::observe::count::Handshake;
+use crate::limits;
+use crate::observe::count::{Handshake, Resumption};
+use crate::tls::tickets::{Declined, Ticket};
 use crate::tls::verifier::Judge;
-use crate::trust::{Accepted, Facts, Refusal, Told, verdict::judge_form};
+use crate::trust::{Accepted, Again, Facts, Path, Refusal, Told, verdict::judge_form};
 use arc_swap::ArcSwap;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What was decided about a client, and by which generation.
 #[derive(Clone, Debug)]
@@ -104,6 +109,20 @@ pub struct HandshakeJudge {
     server_name: Option<String>,
     seen: Rc<RefCell<Memory>>,
     taken: RefCell<Option<Verdict>>,
+    /// What came of the last ticket that the client brought. When a session is resumed it is this one's:
+    /// rustls asks about one after the other and stops at the first that it can use.
+    brought: RefCell<Option<Result<Grant, Declined>>>,
+}
+
+/// What a client may come back with.
+#[derive(Clone, Debug)]
+struct Grant {
+    /// The generation that accepted it.
+    generation: u64,
+    /// The last second at which it holds.
+    expires: UnixTime,
+    /// The path that was accepted, where one was judged.
+    path: Option<Path>,
 }
 
 impl HandshakeJudge {
@@ -114,12 +133,24 @@ impl HandshakeJudge {
         server_name: Option<String>,
         seen: Rc<RefCell<Memory>>,
     ) -> Self {
-        Self { live, listener, server_name, seen, taken: RefCell::new(None) }
+        let (taken, brought) = (RefCell::new(None), RefCell::new(None));
+        Self { live, listener, server_name, seen, taken, brought }
     }
 
     /// The verdict that rustls was given, if it asked.
     pub fn taken(&self) -> Option<Verdict> {
         self.taken.borrow().clone()
+    }
+
+    /// What came of the client's tickets, if it brought any.
+    ///
+    /// * `resumed`: whether rustls has resumed a session.
+    pub fn resumption(&self, resumed: bool) -> Option<Resumption> {
+        self.brought.borrow().as_ref().map(|brought| match brought {
+            Ok(_) if resumed => Resumption::Resumed,
+            Ok(_) => Resumption::Declined(Declined::Unfit),
+            Err(declined) => Resumption::Declined(*declined),
+        })
     }
 
     /// The verdict at the end of the handshake: the one taken in it when nothing changed since, else a
@@ -153,6 +184,79 @@ impl HandshakeJudge {
     }
 }
 
+impl HandshakeJudge {
+    /// What current trust says of whoever comes in here, while the listener is there.
+    fn access<'live>(&self, live: &'live Live) -> Option<&'live Access> {
+        let tls = live.listeners.get(&self.listener)?.tls.as_ref()?;
+        Some(tls.access(self.server_name.as_deref()))
+    }
+
+    /// What the client may come back with: nothing unless `live` itself has accepted it in this
+    /// handshake, by its chain or by the ticket that it brought.
+    ///
+    /// A client that is let in without a certificate where one is asked for gets nothing: a full handshake
+    /// costs it no more than others.
+    fn grant(&self, live: &Live, authentication: &Authentication, now: UnixTime) -> Option<Grant> {
+        let generation = live.generation;
+        let latest = now.as_secs() + limits::TICKET_LIFETIME.as_secs();
+        let until = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let brought = self.brought.borrow();
+        let brought = brought.as_ref().and_then(|brought| brought.as_ref().ok());
+        let brought = brought.filter(|grant| grant.generation == generation).cloned();
+        match (authentication, &*self.taken.borrow()) {
+            (Authentication::Off, None) => {
+                let first = Grant { generation, expires: until(latest), path: None };
+                Some(brought.unwrap_or(first))
+            }
+            (Authentication::Verify(_), None) => brought,
+            (Authentication::Verify(_), Some(verdict)) => {
+                let is_accepted = verdict.generation == generation && verdict.result.is_ok();
+                let accepted = verdict.accepted.as_ref().filter(|_| is_accepted)?;
+                let expires = until(latest.min(accepted.until.as_secs()));
+                Some(Grant { generation, expires, path: Some(accepted.path.clone()) })
+            }
+            (Authentication::Off | Authentication::Passthrough, _) => None,
+        }
+    }
+
+    /// Opens a ticket into `room` and judges it by `live`.
+    fn redeem<'room>(
+        &self,
+        live: &Live,
+        ticket: &[u8],
+        now: UnixTime,
+        room: &'room mut Vec<u8>,
+    ) -> Result<(Grant, &'room [u8]), Declined> {
+        let Ticket { binding, expires, path, session } = live.ticket_keys.open(ticket, room)?;
+        let access = self.access(live).ok_or(Declined::OtherPolicy)?;
+        let wanted = access.tickets.ok_or(Declined::OtherPolicy)?;
+        if binding.policy != wanted.policy {
+            return Err(Declined::OtherPolicy);
+        }
+        if binding.bundle != wanted.bundle {
+            return Err(Declined::OtherBundle);
+        }
+        if now > expires {
+            return Err(Declined::Expired);
+        }
+        let generation = live.generation;
+        match &access.authentication {
+            Authentication::Off => Ok((Grant { generation, expires, path: None }, session)),
+            Authentication::Passthrough => Err(Declined::OtherPolicy),
+            Authentication::Verify(Verify { store, conditions, .. }) => {
+                let path = Path::decode(path).ok_or(Declined::Damaged)?;
+                match store.judge_again(&path, conditions, now) {
+                    Again::Accepted { until } => {
+                        let expires = expires.min(until);
+                        Ok((Grant { generation, expires, path: Some(path) }, session))
+                    }
+                    Again::Refused(_) | Again::Unknown => Err(Declined::Refused),
+                }
+            }
+        }
+    }
+}
+
 impl Judge for HandshakeJudge {
     fn judge(&self, chain: &[CertificateDer<'_>]) -> Result<(), Refusal> {
         let live = self.live.load();
@@ -172,4 +276,27 @@ impl Judge for HandshakeJudge {
         *self.taken.borrow_mut() = Some(verdict);
         answer
     }
+
+    fn seal(&self, session: &[u8]) -> Option<Vec<u8>> {
+        let live = self.live.load();
+        let access = self.access(&live)?;
+        let binding = access.tickets?;
+        let grant = self.grant(&live, &access.authentication, clock::now())?;
+        let path = grant.path.as_ref().map_or(&[][..], Path::encode);
+        live.ticket_keys.seal(&Ticket { binding, expires: grant.expires, path, session })
+    }
+
+    fn open(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        let live = self.live.load();
+        let mut room = Vec::new();
+        let (brought, session) = match self.redeem(&live, ticket, clock::now(), &mut room) {
+            Ok((grant, session)) => (Ok(grant), Some(session.to_vec())),
+            Err(declined) => (Err(declined), None),
+        };
+        *self.brought.borrow_mut() = Some(brought);
+        session
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,10 +79,21 @@ impl Ca {
     }
 }
 
-/// The configuration of a listener with one certificate.
+/// The configuration of a listener with one certificate, without tickets.
 pub(super) fn listener(policy: &str, certificate: &Pem, ask: verifier::Ask) -> Arc<ServerConfig> {
-    let resolver = Resolver::new(vec![Arc::new(certificate.load())]);
-    server::config(&Policy::by_name(policy).unwrap(), Arc::new(resolver), ask, Vec::new()).unwrap()
+    listener_that(server::Resumption::Off, policy, certificate, ask)
+}
+
+/// The same with or without tickets.
+pub(super) fn listener_that(
+    resumption: server::Resumption,
+    policy: &str,
+    certificate: &Pem,
+    ask: verifier::Ask,
+) -> Arc<ServerConfig> {
+    let resolver = Arc::new(Resolver::new(vec![Arc::new(certificate.load())]));
+    let policy = Policy::by_name(policy).unwrap();
+    server::config(&policy, resolver, ask, Vec::new(), resumption).unwrap()
 }
 
 pub(super) const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];

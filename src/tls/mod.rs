@@ -6,6 +6,7 @@ pub mod policy;
 pub mod resolver;
 pub mod server;
 pub mod stream;
+pub mod tickets;
 pub mod verifier;
 
 pub use certificate::Certificate;

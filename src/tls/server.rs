@@ -2,11 +2,11 @@
 //!
 //! Built on the control thread, whenever certificates or advertised CA names change (about 40 µs), and
 //! shared by all shards. What could carry a client past the verifier is decided here: rustls does not
-//! ask the verifier on a resumed session, so there is no resumption where certificates are asked for,
-//! and a ticket of one configuration is noise to every other.
+//! ask the verifier on a resumed session, so the only way to resume one is a ticket of ours, which is
+//! bound to where it was given.
+use super::tickets::Ticketer;
 use super::verifier::{Ask, Verifier};
 use super::{Policy, Resolver};
-use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::NoServerSessionStorage;
 use rustls::{DistinguishedName, ServerConfig};
 use std::sync::Arc;
@@ -14,8 +14,17 @@ use std::sync::Arc;
 /// Protocols offered by ALPN, in the order of preference.
 const ALPN: [&[u8]; 1] = [b"http/1.1"];
 
-/// Builds it: the policy's suites in the server's order, ALPN `http/1.1`, our verifier; no resumption
-/// where certificates are asked for.
+/// Whether clients are given tickets to resume their sessions with.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Resumption {
+    /// Never.
+    #[default]
+    Off,
+    /// Tickets of ours; the judge of each handshake decides about them.
+    Tickets,
+}
+
+/// Builds it: the policy's suites in the server's order, ALPN `http/1.1`, our verifier, our tickets.
 ///
 /// # Errors
 /// What rustls says against the combination (no certificate can serve the policy, ...).
@@ -24,6 +33,7 @@ pub fn config(
     certificates: Arc<Resolver>,
     ask: Ask,
     advertised: Vec<DistinguishedName>,
+    resumption: Resumption,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(policy.provider.clone())
         .with_protocol_versions(&policy.versions)?
@@ -40,14 +50,12 @@ pub fn config(
     // a cache of 256 sessions and two tickets, of which either alone passes by the verifier.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.max_early_data_size = 0;
-    match ask {
-        Ask::No => {
-            // Keys of its own, random: its tickets open under no other configuration, and under none
-            // of another process or generation.
-            config.ticketer = Ticketer::new()?;
+    match resumption {
+        Resumption::Off => config.send_tls13_tickets = 0,
+        Resumption::Tickets => {
+            config.ticketer = Arc::new(Ticketer);
             config.send_tls13_tickets = 1;
         }
-        Ask::Optional | Ask::Required => config.send_tls13_tickets = 0,
     }
     Ok(Arc::new(config))
 }

@@ -22,7 +22,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError,
 };
-use rustls::{CipherSuite, NamedGroup, ProtocolVersion, ServerConfig};
+use rustls::{CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion, ServerConfig};
 use rustls_pki_types::CertificateDer;
 use std::cell::RefCell;
 use std::io;
@@ -45,6 +45,8 @@ pub struct Agreed {
     pub suite: Option<CipherSuite>,
     /// Key exchange group.
     pub group: Option<NamedGroup>,
+    /// Whether a session was resumed.
+    pub resumed: bool,
 }
 
 /// Why a handshake ended without a connection.
@@ -421,6 +423,7 @@ impl State {
             version: self.tls.protocol_version(),
             suite: self.tls.negotiated_cipher_suite().map(|suite| suite.suite()),
             group: self.tls.negotiated_key_exchange_group().map(|group| group.name()),
+            resumed: self.tls.handshake_kind() == Some(HandshakeKind::Resumed),
         }
     }
 }

@@ -14,13 +14,24 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use webpki::aws_lc_rs as algorithm;
 
-/// Judges a client's chain, in the handshake that it belongs to.
+/// Judges a client in the handshake that it belongs to: its chain, and its way round it, a ticket.
 pub trait Judge {
     /// Called once the client's Certificate message is whole; `chain` is leaf first.
     ///
     /// # Errors
     /// Why the handshake is refused; rustls then sends the alert of [`Refusal::certificate_error`].
     fn judge(&self, chain: &[CertificateDer<'_>]) -> Result<(), Refusal>;
+
+    /// The ticket with which the client may come back to this session; `None` gives it none.
+    fn seal(&self, _session: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// The session of a ticket that the client brought; `None` makes it shake hands in full. rustls may
+    /// ask about several, and may make nothing of what it is given.
+    fn open(&self, _ticket: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 thread_local! {
@@ -35,6 +46,14 @@ thread_local! {
 pub fn under<R>(judge: Rc<dyn Judge>, f: impl FnOnce() -> R) -> R {
     let _restore = Restore(JUDGE.replace(Some(judge)));
     f()
+}
+
+/// Asks the judge of the handshake that this thread is driving; `None` when there is none.
+pub(super) fn ask<R>(question: impl FnOnce(&dyn Judge) -> R) -> Option<R> {
+    // Not borrowed while it answers: a judge may itself drive a handshake.
+    let judge = JUDGE.with_borrow(Clone::clone);
+    debug_assert!(judge.is_some(), "a handshake that has questions runs under a judge");
+    judge.map(|judge| question(&*judge))
 }
 
 /// Puts the outer judge back.
@@ -90,18 +109,14 @@ impl ClientCertVerifier for Verifier {
         intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        // Not borrowed while it judges: a judge may itself drive a handshake.
-        let Some(judge) = JUDGE.with_borrow(Clone::clone) else {
-            debug_assert!(false, "a handshake that asks for certificates runs under a judge");
-            return Err(CertificateError::ApplicationVerificationFailure.into());
-        };
         let chain: Vec<_> = std::iter::once(end_entity)
             .chain(intermediates)
             .map(|certificate| CertificateDer::from(certificate.as_ref()))
             .collect();
-        match judge.judge(&chain) {
-            Ok(()) => Ok(ClientCertVerified::assertion()),
-            Err(refusal) => Err(refusal.certificate_error().into()),
+        match ask(|judge| judge.judge(&chain)) {
+            Some(Ok(())) => Ok(ClientCertVerified::assertion()),
+            Some(Err(refusal)) => Err(refusal.certificate_error().into()),
+            None => Err(CertificateError::ApplicationVerificationFailure.into()),
         }
     }
 

@@ -164,7 +164,7 @@ impl Bundle {
     }
 
     /// Of all its certificates, in their order.
-    pub(super) fn fingerprint(&self) -> Fingerprint {
+    pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 

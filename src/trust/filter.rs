@@ -106,7 +106,7 @@ impl Filters {
     }
 
     /// Of all that they say; none without filters.
-    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
         self.fingerprint
     }
 

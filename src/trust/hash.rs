@@ -2,14 +2,15 @@
 use aws_lc_rs::digest::{self, SHA256, SHA256_OUTPUT_LEN};
 
 /// What names a thing by its content, the same in every generation and on every node.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(super) struct Fingerprint(pub(super) [u8; Fingerprint::BYTES]);
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Fingerprint(pub [u8; Fingerprint::BYTES]);
 
 impl Fingerprint {
     /// Half of a SHA-256: who could make two things collide writes the configuration.
-    pub(super) const BYTES: usize = SHA256_OUTPUT_LEN / 2;
+    pub const BYTES: usize = SHA256_OUTPUT_LEN / 2;
 
-    pub(super) fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+    /// Of several parts; where one ends and the next begins counts.
+    pub fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let whole = sha256(parts);
         let mut fingerprint = Self([0; Self::BYTES]);
         fingerprint.0.iter_mut().zip(whole).for_each(|(to, from)| *to = from);

@@ -35,6 +35,7 @@ pub use bundle::Bundle;
 pub use certificate::Facts;
 pub use explain::Told;
 pub use filter::Filters;
+pub use hash::Fingerprint;
 pub use path::{Again, Path};
 pub use refusal::Refusal;
 pub use revocation::{Revocations, Rules, StaleRevocations, UnlistedIssuers};

@@ -73,6 +73,11 @@ fn the_name_in_a_client_hello_is_the_one_that_rustls_sees() {
     hold("client_hello", properties::client_hello);
 }
 
+#[test]
+fn session_tickets_open_whole_or_not_at_all() {
+    hold("session_ticket", properties::session_ticket);
+}
+
 /// Runs a property on all seeds of a target, then on mutations of them.
 fn hold(target: &str, property: fn(&[u8])) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/seeds").join(target);

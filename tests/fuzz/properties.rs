@@ -2,8 +2,9 @@
 //! target. `fuzz_targets/` calls them under cargo-fuzz, `main.rs` on the stable toolchain.
 use portcullis::http::chunked::{BODY_END, CHUNK_END, Decoder, SizeLine, Step};
 use portcullis::http::head::{self, Body, Malformed, Version};
-use portcullis::limits::{CLIENT_HELLO_BYTES_MAX, HEADERS_MAX};
+use portcullis::limits::{CLIENT_HELLO_BYTES_MAX, HEADERS_MAX, TICKET_BYTES_MAX};
 use portcullis::tls::peek::{Peeked, server_name};
+use portcullis::tls::tickets::{Key, Keys, Ticket};
 use portcullis::trust::explain::{certificates_alone, read_chain};
 use portcullis::trust::filter::{Field, Filter};
 use portcullis::trust::revocation::File;
@@ -367,4 +368,26 @@ fn by_rustls(mut bytes: &[u8]) -> Option<Option<String>> {
             return None;
         }
     }
+}
+
+/// What a client brings opens only if it is the very ticket that was sealed; and what was sealed reads back
+/// as it was written.
+pub fn session_ticket(bytes: &[u8]) {
+    static KEYS: OnceLock<Keys> = OnceLock::new();
+    let keys = KEYS.get_or_init(|| {
+        let secret: Vec<u8> = (0..80).collect();
+        Keys::from_files(vec![Key::from_file(&secret).unwrap()])
+    });
+    let mut room = Vec::new();
+    if let Ok(ticket) = keys.open(bytes, &mut room) {
+        assert_eq!((bytes.len(), ticket.path, ticket.session), (97, &b"path"[..], &b"session"[..]));
+    }
+    let Some(ticket) = Ticket::decode(bytes) else { return };
+    assert_eq!(ticket.encode().as_deref(), Some(bytes));
+    let Some(sealed) = keys.seal(&ticket) else {
+        assert!(bytes.len() > TICKET_BYTES_MAX - 100);
+        return;
+    };
+    assert_eq!(keys.open(&sealed, &mut Vec::new()), Ok(ticket));
+    assert!(keys.open(&sealed[1..], &mut Vec::new()).is_err());
 }

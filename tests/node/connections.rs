@@ -29,8 +29,8 @@ fn a_connection_serves_many_requests_and_so_does_the_one_behind_it() {
         assert_eq!(received.request_line(), format!("GET /{index} HTTP/1.1"));
         assert_eq!((received.connection, received.index), (0, index), "the target's is reused");
     }
-    assert_eq!(node.log().len(), 1, "one connection, one line");
     let line = node.log_line(0);
+    assert_eq!(node.log().len(), 1, "one connection, one line");
     assert!(line.contains(" - - - \"-\" - - - TID_"), "{line}");
 }
 

@@ -44,6 +44,8 @@ mod start_up;
 mod swaps_under_load;
 mod targets;
 mod threats;
+mod ticket_keys;
+mod tickets;
 mod trust_commands;
 mod trust_files;
 mod trust_state;

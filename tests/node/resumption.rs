@@ -1,4 +1,5 @@
-//! No session is resumed where certificates are asked for: rustls would not judge them again.
+//! By default no session is resumed where certificates are asked for; where they are not, it makes no way
+//! in elsewhere. What `session_resumption: bound` does is in `tickets.rs`.
 use crate::support::client::{handshake, tls_config_for};
 use crate::support::node::piece;
 use crate::support::tools::{self, Ended};
@@ -79,6 +80,23 @@ fn openssl_is_given_no_ticket_and_no_session_id_where_certificates_are_asked_for
                     std::fs::remove_file(file).unwrap();
                 }
             }
+        }
+    }
+}
+
+/// Goal: the tickets mean to others what they mean to rustls.
+#[test]
+fn openssl_comes_back_by_a_ticket_where_sessions_are_bound() {
+    let target = Target::named("hello");
+    let node = Node::start(&configuration(&target, &piece::verify("session_resumption: bound")));
+    let address = node.address("swapped");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let file = node.path("session");
+        let file = file.to_str().unwrap();
+        for (session, said) in [("-sess_out", "New, TLS"), ("-sess_in", "Reused, TLS")] {
+            let ended = openssl(address, &[version, session, file], true);
+            let is_served = ended.stdout.contains("200 OK") && ended.stdout.contains(said);
+            assert!(is_served, "{version} {session}: {}", ended.said());
         }
     }
 }

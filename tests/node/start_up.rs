@@ -122,9 +122,9 @@ const FAULTS: &[(&str, &str, &str, &str)] = &[
     ("    protocol: HTTPS", "    protocol: TLS", "listeners[0].protocol", "TLS"),
     (
         "mode: verify",
-        "mode: verify, session_resumption: bound",
+        "mode: verify, session_resumption: resumed",
         "listeners[0].mutual_authentication.session_resumption",
-        "",
+        "resumed",
     ),
     (
         "{name: partners,",

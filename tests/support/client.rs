@@ -2,9 +2,12 @@
 use super::pki::{Issued, pki};
 use super::target::{find, values};
 use super::wait::PATIENCE;
-use rustls::client::Resumption;
+use rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue,
+    Tls13ClientSessionValue,
+};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, NamedGroup, RootCertStore, StreamOwned};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use std::io::{self, Read, Write};
@@ -195,8 +198,15 @@ pub fn tls_config(identity: Option<&str>) -> Arc<ClientConfig> {
 
 /// The same with a certificate that is not in the PKI's files.
 pub fn tls_config_with(issued: &Issued) -> Arc<ClientConfig> {
+    Arc::new(tls_config_of(issued, &[&TLS13, &TLS12]))
+}
+
+pub fn tls_config_of(
+    issued: &Issued,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> ClientConfig {
     let identity = Some((issued.certificate.clone(), issued.key.clone()));
-    Arc::new(config_of(identity, "root.crt", &[&TLS13, &TLS12]))
+    config_of(identity, "root.crt", versions)
 }
 
 pub fn tls_config_for(
@@ -234,6 +244,42 @@ fn config_of(
     };
     config.resumption = Resumption::in_memory_sessions(64);
     config
+}
+
+/// What a client remembers of its sessions; it offers them to whoever it meets, whatever its name.
+#[derive(Debug)]
+pub struct Sessions(ClientSessionMemoryCache);
+
+impl Sessions {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(ClientSessionMemoryCache::new(8)))
+    }
+
+    fn anyone() -> ServerName<'static> {
+        ServerName::try_from("anyone").expect("it is a name")
+    }
+}
+
+impl ClientSessionStore for Sessions {
+    fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
+    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
+        None
+    }
+    fn set_tls12_session(&self, _: ServerName<'static>, value: Tls12ClientSessionValue) {
+        self.0.set_tls12_session(Self::anyone(), value);
+    }
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.0.tls12_session(&Self::anyone())
+    }
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {
+        self.0.remove_tls12_session(&Self::anyone());
+    }
+    fn insert_tls13_ticket(&self, _: ServerName<'static>, value: Tls13ClientSessionValue) {
+        self.0.insert_tls13_ticket(Self::anyone(), value);
+    }
+    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.0.take_tls13_ticket(&Self::anyone())
+    }
 }
 
 /// The certificates of a PEM text.

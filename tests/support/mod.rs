@@ -3,6 +3,7 @@
 //! Nothing here sleeps for a guessed time: [`wait::until`] looks again until what was promised is
 //! so, and fails with a sentence when it never comes.
 pub mod client;
+pub mod comer;
 pub mod node;
 pub mod pki;
 pub mod pkits;

@@ -5,10 +5,13 @@ use crate::config::Faults;
 use crate::config::snapshot::{
     Authentication, OnExpiry, OnRevocation, Presence, RefusalForm, Verify,
 };
-use crate::config::written::{self, Mode, OnOff};
+use crate::config::written::{self, Mode, OnOff, SessionResumption};
 use crate::limits;
+use crate::tls::Certificate;
+use crate::tls::server::Resumption;
+use crate::tls::tickets::Binding;
 use crate::tls::verifier::Ask;
-use crate::trust::Conditions;
+use crate::trust::{Conditions, Fingerprint};
 use rustls::DistinguishedName;
 use std::sync::Arc;
 
@@ -18,15 +21,19 @@ pub(super) struct Asked {
     pub(super) authentication: Authentication,
     pub(super) ask: Ask,
     pub(super) advertised: Vec<DistinguishedName>,
+    pub(super) resumption: Resumption,
 }
 
 /// Nobody is asked for a certificate: what holds without a `mutual_authentication`.
-pub(super) const OFF: Asked =
-    Asked { authentication: Authentication::Off, ask: Ask::No, advertised: Vec::new() };
+pub(super) fn off(resumption: Resumption) -> Asked {
+    let authentication = Authentication::Off;
+    Asked { authentication, ask: Ask::No, advertised: Vec::new(), resumption }
+}
 
-/// The mapping `mutual_authentication`.
+/// The mapping `mutual_authentication`. `resumption` is what the listener says of it.
 pub(super) fn mutual_authentication(
     written: &written::MutualAuthentication,
+    resumption: Resumption,
     known: &Known<'_>,
     faults: &mut Faults,
 ) -> Option<Asked> {
@@ -37,21 +44,23 @@ pub(super) fn mutual_authentication(
     match written.mode {
         Mode::Off => {
             refuse_options(written, "off", faults);
-            Some(OFF)
+            Some(off(resumption))
         }
         Mode::Passthrough => {
             refuse_options(written, "passthrough", faults);
             let authentication = Authentication::Passthrough;
-            Some(Asked { authentication, ask: Ask::Optional, advertised: Vec::new() })
+            let (ask, resumption) = (Ask::Optional, Resumption::Off);
+            Some(Asked { authentication, ask, advertised: Vec::new(), resumption })
         }
-        Mode::Verify => verify(written, Presence::Required, known, faults),
-        Mode::Optional => verify(written, Presence::Optional, known, faults),
+        Mode::Verify => verify(written, Presence::Required, resumption, known, faults),
+        Mode::Optional => verify(written, Presence::Optional, resumption, known, faults),
     }
 }
 
 fn verify(
     written: &written::MutualAuthentication,
     presence: Presence,
+    of_listener: Resumption,
     known: &Known<'_>,
     faults: &mut Faults,
 ) -> Option<Asked> {
@@ -97,9 +106,51 @@ fn verify(
         written::OnExpiry::Keep => OnExpiry::Keep,
         written::OnExpiry::Close => OnExpiry::Close,
     };
+    let resumption = match written.session_resumption.unwrap_or_default() {
+        SessionResumption::Off => Resumption::Off,
+        SessionResumption::Bound => Resumption::Tickets,
+    };
+    if (resumption, of_listener) == (Resumption::Tickets, Resumption::Off) {
+        let message = "the listener's own session_resumption is off";
+        faults.note("session_resumption", message);
+    }
     let verify = Verify { presence, store, conditions, refusal, on_revocation, on_expiry };
     let authentication = Authentication::Verify(verify);
-    Some(Asked { authentication, ask, advertised })
+    Some(Asked { authentication, ask, advertised, resumption })
+}
+
+/// What a listener shows of itself. With another certificate, or under another security policy, its clients
+/// shake hands in full once: a resumed session would not show them the new one.
+pub(super) fn served(ssl_policy: &str, certificates: &[Arc<Certificate>]) -> Fingerprint {
+    let shown = certificates.iter().flat_map(|one| one.key.cert.iter().map(|der| der.as_ref()));
+    Fingerprint::of([ssl_policy.as_bytes()].into_iter().chain(shown))
+}
+
+/// What the tickets of one access are bound to: names and content, nothing that another process or node of
+/// the same configuration would count differently.
+///
+/// * `served`: what the node shows of itself there, see [`served`].
+///
+/// What a store's lists say, and its rules, are not in it: they are judged when a ticket comes back.
+pub(super) fn binding(
+    listener: &str,
+    served: Fingerprint,
+    server_names: &[&str],
+    authentication: &Authentication,
+) -> Binding {
+    let mut names: Vec<_> = server_names.iter().map(|name| name.to_ascii_lowercase()).collect();
+    names.sort_unstable();
+    let names = names.join(" ");
+    let mode = authentication.mode();
+    let mut policy = vec![listener.as_bytes(), &served.0, names.as_bytes(), mode.as_bytes()];
+    let Authentication::Verify(Verify { store, conditions, .. }) = authentication else {
+        return Binding { policy: Fingerprint::of(policy), bundle: Fingerprint::default() };
+    };
+    let forgives = [u8::from(conditions.ignore_client_certificate_expiry)];
+    let filters = conditions.filters.fingerprint();
+    policy.extend([store.name.as_bytes(), &forgives]);
+    policy.extend(filters.as_ref().map(|filters| &filters.0[..]));
+    Binding { policy: Fingerprint::of(policy), bundle: store.bundle.fingerprint() }
 }
 
 /// Options of `verify` and `optional` say nothing in another mode, and whoever wrote them expects something.
@@ -117,6 +168,10 @@ fn refuse_options(written: &written::MutualAuthentication, mode: &str, faults: &
         ("refusal", written.refusal.is_some()),
         ("on_revocation", written.on_revocation.is_some()),
         ("on_expiry", written.on_expiry.is_some()),
+        (
+            "session_resumption",
+            written.session_resumption.is_some_and(|word| word == SessionResumption::Bound),
+        ),
         (
             "client_certificate_identity_filters",
             !written.client_certificate_identity_filters.0.is_empty(),

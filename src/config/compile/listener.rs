@@ -7,9 +7,10 @@ use super::{Made, Named, References, action, in_range, name_of_ours, named, node
 use crate::config::Faults;
 use crate::config::faults::OrNote;
 use crate::config::snapshot::{Access, Listener, Name, Tls};
-use crate::config::written::{self, List, Protocol};
+use crate::config::written::{self, List, OnOff, Protocol};
 use crate::net;
 use crate::target::Group;
+use crate::tls::server::Resumption;
 use crate::tls::{Certificate, Policy, Resolver, ServerNames, policy};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -94,6 +95,7 @@ fn refuse_tls(written: &written::Listener, faults: &mut Faults) {
         ("strict_ssl_policy", written.strict_ssl_policy),
         ("certificates", !written.certificates.0.is_empty()),
         ("mutual_authentication", written.mutual_authentication.is_some()),
+        ("session_resumption", written.session_resumption.is_some()),
         ("server_name_policies", !written.server_name_policies.0.is_empty()),
     ];
     for (key, _) in keys.into_iter().filter(|(_, given)| *given) {
@@ -110,31 +112,44 @@ fn tls(
 ) -> Option<Tls> {
     let policy = ssl_policy(written, faults);
     let certificates = certificates(&written.certificates, known, faults);
+    let resumption = match written.session_resumption.unwrap_or(OnOff::On) {
+        OnOff::On => Resumption::Tickets,
+        OnOff::Off => Resumption::Off,
+    };
     let own = match &written.mutual_authentication {
-        None => Some(access::OFF),
+        None => Some(access::off(resumption)),
         Some(written) => faults.within("mutual_authentication", |faults| {
-            access::mutual_authentication(written, known, faults)
+            access::mutual_authentication(written, resumption, known, faults)
         }),
     };
-    let by_name = server_name_policies(&written.server_name_policies, known, faults);
+    let by_name = server_name_policies(&written.server_name_policies, resumption, known, faults);
     let (policy, certificates) = (policy?, certificates?);
     let resolver = Arc::new(Resolver::new(certificates.clone()));
-    let mut access = |server_names: Vec<String>, asked: Asked, faults: &mut Faults| {
+    let served = access::served(policy.name, &certificates);
+    let mut access = |server_names: &[&str], asked: Asked, faults: &mut Faults| {
         let key = Key {
             listener: Arc::clone(name),
             policy: policy.name,
             certificates: certificates.clone(),
             ask: asked.ask,
             advertised: asked.advertised,
+            resumption: asked.resumption,
         };
         let server_config = configs.get(key, &policy, &resolver).or_note(faults, "certificates")?;
-        Some(Access { server_names, authentication: asked.authentication, server_config })
+        let authentication = asked.authentication;
+        let tickets = match asked.resumption {
+            Resumption::Off => None,
+            Resumption::Tickets => {
+                Some(access::binding(name, served, server_names, &authentication))
+            }
+        };
+        let server_names = server_names.iter().map(|name| (*name).to_owned()).collect();
+        Some(Access { server_names, authentication, tickets, server_config })
     };
-    let own = access(Vec::new(), own?, faults)?;
+    let own = access(&[], own?, faults)?;
     let mut table = ServerNames::default();
     for (server_names, asked) in by_name? {
-        let written = server_names.iter().map(|name| (*name).to_owned()).collect();
-        let access = Arc::new(access(written, asked, faults)?);
+        let access = Arc::new(access(&server_names, asked, faults)?);
         for server_name in server_names {
             // It went into a table of names before.
             let _ = table.insert(server_name, Arc::clone(&access));
@@ -188,6 +203,7 @@ fn certificates(
 /// The names of each policy and what is asked of their clients.
 fn server_name_policies<'a>(
     written: &'a List<written::ServerNamePolicy>,
+    resumption: Resumption,
     known: &Known<'_>,
     faults: &mut Faults,
 ) -> Option<Vec<(Vec<&'a str>, Asked)>> {
@@ -208,7 +224,8 @@ fn server_name_policies<'a>(
                 }
             }
             let asked = faults.within("mutual_authentication", |faults| {
-                access::mutual_authentication(&written.mutual_authentication, known, faults)
+                let written = &written.mutual_authentication;
+                access::mutual_authentication(written, resumption, known, faults)
             })?;
             Some((names, asked))
         });

@@ -12,6 +12,7 @@ mod identity_filters;
 mod listener;
 mod node;
 mod server_configs;
+mod session_tickets;
 mod target_group;
 mod trust_store;
 
@@ -30,6 +31,7 @@ use crate::calendar::Seconds;
 use crate::http::identity::Forbidden;
 use crate::target::Group;
 use crate::tls::Certificate;
+use crate::tls::tickets::Keys;
 use rustls_pki_types::UnixTime;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +44,7 @@ pub(super) struct Kept {
     certificates: BTreeMap<Name, Made<Certificate>>,
     trust_stores: BTreeMap<Name, TrustStore>,
     target_groups: BTreeMap<Name, Arc<Group>>,
+    ticket_keys: Option<Made<Keys>>,
     server_configs: Vec<server_configs::Entry>,
 }
 
@@ -82,6 +85,11 @@ impl Kept {
                 .map(|(name, made)| (Arc::clone(name), Arc::clone(&made.value)))
                 .collect(),
             target_groups: self.target_groups.clone(),
+            ticket_keys: self
+                .ticket_keys
+                .as_ref()
+                .map(|made| Arc::clone(&made.value))
+                .unwrap_or_default(),
             connection_log: None,
             warnings: Vec::new(),
         }
@@ -111,7 +119,12 @@ pub(super) fn compile(
     let trust_stores = load.all(&written.trust_stores, faults);
     let seeds = load.seeds;
     let target_groups = target_group::all(&written.target_groups, previous, faults);
-    let kept = Kept { certificates, trust_stores, target_groups, server_configs: Vec::new() };
+    let ticket_keys = faults.within("session_tickets", |faults| {
+        let previous = previous.ticket_keys.as_ref();
+        session_tickets::keys(&written.session_tickets, previous, files, faults)
+    });
+    let server_configs = Vec::new();
+    let kept = Kept { certificates, trust_stores, target_groups, ticket_keys, server_configs };
     let (listeners, kept) = link(written, declared, kept, previous, now, faults);
     Compiled { listeners, kept, seeds }
 }
@@ -133,6 +146,7 @@ pub(super) fn changed(
         certificates: previous.certificates.clone(),
         trust_stores,
         target_groups: previous.target_groups.clone(),
+        ticket_keys: previous.ticket_keys.clone(),
         server_configs: Vec::new(),
     };
     let (listeners, kept) = link(written, declared, kept, previous, now, faults);

@@ -1,6 +1,7 @@
 //! rustls configurations: one for each listener and way of asking, kept while nothing in it changes, so
-//! that sessions of clients that are not asked for certificates survive a reload.
+//! that a reload of a revocation list builds none anew.
 use crate::config::snapshot::Name;
+use crate::tls::server::Resumption;
 use crate::tls::verifier::Ask;
 use crate::tls::{Certificate, Policy, Resolver, server};
 use rustls::{DistinguishedName, ServerConfig};
@@ -14,6 +15,7 @@ pub(super) struct Key {
     pub(super) certificates: Vec<Arc<Certificate>>,
     pub(super) ask: Ask,
     pub(super) advertised: Vec<DistinguishedName>,
+    pub(super) resumption: Resumption,
 }
 
 /// Certificates are the same when they are the same value: an unchanged one is taken over whole.
@@ -22,6 +24,7 @@ impl PartialEq for Key {
         self.listener == other.listener
             && self.policy == other.policy
             && self.ask == other.ask
+            && self.resumption == other.resumption
             && same_subjects(&self.advertised, &other.advertised)
             && self.certificates.len() == other.certificates.len()
             && std::iter::zip(&self.certificates, &other.certificates)
@@ -64,7 +67,10 @@ impl<'a> ServerConfigs<'a> {
         }
         let config = match self.previous.iter().find(|(known, _)| *known == key) {
             Some((_, config)) => Arc::clone(config),
-            None => server::config(policy, Arc::clone(resolver), key.ask, key.advertised.clone())?,
+            None => {
+                let (resolver, advertised) = (Arc::clone(resolver), key.advertised.clone());
+                server::config(policy, resolver, key.ask, advertised, key.resumption)?
+            }
         };
         self.entries.push((key, Arc::clone(&config)));
         Ok(config)

@@ -1,9 +1,11 @@
 use super::*;
-use crate::tls::fixture::{BOTH, Ca, Key, Pem, Shaken, client, listener, plain_client, shake};
+use crate::tls::fixture::{BOTH, Ca, Key, Pem, Shaken, client, plain_client, shake};
+use crate::tls::fixture::{listener, listener_that};
 use crate::tls::policy;
+use crate::tls::tickets::{Binding, Keys, Ticket};
 use crate::tls::verifier::{Judge, under};
-use crate::trust::Refusal;
-use rustls::client::{ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12Resumption};
+use crate::trust::{Fingerprint, Refusal};
+use rustls::client::{ClientSessionMemoryCache, ClientSessionStore, Tls12Resumption};
 use rustls::client::{Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::crypto::aws_lc_rs::{self, kx_group};
 use rustls::version::{TLS12, TLS13};
@@ -11,9 +13,10 @@ use rustls::{
     AlertDescription as Alert, ClientConfig, Error, HandshakeKind, NamedGroup,
     SupportedProtocolVersion,
 };
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 const NAME: &str = "api.example";
 const RES_PQ: &str = policy::DEFAULT;
@@ -229,7 +232,8 @@ fn advertised_names_reach_the_client() {
         rustls::DistinguishedName::from(b"\x30\x0d\x31\x0b0\t\x06\x03U\x04\x06\x13\x02NO".to_vec());
     let resolver = Arc::new(Resolver::new(vec![Arc::new(leaf.load())]));
     let policy = Policy::by_name(RES_PQ).unwrap();
-    let server = config(&policy, resolver, Ask::Optional, vec![name.clone()]).unwrap();
+    let names = vec![name.clone()];
+    let server = config(&policy, resolver, Ask::Optional, names, Resumption::Off).unwrap();
     #[derive(Debug)]
     struct Hints(std::sync::mpsc::SyncSender<Vec<Vec<u8>>>);
     impl rustls::client::ResolvesClientCert for Hints {
@@ -289,7 +293,7 @@ fn resuming(ca: &Ca, identity: Option<&Pem>) -> Vec<(&'static str, ClientConfig)
     let make = |version, by| {
         let mut config = client(ca, aws_lc_rs::default_provider(), &[version], identity);
         let store = Arc::new(Shameless(ClientSessionMemoryCache::new(8)));
-        config.resumption = Resumption::store(store).tls12_resumption(by);
+        config.resumption = rustls::client::Resumption::store(store).tls12_resumption(by);
         config
     };
     vec![
@@ -303,17 +307,91 @@ fn kind(shaken: &Shaken) -> HandshakeKind {
     shaken.server.handshake_kind().unwrap()
 }
 
+/// A judge that accepts everybody and gives tickets under keys of its own.
+struct Sealing {
+    keys: Keys,
+    asked: Cell<usize>,
+}
+
+impl Sealing {
+    fn new() -> Rc<Self> {
+        Rc::new(Self { keys: Keys::random().unwrap(), asked: Cell::new(0) })
+    }
+}
+
+impl Judge for Sealing {
+    fn judge(&self, _: &[CertificateDer<'_>]) -> Result<(), Refusal> {
+        self.asked.set(self.asked.get() + 1);
+        Ok(())
+    }
+
+    fn seal(&self, session: &[u8]) -> Option<Vec<u8>> {
+        let binding = Binding { policy: Fingerprint([1; 16]), bundle: Fingerprint([2; 16]) };
+        let expires = UnixTime::since_unix_epoch(Duration::from_secs(1));
+        self.keys.seal(&Ticket { binding, expires, path: b"", session })
+    }
+
+    fn open(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        let mut room = Vec::new();
+        Some(self.keys.open(ticket, &mut room).ok()?.session.to_vec())
+    }
+}
+
+/// Goal: our tickets work for rustls in every mode, and carry the client's chain. Nothing is stored, so a
+/// session id alone brings nothing back.
 #[test]
-fn tickets_resume_where_nobody_is_asked() {
+fn sessions_resume_by_tickets_of_the_judge_alone() {
     let (ca, leaf) = pki();
-    let server = listener(RES_PQ, &leaf, Ask::No);
-    for (what, client) in resuming(&ca, None) {
-        assert_eq!(kind(&shake(&client, NAME, &server).accepted(what)), HandshakeKind::Full);
-        let again = kind(&shake(&client, NAME, &server).accepted(what));
-        // Nothing is stored, so a session id alone brings nothing back.
-        let by_id = what == "TLS 1.2 id";
-        let expected = if by_id { HandshakeKind::Full } else { HandshakeKind::Resumed };
-        assert_eq!(again, expected, "{what}");
+    let identity = ca.issue(Key::P256, &["client"]);
+    for ask in [Ask::No, Ask::Optional, Ask::Required] {
+        let server = listener_that(Resumption::Tickets, RES_PQ, &leaf, ask);
+        for (what, client) in resuming(&ca, Some(&identity)) {
+            let case = format!("{what} {ask:?}");
+            let judge = Sealing::new();
+            let visit = || under(judge.clone(), || shake(&client, NAME, &server)).accepted(&case);
+            assert_eq!(kind(&visit()), HandshakeKind::Full, "{case}");
+            let asked = judge.asked.get();
+            let again = visit();
+            if what == "TLS 1.2 id" {
+                assert_eq!(kind(&again), HandshakeKind::Full, "{case}");
+                continue;
+            }
+            assert_eq!(
+                (kind(&again), judge.asked.get()),
+                (HandshakeKind::Resumed, asked),
+                "{case}"
+            );
+            let chain = again.server.peer_certificates().map(<[_]>::len);
+            assert_eq!(chain, (ask != Ask::No).then_some(1), "{case}");
+        }
+    }
+}
+
+/// Goal: what a judge does not open is no way round the verifier. Method: a ticket of another judge, with
+/// and without a certificate. Source: CVE-2025-23419, CVE-2025-23048, CVE-2025-68121.
+#[test]
+fn a_ticket_that_the_judge_does_not_open_leads_to_a_full_handshake() {
+    let (ca, leaf) = pki();
+    let identity = ca.issue(Key::P256, &["client"]);
+    for ask in [Ask::No, Ask::Optional, Ask::Required] {
+        let minting = listener_that(Resumption::Tickets, RES_PQ, &leaf, Ask::No);
+        let other = listener_that(Resumption::Tickets, RES_PQ, &leaf, ask);
+        for shown in [Some(&identity), None] {
+            for (what, client) in resuming(&ca, shown) {
+                let case = format!("{what} {ask:?}");
+                under(Sealing::new(), || shake(&client, NAME, &minting)).accepted(&case);
+                let judge = Sealing::new();
+                let shaken = under(judge.clone(), || shake(&client, NAME, &other));
+                if shown.is_none() && ask == Ask::Required {
+                    let refused = Error::AlertReceived(Alert::CertificateRequired);
+                    assert_eq!(shaken.client_end, Err(refused), "{case}");
+                    continue;
+                }
+                assert_eq!(kind(&shaken.accepted(&case)), HandshakeKind::Full, "{case}");
+                let is_asked = ask != Ask::No && shown.is_some();
+                assert_eq!(judge.asked.get(), usize::from(is_asked), "{case}");
+            }
+        }
     }
 }
 
@@ -340,35 +418,53 @@ fn no_session_resumes_where_certificates_are_asked_for() {
     }
 }
 
-/// Goal: a ticket opens one configuration alone: not that of another server name, listener, or of the
-/// same listener after mutual authentication was switched on. Method: one ticket, offered under the
-/// same and under another name. Source: CVE-2025-23419, CVE-2025-23048, CVE-2025-68121.
+/// Goal: what a client does to its ticket costs it the resumption and us nothing. Method: each byte of a
+/// ticket flipped in turn, many lengths, and one too long, through rustls and back.
 #[test]
-fn a_ticket_of_one_configuration_resumes_on_no_other() {
-    let (ca, _) = pki();
-    let leaf = ca.issue(Key::P256, &[NAME, "other.example"]);
-    let minting = listener(RES_PQ, &leaf, Ask::No);
-    for ask in [Ask::No, Ask::Optional, Ask::Required] {
-        let other = listener(RES_PQ, &leaf, ask);
-        for name in [NAME, "other.example"] {
-            let identity = ca.issue(Key::P256, &["client"]);
-            for (what, client) in resuming(&ca, Some(&identity)) {
-                let case = format!("{what} {ask:?} {name}");
-                shake(&client, NAME, &minting).accepted(&case);
-                let judge = Fixed::new(Ok(()));
-                let shaken = under(judge.clone(), || shake(&client, name, &other)).accepted(&case);
-                assert_eq!(kind(&shaken), HandshakeKind::Full, "{case}");
-                assert_eq!(judge.asked.get(), usize::from(ask != Ask::No), "{case}");
-            }
-            // Without a certificate a ticket is no way in either.
-            for (what, client) in resuming(&ca, None) {
-                shake(&client, NAME, &minting).accepted(what);
-                let end = shake(&client, name, &other).client_end;
-                let refused = Err(Error::AlertReceived(Alert::CertificateRequired));
-                let expected = if ask == Ask::Required { refused } else { Ok(()) };
-                assert_eq!(end, expected, "{what} {ask:?} {name}");
+fn a_ticket_that_was_touched_on_its_way_leads_to_a_full_handshake() {
+    /// What is done to a ticket.
+    type Mangle = Box<dyn Fn(&mut Vec<u8>)>;
+
+    /// Hands out tickets with that done to them.
+    struct Mangling(Rc<Sealing>, Mangle);
+
+    impl Judge for Mangling {
+        fn judge(&self, chain: &[CertificateDer<'_>]) -> Result<(), Refusal> {
+            self.0.judge(chain)
+        }
+        fn seal(&self, session: &[u8]) -> Option<Vec<u8>> {
+            let mut ticket = self.0.seal(session)?;
+            (self.1)(&mut ticket);
+            Some(ticket)
+        }
+        fn open(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+            self.0.open(ticket)
+        }
+    }
+
+    let (ca, leaf) = pki();
+    let identity = ca.issue(Key::P256, &["client"]);
+    let server = listener_that(Resumption::Tickets, RES_PQ, &leaf, Ask::Required);
+    let flips = (0..700).step_by(7).map(|index| -> Mangle {
+        Box::new(move |ticket| {
+            let index = index % ticket.len();
+            ticket[index] ^= 1 << (index % 8);
+        })
+    });
+    let cuts = [1, 15, 16, 27, 28, 100, 300]
+        .map(|length| -> Mangle { Box::new(move |ticket| ticket.truncate(length)) });
+    let more = [1, 20_000].map(|more| -> Mangle {
+        Box::new(move |ticket| ticket.extend(std::iter::repeat_n(0, more)))
+    });
+    for mangle in flips.chain(cuts).chain(more) {
+        let judge = Rc::new(Mangling(Sealing::new(), mangle));
+        for (what, client) in resuming(&ca, Some(&identity)) {
+            for _ in 0..2 {
+                let shaken = under(judge.clone(), || shake(&client, NAME, &server)).accepted(what);
+                assert_eq!(kind(&shaken), HandshakeKind::Full, "{what}");
             }
         }
+        assert_eq!(judge.0.asked.get(), 6);
     }
 }
 
@@ -377,11 +473,12 @@ fn a_ticket_of_one_configuration_resumes_on_no_other() {
 fn a_ticket_resumes_under_its_own_name_alone() {
     let (ca, _) = pki();
     let leaf = ca.issue(Key::P256, &[NAME, "other.example"]);
-    let server = listener(RES_PQ, &leaf, Ask::No);
+    let server = listener_that(Resumption::Tickets, RES_PQ, &leaf, Ask::No);
     for (what, client) in resuming(&ca, None) {
-        shake(&client, NAME, &server).accepted(what);
-        let shaken = shake(&client, "other.example", &server).accepted(what);
-        assert_eq!(kind(&shaken), HandshakeKind::Full, "{what}");
+        let judge = Sealing::new();
+        let visit = |name| under(judge.clone(), || shake(&client, name, &server)).accepted(what);
+        visit(NAME);
+        assert_eq!(kind(&visit("other.example")), HandshakeKind::Full, "{what}");
     }
 }
 
@@ -389,13 +486,15 @@ fn a_ticket_resumes_under_its_own_name_alone() {
 #[test]
 fn what_is_not_offered_is_off() {
     let (_, leaf) = pki();
-    for ask in [Ask::No, Ask::Optional, Ask::Required] {
-        let config = listener(RES_PQ, &leaf, ask);
+    let asks = [Ask::No, Ask::Optional, Ask::Required];
+    let resumptions = [Resumption::Off, Resumption::Tickets];
+    for (ask, resumption) in asks.into_iter().flat_map(|ask| resumptions.map(|how| (ask, how))) {
+        let config = listener_that(resumption, RES_PQ, &leaf, ask);
         assert!(config.cert_compressors.is_empty() && config.cert_decompressors.is_empty());
         assert_eq!(config.max_early_data_size, 0);
         assert!(!config.enable_secret_extraction && !config.send_half_rtt_data);
         assert!(config.max_fragment_size.is_none());
         assert!(!config.session_storage.can_cache());
-        assert_eq!(config.ticketer.enabled(), ask == Ask::No);
+        assert_eq!(config.ticketer.enabled(), resumption == Resumption::Tickets);
     }
 }
