@@ -138,10 +138,10 @@ fn find_entries(
     state: Option<&Directory>,
     told: &mut Told,
 ) {
-    let Authentication::Verify(Verify { store, .. }) = authentication else { return };
-    let Some(source) = live.trust_sources.get(&store.name) else { return };
+    let Authentication::Verify(Verify { trust_store, .. }) = authentication else { return };
+    let Some(source) = live.trust_sources.get(trust_store) else { return };
     told.find_entries(|index| {
-        let bytes = source.revocation_file(&store.name, index, state)?;
+        let bytes = source.revocation_file(trust_store, index, state)?;
         Ok(Again { bytes, revocation_id: source.revocation_id(index) })
     });
 }
@@ -186,7 +186,7 @@ impl Policy {
         match &access.authentication {
             Authentication::Off | Authentication::Passthrough => policy,
             Authentication::Verify(verify) => Self {
-                trust_store: Some(verify.store.name.to_string()),
+                trust_store: Some(verify.trust_store.to_string()),
                 refusal: Some(verify.refusal.word()),
                 ignore_client_certificate_expiry: verify
                     .conditions

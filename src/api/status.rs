@@ -150,7 +150,7 @@ fn mutual_authentication(access: &Access) -> Value {
         Authentication::Verify(verify) => json!({
             "mode": mode,
             "session_resumption": session_resumption,
-            "trust_store": *verify.store.name,
+            "trust_store": *verify.trust_store,
             "refusal": verify.refusal.word(),
             "ignore_client_certificate_expiry": verify.conditions.ignore_client_certificate_expiry,
             "client_certificate_identity_filters": verify.conditions.filters.count(),
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
     use crate::config::snapshot::Name;
     use crate::http::attributes::{Attributes, ServerName};
-    use crate::http::identity::{Forbidden, Names};
+    use crate::http::identity::Names;
     use crate::net::{Options, Steering};
     use crate::route::FixedResponse;
     use crate::target::Target;
@@ -307,7 +307,7 @@ mod tests {
             certificates: BTreeMap::new(),
             target_groups: [(group.name.clone(), group)].into(),
             ticket_keys: Arc::default(),
-            forbidden: Forbidden::default(),
+            forbidden: Arc::default(),
             connection_log: None,
             warnings: vec![Fault {
                 path: "listeners[1].ssl_policy".to_owned(),

@@ -15,6 +15,7 @@ use crate::tls::tickets::{Binding, Keys};
 use crate::tls::{Certificate, Policy, ServerNames, names};
 use crate::trust::{Conditions, Store};
 use rustls::ServerConfig;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -46,7 +47,7 @@ pub struct Live {
     /// What seals session tickets.
     pub ticket_keys: Arc<Keys>,
     /// Header names that no client may send on any listener.
-    pub forbidden: Forbidden,
+    pub forbidden: Arc<Forbidden>,
     /// Where connections are logged.
     pub connection_log: Option<ConnectionLog>,
     /// What is odd about it (policies held in part, v1 roots, ...).
@@ -65,7 +66,7 @@ impl Live {
             certificates: BTreeMap::new(),
             target_groups: BTreeMap::new(),
             ticket_keys: Arc::default(),
-            forbidden: Forbidden::default(),
+            forbidden: Arc::default(),
             connection_log: None,
             warnings: Vec::new(),
         }
@@ -168,8 +169,9 @@ pub enum Authentication {
 pub struct Verify {
     /// Whether a certificate must be shown.
     pub presence: Presence,
-    /// Current trust.
-    pub store: Arc<Store>,
+    /// The trust store's name. Not the store itself: whoever holds a listener would keep it in memory, and
+    /// trust is read from the live value when it is needed.
+    pub trust_store: Name,
     /// What is asked beyond the store's rules.
     pub conditions: Conditions,
     /// What a refused client sees.
@@ -178,6 +180,19 @@ pub struct Verify {
     pub on_revocation: OnRevocation,
     /// What happens to a live connection whose client's path has expired.
     pub on_expiry: OnExpiry,
+}
+
+impl Verify {
+    /// What is asked of the client of a live connection: `on_expiry: keep` forgives what time does to its
+    /// path, and nothing else.
+    pub fn conditions_when_live(&self) -> Cow<'_, Conditions> {
+        match self.on_expiry {
+            OnExpiry::Close => Cow::Borrowed(&self.conditions),
+            OnExpiry::Keep => {
+                Cow::Owned(Conditions { ignore_all_expiry: true, ..self.conditions.clone() })
+            }
+        }
+    }
 }
 
 /// What a change of trust or of the listener does to live connections that it no longer accepts.

@@ -6,6 +6,7 @@ use crate::http::head::Malformed;
 use crate::tls::tickets::Declined;
 use crate::trust::Refusal;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// A number that only grows, written by one thread.
 #[derive(Debug, Default)]
@@ -51,6 +52,22 @@ impl Level {
     /// Reads it on any thread.
     pub fn get(&self) -> i64 {
         self.0.load(Relaxed)
+    }
+}
+
+/// The longest of several times, written by one thread.
+#[derive(Debug, Default)]
+pub struct Longest(AtomicU64);
+
+impl Longest {
+    /// Notes one on the writing thread.
+    pub fn note(&self, time: Duration) {
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.0.store(self.0.load(Relaxed).max(nanoseconds), Relaxed);
+    }
+    /// Reads it on any thread.
+    pub fn get(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Relaxed))
     }
 }
 
@@ -187,6 +204,14 @@ pub struct Shard {
     pub open: Level,
     /// Handshakes in flight.
     pub handshakes_in_flight: Level,
+    /// Live connections judged again by lookups alone.
+    pub judged_by_path: Count,
+    /// Live connections judged again by their whole chain.
+    pub judged_whole: Count,
+    /// Slices in which that was done.
+    pub sweep_slices: Count,
+    /// The longest of them.
+    pub sweep_slice_max: Longest,
 }
 
 /// How long something took, counted by size: written by one thread, read by the scrape.

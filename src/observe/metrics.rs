@@ -207,11 +207,20 @@ impl Board {
     }
 
     fn write_shards(&self, page: &mut Page) {
-        let sum = |of: fn(&count::Shard) -> &count::Count| {
-            [([], self.shards.iter().map(|shard| of(shard).get()).sum())]
+        let total = |of: fn(&count::Shard) -> &count::Count| -> u64 {
+            self.shards.iter().map(|shard| of(shard).get()).sum()
         };
+        let sum = |of| [([], total(of))];
         page.counter(&names::CONNECTIONS_SHED, sum(|shard| &shard.shed));
         page.counter(&names::ACCEPT_ERRORS, sum(|shard| &shard.accept_errors));
+        page.counter(&names::SWEEP_SLICES, sum(|shard| &shard.sweep_slices));
+        let again = [
+            (["path"], total(|shard| &shard.judged_by_path)),
+            (["chain"], total(|shard| &shard.judged_whole)),
+        ];
+        page.counter(&names::CONNECTIONS_JUDGED_AGAIN, again);
+        let longest = self.shards.iter().map(|shard| shard.sweep_slice_max.get()).max();
+        page.gauge(&names::SWEEP_SLICE_MAX, [([], longest.unwrap_or_default().as_secs_f64())]);
         page.counter(&names::PANICS, sum(|shard| &shard.panics));
         let in_flight: i64 = self.shards.iter().map(|shard| shard.handshakes_in_flight.get()).sum();
         page.gauge(&names::HANDSHAKES_IN_FLIGHT, [([], in_flight as f64)]);

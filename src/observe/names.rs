@@ -38,6 +38,12 @@ metrics! {
         "Connections that ended early, by reason.";
     CONNECTIONS_ENDED_BY_TRUST = "portcullis_connections_ended_by_trust_total", ["listener", "reason"],
         "Live connections ended because their client was no longer accepted, by reason code.";
+    CONNECTIONS_JUDGED_AGAIN = "portcullis_connections_judged_again_total", ["by"],
+        "Live connections judged again after a change, by what that took: lookups (path) or their whole chain.";
+    SWEEP_SLICES = "portcullis_sweep_slices_total", [],
+        "Slices of work in which live connections were judged again.";
+    SWEEP_SLICE_MAX = "portcullis_sweep_slice_max_seconds", [],
+        "The longest of these slices: for so long a shard did nothing else.";
     ACCEPT_ERRORS = "portcullis_accept_errors_total", [],
         "Failed accepts.";
 

@@ -9,6 +9,7 @@
 //! accepted where there is none.
 use super::front::{Front, HandshakeInFlight, Rules};
 use super::judge::{HandshakeJudge, Verdict};
+use super::sweep::Judged;
 use super::wire::{Wire, linger};
 use super::{Place, Shard, http1};
 use crate::clock;
@@ -95,8 +96,7 @@ fn address_of(socket: &Sock) -> IpAddr {
 }
 
 impl Connection {
-    /// Up to the first request. The rules are let go of here: a connection may outlive many generations,
-    /// and must not keep their trust in memory.
+    /// Up to the first request.
     async fn begin(&self, socket: Sock) -> Option<(Wire, Client)> {
         let rules = self.front.rules();
         match rules.tls() {
@@ -173,8 +173,7 @@ impl Connection {
         }
         socket.disarm();
         let stream = Rc::new(stream);
-        let until = verdict.accepted.map(|accepted| accepted.until);
-        self.place.watch(Rc::clone(&stream), server_name, until);
+        self.place.watch(Judged::new(Rc::clone(&stream), server_name, verdict.accepted));
         Some((Wire::Tls(stream), client))
     }
 
@@ -224,7 +223,7 @@ impl Connection {
 
 /// Writes the line of one connection attempt.
 fn log(front: &Front, rules: &Rules, client: SocketAddr, address: IpAddr, attempt: &Attempt<'_>) {
-    let Some(log) = &rules.live.connection_log else { return };
+    let Some(log) = &rules.connection_log else { return };
     let mut trace_id = [0; 16];
     // Without randomness the line is still worth having; its id is then all zeros.
     let _ = aws_lc_rs::rand::fill(&mut trace_id);
@@ -243,7 +242,7 @@ fn log(front: &Front, rules: &Rules, client: SocketAddr, address: IpAddr, attemp
         resumed: attempt.agreed.resumed,
         elb: &log.elb,
         address,
-        generation: attempt.generation.unwrap_or(rules.live.generation),
+        generation: attempt.generation.unwrap_or(rules.generation),
         server_name: attempt.server_name,
         listener: &rules.listener.name,
         reason: attempt.reason,

@@ -9,6 +9,7 @@ use crate::config::snapshot::{Listener, Live, Tls};
 use crate::http::identity::Forbidden;
 use crate::net::{self, Sock};
 use crate::observe::count;
+use crate::observe::sink::ConnectionLog;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
@@ -35,24 +36,30 @@ pub struct Front {
     handshakes: Cell<usize>,
 }
 
-/// What a request needs of the live value, as of the generation that the shard has taken over.
+/// What a request needs of the live value, as of the generation that the shard has taken over. Without
+/// trust: a long request holds its rules to its end, and must not keep old revocation lists in memory.
 #[derive(Debug)]
 pub struct Rules {
+    /// The generation.
+    pub generation: u64,
     /// The listener.
     pub listener: Arc<Listener>,
-    /// The live value that it belongs to, for what all listeners share.
-    pub live: Arc<Live>,
+    /// Header names that no client may send.
+    pub forbidden: Arc<Forbidden>,
+    /// Where connections are logged.
+    pub connection_log: Option<ConnectionLog>,
 }
 
 impl Rules {
-    fn new(live: &Arc<Live>, listener: &Arc<Listener>) -> Rc<Self> {
-        Rc::new(Self { listener: Arc::clone(listener), live: Arc::clone(live) })
+    fn new(live: &Live, listener: &Arc<Listener>) -> Rc<Self> {
+        Rc::new(Self {
+            generation: live.generation,
+            listener: Arc::clone(listener),
+            forbidden: Arc::clone(&live.forbidden),
+            connection_log: live.connection_log.clone(),
+        })
     }
 
-    /// Header names that no client may send.
-    pub fn forbidden(&self) -> &Forbidden {
-        &self.live.forbidden
-    }
     /// TLS of the listener.
     pub fn tls(&self) -> Option<&Tls> {
         self.listener.tls.as_ref()
@@ -62,7 +69,7 @@ impl Rules {
 impl Front {
     /// Takes over a listening socket.
     pub(super) fn open(
-        live: &Arc<Live>,
+        live: &Live,
         listener: &Arc<Listener>,
         counters: Arc<count::Listener>,
         socket: OwnedFd,
@@ -91,7 +98,7 @@ impl Front {
         self.listener.borrow().is_none()
     }
 
-    pub(super) fn update(&self, live: &Arc<Live>, listener: &Arc<Listener>) {
+    pub(super) fn update(&self, live: &Live, listener: &Arc<Listener>) {
         *self.rules.borrow_mut() = Rules::new(live, listener);
     }
 

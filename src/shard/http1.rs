@@ -5,7 +5,7 @@
 use super::connection::{Client, Connection};
 use super::exchange::{self, Task};
 use super::front::Rules;
-use super::judge;
+use super::judge::{self, Again};
 use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
@@ -193,19 +193,18 @@ impl Session<'_> {
             return Err(Reason::NoLongerAccepted);
         }
         // A handshake may have been judged by a generation that this shard has yet to take over.
-        if self.client.generation >= rules.live.generation {
+        if self.client.generation >= rules.generation {
             return Ok(());
         }
         let listener = &rules.listener.name;
         let server_name = self.client.server_name.as_deref();
-        let verdict = stream.with_client_chain(|chain| {
-            judge::verdict(&rules.live, listener, server_name, chain, clock::now())
+        let live = self.connection.shard.live.load();
+        let again = stream.with_client_chain(|chain| {
+            judge::again(&live, listener, server_name, chain, clock::now())
         });
-        let verdict = verdict.ok_or(Reason::Draining)?;
-        if let Err(refusal) = verdict.result {
-            let on_refusal =
-                rules.tls().map(|tls| tls.access(server_name).authentication.on_refusal(refusal));
-            if on_refusal == Some(OnRevocation::Keep) {
+        let Again { verdict, on_refusal } = again.ok_or(Reason::Draining)?;
+        if verdict.result.is_err() {
+            if on_refusal == OnRevocation::Keep {
                 return Ok(());
             }
             if verdict.form != RefusalForm::Http {
@@ -320,7 +319,7 @@ impl Session<'_> {
             identity: &self.client.identity,
         };
         let attributes = &rules.listener.attributes;
-        self.write(|out| forward::request(out, request, &client, attributes, rules.forbidden()))
+        self.write(|out| forward::request(out, request, &client, attributes, &rules.forbidden))
     }
 
     /// What `write` writes, in a buffer that can be sent.

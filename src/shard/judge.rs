@@ -7,15 +7,20 @@
 //! bound to stands.
 use super::seen::{Came, Memory};
 use crate::clock;
-use crate::config::snapshot::{Access, Authentication, Live, Name, Presence, RefusalForm, Verify};
+use crate::config::snapshot::{
+    Access, Authentication, Listener, Live, Name, OnExpiry, OnRevocation, Presence, RefusalForm,
+    Verify,
+};
 use crate::http::identity;
 use crate::limits;
 use crate::observe::count::{Handshake, Resumption};
 use crate::tls::tickets::{Declined, Ticket};
 use crate::tls::verifier::Judge;
-use crate::trust::{Accepted, Again, Facts, Path, Refusal, Told, verdict::judge_form};
+use crate::trust::verdict::judge_form;
+use crate::trust::{self, Accepted, Conditions, Facts, Path, Refusal, Told};
 use arc_swap::ArcSwap;
 use rustls_pki_types::{CertificateDer, UnixTime};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -68,37 +73,107 @@ pub fn explained(
     now: UnixTime,
     told: Option<&mut Told>,
 ) -> Option<Verdict> {
-    let listener = live.listeners.get(listener)?;
-    let access = listener.tls.as_ref()?.access(server_name);
-    let names = &listener.attributes.names;
-    let leaf = chain.first().and_then(|leaf| Facts::from_der(leaf));
-    let mut taken = None;
-    let result = match (&access.authentication, chain.first()) {
-        (Authentication::Off, _) | (Authentication::Passthrough, None) => Ok(Vec::new()),
-        (Authentication::Passthrough, Some(leaf)) => {
-            judge_form(leaf).and_then(|()| identity::passed_through(names, chain))
-        }
-        (Authentication::Verify(verify), None) => match verify.presence {
-            Presence::Required => Err(Refusal::Missing),
-            Presence::Optional => Ok(Vec::new()),
-        },
-        (Authentication::Verify(Verify { store, conditions, .. }), Some(der)) => match told {
-            None => store.judge(chain, conditions, now),
-            Some(told) => store.explain(chain, conditions, now, told),
-        }
-        .and_then(|accepted| {
-            taken = Some(accepted);
-            leaf.as_ref().ok_or(Refusal::Invalid)
-        })
-        .and_then(|facts| identity::verified(names, facts, der)),
-    };
-    Some(Verdict {
-        generation: live.generation,
-        result,
-        form: access.authentication.refusal_form(),
-        accepted: taken,
-        leaf,
-    })
+    let asked = Asked::find(live, listener, server_name)?;
+    Some(asked.judge(|verify| Cow::Borrowed(&verify.conditions), chain, now, told))
+}
+
+/// What is made of the client of a live connection.
+#[derive(Clone, Debug)]
+pub struct Again {
+    /// What a handshake would be told, but for what `on_expiry` forgives.
+    pub verdict: Verdict,
+    /// What a refusal means to the connection.
+    pub on_refusal: OnRevocation,
+}
+
+/// Judges the client of a live connection again, whole; `None` as [`verdict`].
+pub fn again(
+    live: &Live,
+    listener: &Name,
+    server_name: Option<&str>,
+    chain: &[CertificateDer<'_>],
+    now: UnixTime,
+) -> Option<Again> {
+    let asked = Asked::find(live, listener, server_name)?;
+    let verdict = asked.judge(Verify::conditions_when_live, chain, now, None);
+    let refusal = verdict.result.as_ref().err().copied();
+    let on_refusal = refusal.map(|refusal| asked.access.authentication.on_refusal(refusal));
+    Some(Again { verdict, on_refusal: on_refusal.unwrap_or_default() })
+}
+
+/// Judges the client of a live connection again by lookups: accepted until when, or refused and what that
+/// means to the connection. `None` when only [`again`] can tell.
+pub fn again_by_path(
+    live: &Live,
+    listener: &Name,
+    server_name: Option<&str>,
+    path: &Path,
+    now: UnixTime,
+) -> Option<Result<UnixTime, (Refusal, OnRevocation)>> {
+    let authentication = &Asked::find(live, listener, server_name)?.access.authentication;
+    let Authentication::Verify(verify) = authentication else { return None };
+    let store = live.trust_stores.get(&verify.trust_store)?;
+    match store.judge_again(path, &verify.conditions_when_live(), now) {
+        trust::Again::Accepted { until } => Some(Ok(until)),
+        trust::Again::Refused(refusal) => Some(Err((refusal, authentication.on_refusal(refusal)))),
+        trust::Again::Unknown => None,
+    }
+}
+
+/// What a client is asked for.
+struct Asked<'a> {
+    live: &'a Live,
+    listener: &'a Listener,
+    access: &'a Access,
+}
+
+impl<'a> Asked<'a> {
+    fn find(live: &'a Live, listener: &Name, server_name: Option<&str>) -> Option<Self> {
+        let listener = live.listeners.get(listener)?;
+        let access = listener.tls.as_ref()?.access(server_name);
+        Some(Self { live, listener, access })
+    }
+
+    fn judge(
+        &self,
+        conditions: impl Fn(&Verify) -> Cow<'_, Conditions>,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+        told: Option<&mut Told>,
+    ) -> Verdict {
+        let Self { live, listener, access } = self;
+        let names = &listener.attributes.names;
+        let leaf = chain.first().and_then(|leaf| Facts::from_der(leaf));
+        let mut taken = None;
+        let result = match (&access.authentication, chain.first()) {
+            (Authentication::Off, _) | (Authentication::Passthrough, None) => Ok(Vec::new()),
+            (Authentication::Passthrough, Some(leaf)) => {
+                judge_form(leaf).and_then(|()| identity::passed_through(names, chain))
+            }
+            (Authentication::Verify(verify), None) => match verify.presence {
+                Presence::Required => Err(Refusal::Missing),
+                Presence::Optional => Ok(Vec::new()),
+            },
+            (Authentication::Verify(verify), Some(der)) => {
+                let store = live.trust_stores.get(&verify.trust_store);
+                debug_assert!(store.is_some(), "{} is checked at load", verify.trust_store);
+                let conditions = conditions(verify);
+                store
+                    .ok_or(Refusal::Untrusted)
+                    .and_then(|store| match told {
+                        None => store.judge(chain, &conditions, now),
+                        Some(told) => store.explain(chain, &conditions, now, told),
+                    })
+                    .and_then(|accepted| {
+                        taken = Some(accepted);
+                        leaf.as_ref().ok_or(Refusal::Invalid)
+                    })
+                    .and_then(|facts| identity::verified(names, facts, der))
+            }
+        };
+        let form = access.authentication.refusal_form();
+        Verdict { generation: live.generation, result, form, accepted: taken, leaf }
+    }
 }
 
 /// Answers rustls' verifier in one handshake, and keeps the verdict for its end.
@@ -127,7 +202,7 @@ struct Grant {
 
 impl HandshakeJudge {
     /// For a client that named `server_name` on `listener`.
-    pub(super) fn new(
+    pub fn new(
         live: Arc<ArcSwap<Live>>,
         listener: Name,
         server_name: Option<String>,
@@ -243,14 +318,15 @@ impl HandshakeJudge {
         match &access.authentication {
             Authentication::Off => Ok((Grant { generation, expires, path: None }, session)),
             Authentication::Passthrough => Err(Declined::OtherPolicy),
-            Authentication::Verify(Verify { store, conditions, .. }) => {
+            Authentication::Verify(Verify { trust_store, conditions, .. }) => {
+                let store = live.trust_stores.get(trust_store).ok_or(Declined::OtherPolicy)?;
                 let path = Path::decode(path).ok_or(Declined::Damaged)?;
                 match store.judge_again(&path, conditions, now) {
-                    Again::Accepted { until } => {
+                    trust::Again::Accepted { until } => {
                         let expires = expires.min(until);
                         Ok((Grant { generation, expires, path: Some(path) }, session))
                     }
-                    Again::Refused(_) | Again::Unknown => Err(Declined::Refused),
+                    trust::Again::Refused(_) | trust::Again::Unknown => Err(Declined::Refused),
                 }
             }
         }
@@ -295,6 +371,20 @@ impl Judge for HandshakeJudge {
         };
         *self.brought.borrow_mut() = Some(brought);
         session
+    }
+}
+
+impl Authentication {
+    /// What a refusal means to a live connection.
+    pub(crate) fn on_refusal(&self, refusal: Refusal) -> OnRevocation {
+        match self {
+            Self::Verify(verify) => match (refusal, verify.on_expiry, verify.on_revocation) {
+                (Refusal::Expired, OnExpiry::Keep, _) => OnRevocation::Keep,
+                (Refusal::Expired, OnExpiry::Close, OnRevocation::Keep) => OnRevocation::Drain,
+                (_, _, on_revocation) => on_revocation,
+            },
+            Self::Off | Self::Passthrough => OnRevocation::Drain,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod front;
 pub mod http1;
 pub mod judge;
 pub mod seen;
+pub mod slices;
 mod sweep;
 mod target;
 mod upload;
@@ -25,12 +26,10 @@ use crate::config::snapshot::{Live, Name, Order};
 use crate::limits;
 use crate::net::{self, Sock};
 use crate::observe::{count, metrics::Board};
-use crate::tls::stream::Stream;
 use crate::upstream::Upstreams;
 use arc_swap::ArcSwap;
 use front::Front;
 use http1::Waits;
-use rustls_pki_types::UnixTime;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
@@ -319,13 +318,13 @@ impl Handle {
 }
 
 impl Place {
-    /// Has the connection judged again when trust changes, or `not_after` comes.
-    fn watch(&self, stream: Rc<Stream>, server_name: Option<String>, not_after: Option<UnixTime>) {
-        let judged = Judged { stream, server_name, not_after: Cell::new(not_after) };
+    /// Has the connection judged again when trust changes, and when time may change the verdict.
+    fn watch(&self, judged: Judged) {
+        let until = judged.until();
         let first = self.handle.judged.set(judged).is_ok();
         debug_assert!(first, "a connection has one handshake");
-        if let Some(not_after) = not_after {
-            self.shard.agenda.expect(not_after);
+        if let Some(until) = until {
+            self.shard.agenda.expect(until);
         }
     }
 

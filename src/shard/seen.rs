@@ -103,7 +103,7 @@ pub struct Clients {
 
 /// The memory.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub struct Memory {
     vouched: Share,
     others: Share,
 }

@@ -23,6 +23,7 @@ use super::{Bundle, Filters, Path, Refusal, Revocations, Rules, policy};
 use crate::limits;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A trust store: a bundle and the revocations under it. Immutable; replaced whole.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub struct Conditions {
     /// Forgive the leaf's notAfter, and nothing else (`ignore_client_certificate_expiry`). A path whose
     /// CAs became valid only after the leaf had expired was never whole, and is not forgiven.
     pub ignore_client_certificate_expiry: bool,
+    /// Forgive every notAfter of a path that was whole once: for a client that is connected already.
+    pub ignore_all_expiry: bool,
     /// Who of those whose path is good is let in.
     pub filters: Filters,
 }
@@ -51,8 +54,8 @@ pub struct Conditions {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Accepted {
     /// The last second before time may change it: when the first certificate of the path expires (its
-    /// anchor among them; without the leaf where its expiry is ignored), or a revocation list that the
-    /// store's rules make the path lean on goes stale.
+    /// anchor among them), or a revocation list that the store's rules make the path lean on goes stale.
+    /// What is ignored does not count; where nothing does, it is later than any date.
     pub until: UnixTime,
     /// What it takes to judge it again without the chain.
     pub path: Path,
@@ -297,15 +300,16 @@ impl<'a, 't, T: Trace> Search<'a, 't, T> {
         })
     }
 
-    /// webpki's part. It takes one time for the whole path; where the leaf's expiry is forgiven that is
-    /// the leaf's last second. The real time of the others has been judged before.
+    /// webpki's part. It takes one time for the whole path; where an expiry is forgiven that is the last
+    /// second before. The real time has been judged already.
     fn verify(
         &mut self,
         leaf: &Certificate<'_>,
         intermediates: &[&Certificate<'_>],
         anchor: &Anchor,
     ) -> Result<(), Refusal> {
-        let time = self.now.min(leaf.not_after);
+        let path = intermediates.iter().chain([&leaf]);
+        let time = path.map(|certificate| certificate.not_after).fold(self.now, UnixTime::min);
         let intermediates: Vec<_> = intermediates
             .iter()
             .map(|certificate| CertificateDer::from(certificate.der()))
@@ -334,8 +338,8 @@ impl webpki::ExtendedKeyUsageValidator for PurposesAreJudged {
     }
 }
 
-/// Every certificate is valid now; the leaf's end is forgiven where the listener says so, if the path was
-/// whole before it. Answers the last second of the first that expires.
+/// Every certificate is valid now; ends are forgiven as the conditions say, if the path was whole before
+/// them. Answers the last second of the first that expires.
 pub(super) fn check_validity(
     leaf: Validity,
     intermediates: impl Iterator<Item = Validity> + Clone,
@@ -343,16 +347,27 @@ pub(super) fn check_validity(
     conditions: &Conditions,
     now: UnixTime,
 ) -> Result<UnixTime, Refusal> {
-    let issuers = || intermediates.clone().chain([anchor]);
-    if issuers().chain([leaf]).any(|validity| now < validity.not_before) {
+    let below_anchor = || intermediates.clone().chain([leaf]);
+    if below_anchor().chain([anchor]).any(|validity| now < validity.not_before) {
         return Err(Refusal::NotYetValid);
     }
-    let forgives = conditions.ignore_client_certificate_expiry;
-    let expires = (!forgives).then_some(leaf);
-    let not_after = issuers().chain(expires).map(|validity| validity.not_after).min();
-    let was_whole = || intermediates.clone().all(|above| above.not_before <= leaf.not_after);
-    not_after.filter(|end| now <= *end && was_whole()).ok_or(Refusal::Expired)
+    let first_end = |of: &mut dyn Iterator<Item = Validity>| {
+        of.map(|one| one.not_after).fold(NEVER, UnixTime::min)
+    };
+    let until = match conditions {
+        Conditions { ignore_all_expiry: true, .. } => NEVER,
+        Conditions { ignore_client_certificate_expiry: true, .. } => {
+            first_end(&mut intermediates.clone().chain([anchor]))
+        }
+        Conditions { .. } => first_end(&mut below_anchor().chain([anchor])),
+    };
+    let last_of_all = first_end(&mut below_anchor());
+    let was_whole = below_anchor().all(|validity| validity.not_before <= last_of_all);
+    if now <= until && was_whole { Ok(until) } else { Err(Refusal::Expired) }
 }
+
+/// Later than any certificate says.
+const NEVER: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
 
 /// keyUsage and extendedKeyUsage, of the anchor too.
 ///

@@ -1,13 +1,13 @@
 //! What a change of trust, and time, do to connections that stand already.
-use crate::support::client::{tls_config, tls_config_with};
+use crate::support::client::{handshake, tls_config, tls_config_with};
 use crate::support::node::piece;
 use crate::support::pki::{Leaf, RSA_SERIAL};
-use crate::support::{Client, Node, Target, pki, target, wait};
+use crate::support::{Client, Node, Setup, Target, long, pki, target, wait};
 use std::fs;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Three listeners, one for each way to end; the revocation list lies beside the configuration.
 fn node(target: &Target) -> Node {
@@ -145,26 +145,85 @@ fn a_ca_that_leaves_takes_its_clients_along() {
     node.metric_becomes("portcullis_connections_ended_by_trust_total", &labels, 1.0);
 }
 
+/// Goal: every change that takes a client's acceptance away, each way to end. Method: an idle connection on
+/// each listener; then the configuration changes.
 #[test]
-fn a_listener_that_begins_to_ask_ends_connections_that_never_showed_a_certificate() {
+fn each_change_that_takes_acceptance_away_ends_idle_connections_but_under_keep() {
     let target = Target::named("hello");
-    let with = |more: &str| {
-        [
-            piece::certificates(),
-            piece::partners(),
-            piece::targets(&[target.entry()]),
-            "listeners:\n".to_owned(),
-            piece::https("https", more),
-        ]
-        .concat()
-    };
-    let node = Node::start(&with("mutual_authentication: {mode: \"off\"}"));
-    let mut nobody = Client::tls(node.address("https"), "localhost", &tls_config(None));
-    assert_eq!(nobody.get("/").status, 200);
-    node.configure(&with(&piece::verify("")));
-    node.reload();
-    assert_eq!(nobody.until_closed(), b"");
+    let off = "mutual_authentication: {mode: \"off\"}";
+    let stranger = "client_certificate_identity_filters: [{subject_cn: [nobody]}]";
+    let bundle = pki().path("partners.pem");
+    for (change, bundle_after, before, after) in [
+        ("off to verify", &*bundle, Some(off), ""),
+        ("the CA is removed", "stranger.pem", None, ""),
+        ("conditions change", &bundle, None, stranger),
+    ] {
+        let with = |bundle: &str, way: &dyn Fn(&str) -> String| {
+            let ways = ["keep", "drain", "close"].map(|name| piece::https(name, &way(name)));
+            let store = format!(
+                "trust_stores:\n  - {{name: partners, ca_certificates_bundle: {bundle}}}\n"
+            );
+            let targets = piece::targets(&[target.entry()]);
+            let listeners = "listeners:\n".to_owned() + &ways.concat();
+            [piece::certificates(), store, targets, listeners].concat()
+        };
+        let verify = |way: &str, more: &str| {
+            let comma = if more.is_empty() { "" } else { ", " };
+            piece::verify(&format!("on_revocation: {way}{comma}{more}"))
+        };
+        let first = with(&bundle, &|way| before.map_or_else(|| verify(way, ""), str::to_owned));
+        let node =
+            Node::with_files(Setup::default(), &first, &[("stranger.pem", &pki().stranger.pem())]);
+        let config = tls_config(before.is_none().then_some("good"));
+        let mut clients = ["keep", "drain", "close"]
+            .map(|way| Client::tls(node.address(way), "localhost", &config));
+        for client in &mut clients {
+            assert_eq!(client.get("/").status, 200, "{change}");
+        }
+        node.configure(&with(bundle_after, &|way| verify(way, after)));
+        node.reload();
+        let [keep, ended @ ..] = &mut clients;
+        for client in ended {
+            assert_eq!(client.until_closed(), b"", "{change}");
+        }
+        assert_eq!(keep.get("/").status, 200, "{change}");
+        let total = node.metric("portcullis_connections_ended_by_trust_total", &[]);
+        assert_eq!(total, 2.0, "{change}");
+    }
 }
+
+/// What had begun has 30 s from the change, a download and an upload alike, and ends then. Waited for in the
+/// long run; the arithmetic of it has a unit test.
+#[test]
+fn under_drain_what_does_not_finish_is_cut_off_after_its_time() {
+    if !long() {
+        return;
+    }
+    let (target, _go) = slow_target();
+    let node = node(&target);
+    let connect = || {
+        let stream = handshake(node.address("drain"), "localhost", &tls_config(Some("good-rsa")));
+        stream.sock.set_read_timeout(Some(3 * DRAIN)).unwrap();
+        Client::on(stream)
+    };
+    let (mut download, mut upload) = (connect(), connect());
+    download.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    target.received();
+    upload.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nbegun");
+    let begun = Instant::now();
+    revoke_the_rsa_client(&node);
+    wait::until("the verdicts", || (ended(&node, "drain") == 2.0).then_some(()));
+    for client in [&mut download, &mut upload] {
+        let part = String::from_utf8_lossy(&client.until_closed()).into_owned();
+        assert!(!part.contains("other"), "{part}");
+        assert!(begun.elapsed() >= DRAIN - Duration::from_secs(1), "not before its time");
+    }
+    let labels = ["listener=\"drain\"", "reason=\"no_longer_accepted\""];
+    node.metric_becomes("portcullis_connections_closed_total", &labels, 2.0);
+}
+
+/// As the README promises.
+const DRAIN: Duration = Duration::from_secs(30);
 
 /// Time counts as a change: nothing else happens here.
 #[test]
@@ -197,6 +256,74 @@ fn a_connection_ends_when_its_certificate_expires_unless_it_may_stay() {
     for client in others {
         assert_eq!(client.get("/").status, 200);
     }
+}
+
+/// The reason is `ClientCertCrlProcessingError`, and `on_revocation` says what it means.
+#[test]
+fn a_connection_ends_when_the_list_that_it_leans_on_goes_stale() {
+    let target = Target::named("hello");
+    let strict = |listener: &str| configuration_of(&target, "stale_revocations: refuse", listener);
+    let listeners = ["keep", "drain", "close"]
+        .map(|way| piece::https(way, &piece::verify(&format!("on_revocation: {way}"))));
+    let end = UNIX_EPOCH.elapsed().unwrap().as_secs() + 4;
+    let list = pki().issuing.crl_until(end);
+    let node = Node::with_files(
+        Setup::default(),
+        &strict(&listeners.concat()),
+        &[("partners.crl", &list)],
+    );
+    let mut clients = ["keep", "drain", "close"]
+        .map(|way| Client::tls(node.address(way), "localhost", &tls_config(Some("good"))));
+    for client in &mut clients {
+        assert_eq!(client.get("/").status, 200);
+    }
+    let [keep, others @ ..] = &mut clients;
+    for client in others {
+        assert_eq!(client.until_closed(), b"");
+        assert!(UNIX_EPOCH.elapsed().unwrap() > Duration::from_secs(end), "not before its time");
+    }
+    assert_eq!(keep.get("/").status, 200);
+    let reason = ["reason=\"ClientCertCrlProcessingError\""];
+    node.metric_becomes("portcullis_connections_ended_by_trust_total", &reason, 2.0);
+}
+
+/// What may stay though it has expired ends when it is revoked.
+#[test]
+fn under_on_expiry_keep_an_expired_client_still_ends_when_it_is_revoked() {
+    let target = Target::named("hello");
+    let listener = piece::https("stays", &piece::verify("on_expiry: keep"));
+    let lists = [pki().issuing.crl(&[]), pki().issuing.crl(&[&[0x51]])];
+    let node = Node::with_files(
+        Setup::default(),
+        &configuration_of(&target, "stale_revocations: enforce", &listener),
+        &[("partners.crl", &lists[0])],
+    );
+    let end = UNIX_EPOCH.elapsed().unwrap().as_secs() + 3;
+    let short = pki().issuing.issue(Leaf::client("short").with_end(end).with_serial(&[0x51]));
+    let mut client = Client::tls(node.address("stays"), "localhost", &tls_config_with(&short));
+    assert_eq!(client.get("/").status, 200);
+    wait::until("its end", || {
+        (UNIX_EPOCH.elapsed().unwrap() > Duration::from_secs(end + 1)).then_some(())
+    });
+    node.reload();
+    assert_eq!(client.get("/").status, 200, "after another change, too");
+    node.write("partners.crl", &lists[1]);
+    node.reload();
+    assert_eq!(client.until_closed(), b"");
+    let reason = ["reason=\"ClientCertCrlHit\""];
+    node.metric_becomes("portcullis_connections_ended_by_trust_total", &reason, 1.0);
+}
+
+/// A trust store with this field and the list beside the configuration, and these listeners.
+fn configuration_of(target: &Target, field: &str, listeners: &str) -> String {
+    let bundle = pki().path("partners.pem");
+    let store = format!(
+        "trust_stores:\n  - {{name: partners, ca_certificates_bundle: {bundle}, \
+         revocations: [partners.crl], {field}}}\n"
+    );
+    let targets = piece::targets(&[target.entry()]);
+    [piece::certificates(), store, targets, "listeners:\n".to_owned(), listeners.to_owned()]
+        .concat()
 }
 
 /// What is kept under an older verdict is not punished for it: the newest one counts.

@@ -185,9 +185,18 @@ pub fn handshake(
     name: &str,
     config: &Arc<ClientConfig>,
 ) -> StreamOwned<ClientConnection, TcpStream> {
+    tls_over(connect(address), name, config)
+}
+
+/// The same over a connection that stands already.
+pub fn tls_over(
+    stream: TcpStream,
+    name: &str,
+    config: &Arc<ClientConfig>,
+) -> StreamOwned<ClientConnection, TcpStream> {
     let name = ServerName::try_from(name.to_owned()).expect("the name is a server name");
     let connection = ClientConnection::new(config.clone(), name).expect("the client is configured");
-    StreamOwned::new(connection, connect(address))
+    StreamOwned::new(connection, stream)
 }
 
 /// A rustls client that trusts the tests' root and offers resumption. It shows the certificate of

@@ -269,11 +269,28 @@ impl Authority {
 
     /// A revocation list that names these serial numbers, PEM.
     pub fn crl(&self, serials: &[&[u8]]) -> String {
-        self.crl_of_years(2025..=2080, serials)
+        self.altered_crl(serials, |_| {})
     }
 
     /// A revocation list that was issued on 1 January of a year and is due on that of another.
     pub fn crl_of_years(&self, years: RangeInclusive<i32>, serials: &[&[u8]]) -> String {
+        self.altered_crl(serials, |list| {
+            list.this_update = date_time_ymd(*years.start(), 1, 1);
+            list.next_update = date_time_ymd(*years.end(), 1, 1);
+        })
+    }
+
+    /// An empty revocation list that is due then (seconds since 1970).
+    pub fn crl_until(&self, seconds: u64) -> String {
+        let due = date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(seconds);
+        self.altered_crl(&[], |list| list.next_update = due)
+    }
+
+    fn altered_crl(
+        &self,
+        serials: &[&[u8]],
+        alter: impl FnOnce(&mut CertificateRevocationListParams),
+    ) -> String {
         static NUMBER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let revoked = |serial: &&[u8]| RevokedCertParams {
@@ -282,14 +299,15 @@ impl Authority {
             reason_code: None,
             invalidity_date: None,
         };
-        let params = CertificateRevocationListParams {
-            this_update: date_time_ymd(*years.start(), 1, 1),
-            next_update: date_time_ymd(*years.end(), 1, 1),
+        let mut params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2025, 1, 1),
+            next_update: date_time_ymd(2080, 1, 1),
             crl_number: SerialNumber::from(number),
             issuing_distribution_point: None,
             revoked_certs: serials.iter().map(revoked).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
+        alter(&mut params);
         let list = params.signed_by(&self.issuer).expect("the parameters are valid");
         list.pem().expect("a list has a PEM form")
     }

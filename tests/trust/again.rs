@@ -129,6 +129,7 @@ impl State {
         }
         let conditions = Conditions {
             ignore_client_certificate_expiry: random.percent(30),
+            ignore_all_expiry: random.percent(20),
             filters: Filters::new(filters),
         };
         let store = Store { name: "generated".into(), bundle, revocations, rules };

@@ -22,12 +22,15 @@ pub(super) struct Asked {
     pub(super) ask: Ask,
     pub(super) advertised: Vec<DistinguishedName>,
     pub(super) resumption: Resumption,
+    /// Of the trust store's bundle, where there is one.
+    pub(super) bundle: Fingerprint,
 }
 
 /// Nobody is asked for a certificate: what holds without a `mutual_authentication`.
 pub(super) fn off(resumption: Resumption) -> Asked {
     let authentication = Authentication::Off;
-    Asked { authentication, ask: Ask::No, advertised: Vec::new(), resumption }
+    let bundle = Fingerprint::default();
+    Asked { authentication, ask: Ask::No, advertised: Vec::new(), resumption, bundle }
 }
 
 /// The mapping `mutual_authentication`. `resumption` is what the listener says of it.
@@ -50,7 +53,8 @@ pub(super) fn mutual_authentication(
             refuse_options(written, "passthrough", faults);
             let authentication = Authentication::Passthrough;
             let (ask, resumption) = (Ask::Optional, Resumption::Off);
-            Some(Asked { authentication, ask, advertised: Vec::new(), resumption })
+            let bundle = Fingerprint::default();
+            Some(Asked { authentication, ask, advertised: Vec::new(), resumption, bundle })
         }
         Mode::Verify => verify(written, Presence::Required, resumption, known, faults),
         Mode::Optional => verify(written, Presence::Optional, resumption, known, faults),
@@ -70,7 +74,7 @@ fn verify(
         return None;
     };
     let found = faults.within("trust_store", |faults| known.trust_stores.find(name, faults))?;
-    let store = Arc::clone(&found.made.value);
+    let store = &found.made.value;
     let advertised = match written.advertise_trust_store_ca_names.unwrap_or_default() {
         OnOff::Off => Vec::new(),
         OnOff::On => store.bundle.subjects(),
@@ -90,6 +94,7 @@ fn verify(
         ignore_client_certificate_expiry: written
             .ignore_client_certificate_expiry
             .unwrap_or_default(),
+        ignore_all_expiry: false,
         filters: filters?,
     };
     let ask = match (presence, refusal) {
@@ -114,9 +119,11 @@ fn verify(
         let message = "the listener's own session_resumption is off";
         faults.note("session_resumption", message);
     }
-    let verify = Verify { presence, store, conditions, refusal, on_revocation, on_expiry };
+    let trust_store = Arc::clone(&store.name);
+    let verify = Verify { presence, trust_store, conditions, refusal, on_revocation, on_expiry };
     let authentication = Authentication::Verify(verify);
-    Some(Asked { authentication, ask, advertised, resumption })
+    let bundle = store.bundle.fingerprint();
+    Some(Asked { authentication, ask, advertised, resumption, bundle })
 }
 
 /// What a listener shows of itself. With another certificate, or under another security policy, its clients
@@ -130,6 +137,7 @@ pub(super) fn served(ssl_policy: &str, certificates: &[Arc<Certificate>]) -> Fin
 /// the same configuration would count differently.
 ///
 /// * `served`: what the node shows of itself there, see [`served`].
+/// * `bundle`: of the trust store, where there is one.
 ///
 /// What a store's lists say, and its rules, are not in it: they are judged when a ticket comes back.
 pub(super) fn binding(
@@ -137,20 +145,21 @@ pub(super) fn binding(
     served: Fingerprint,
     server_names: &[&str],
     authentication: &Authentication,
+    bundle: Fingerprint,
 ) -> Binding {
     let mut names: Vec<_> = server_names.iter().map(|name| name.to_ascii_lowercase()).collect();
     names.sort_unstable();
     let names = names.join(" ");
     let mode = authentication.mode();
     let mut policy = vec![listener.as_bytes(), &served.0, names.as_bytes(), mode.as_bytes()];
-    let Authentication::Verify(Verify { store, conditions, .. }) = authentication else {
-        return Binding { policy: Fingerprint::of(policy), bundle: Fingerprint::default() };
+    let Authentication::Verify(Verify { trust_store, conditions, .. }) = authentication else {
+        return Binding { policy: Fingerprint::of(policy), bundle };
     };
     let forgives = [u8::from(conditions.ignore_client_certificate_expiry)];
     let filters = conditions.filters.fingerprint();
-    policy.extend([store.name.as_bytes(), &forgives]);
+    policy.extend([trust_store.as_bytes(), &forgives]);
     policy.extend(filters.as_ref().map(|filters| &filters.0[..]));
-    Binding { policy: Fingerprint::of(policy), bundle: store.bundle.fingerprint() }
+    Binding { policy: Fingerprint::of(policy), bundle }
 }
 
 /// Options of `verify` and `optional` say nothing in another mode, and whoever wrote them expects something.

@@ -140,7 +140,8 @@ fn tls(
         let tickets = match asked.resumption {
             Resumption::Off => None,
             Resumption::Tickets => {
-                Some(access::binding(name, served, server_names, &authentication))
+                let bundle = asked.bundle;
+                Some(access::binding(name, served, server_names, &authentication, bundle))
             }
         };
         let server_names = server_names.iter().map(|name| (*name).to_owned()).collect();

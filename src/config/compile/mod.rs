@@ -70,9 +70,10 @@ impl Kept {
     pub(super) fn live(&self, listeners: BTreeMap<Name, Arc<Listener>>) -> Live {
         let stores = || self.trust_stores.iter();
         let certificates = self.certificates.iter();
+        let names = listeners.values().map(|one| &one.attributes.names);
         Live {
             generation: 0,
-            forbidden: Forbidden::new(listeners.values().map(|one| &one.attributes.names)),
+            forbidden: Arc::new(Forbidden::new(names)),
             listeners,
             addresses: BTreeMap::new(),
             trust_stores: stores()
