@@ -8,7 +8,8 @@
 #![deny(clippy::indexing_slicing)]
 use super::bundle::{Authority, Ca};
 use super::certificate::serial_number;
-use super::revocation::{Issuer, Status};
+use super::issued::Issuer;
+use super::revocation::Status;
 use super::serials::Reason;
 use super::x509::{Certificate, KeyKind, KeyUsage, Version};
 use super::{Conditions, Refusal, Store, filter, name, pem, time};

@@ -30,7 +30,7 @@
 #![deny(clippy::indexing_slicing)]
 use super::bundle::{Authority, Ca};
 use super::hash::Fingerprint;
-use super::revocation::{Issued, Issuer};
+use super::issued::{Issued, Issuer};
 use super::verdict::check_validity;
 use super::x509::{Certificate, Validity};
 use super::{Bundle, Conditions, Refusal, Store};
