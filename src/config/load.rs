@@ -108,6 +108,17 @@ pub fn load(path: &Path, previous: Option<&Loaded>) -> Result<Loaded, Faults> {
     attempt(path, previous).1
 }
 
+/// As [`load`], for a node that starts: `place` is called once the configuration is good and before it
+/// starts a thread, so that every thread has its place from the beginning.
+///
+/// # Errors
+/// As [`load`].
+pub fn start(path: &Path, place: impl FnOnce(&Node)) -> Result<Loaded, Faults> {
+    let prepared = prepare(path, Purpose::Start).1.and_then(Prepared::stage)?;
+    place(&prepared.loaded.node);
+    prepared.open_log(None)
+}
+
 /// As [`load`], and names every file that was looked at, also when the load failed: what to watch.
 pub fn attempt(path: &Path, previous: Option<&Loaded>) -> (Inputs, Result<Loaded, Faults>) {
     let purpose = previous.map_or(Purpose::Start, Purpose::Reload);

@@ -11,7 +11,7 @@ use crate::config::candidate::Candidate;
 use crate::config::files::Inputs;
 use crate::config::load::{self, Loaded};
 use crate::config::publish::{self, Line, Publisher};
-use crate::config::snapshot::Live;
+use crate::config::snapshot::{Live, Name};
 use crate::config::sources::Watch;
 use crate::config::state::{self, Change, Directory};
 use crate::limits;
@@ -20,12 +20,18 @@ use crate::observe::load::{Phase, Reason};
 use crate::observe::metrics::{Board, Reload};
 use crate::target::Resolver;
 use arc_swap::{ArcSwap, ArcSwapOption};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard, Notify};
+
+/// Where each listener listens. Kept while a change is made, in place of the generation that it ends: that
+/// one, with its revocation lists, is freed as soon as no shard needs it.
+type Addresses = BTreeMap<Name, SocketAddr>;
 
 /// The control side of a running node.
 pub(super) struct Node {
@@ -107,7 +113,7 @@ impl Node {
             draining: AtomicBool::new(false),
             drain_asked: Notify::new(),
         };
-        node.announce(&Live::empty());
+        node.announce(&BTreeMap::new());
         node
     }
 
@@ -122,18 +128,17 @@ impl Node {
     }
 
     /// Says where it listens now and did not `before`, where no longer, and what is odd.
-    fn announce(&self, before: &Live) {
+    fn announce(&self, before: &Addresses) {
         let live = self.live.load();
-        let not_in = |one: &Live, other: &Live| {
-            let addresses = one.addresses.clone().into_iter();
-            let new =
-                addresses.filter(|(name, address)| other.addresses.get(name) != Some(address));
+        let not_in = |one: &Addresses, other: &Addresses| {
+            let addresses = one.clone().into_iter();
+            let new = addresses.filter(|(name, address)| other.get(name) != Some(address));
             new.collect::<Vec<_>>()
         };
-        for (name, address) in not_in(before, &live) {
+        for (name, address) in not_in(before, &live.addresses) {
             tracing::info!(listener = %name, %address, "no longer listening");
         }
-        for (name, address) in not_in(&live, before) {
+        for (name, address) in not_in(&live.addresses, before) {
             tracing::info!(listener = %name, %address, "listening");
         }
         for warning in &live.warnings {
@@ -151,7 +156,7 @@ impl Node {
             attempt.await.unwrap_or_else(|_| (changing.inputs.clone(), Err(bug())));
         self.board.swapped(Phase::Load, started.elapsed());
         changing.inputs = inputs;
-        let before = self.live.load_full();
+        let before = self.live.load().addresses.clone();
         let result = match loaded {
             Ok(loaded) => {
                 let started = Instant::now();
@@ -182,13 +187,13 @@ impl Node {
         let prepared = tokio::task::spawn_blocking(move || prepare(&previous, &name, change));
         let prepared = prepared.await.unwrap_or_else(|_| Err(bug()));
         self.board.swapped(Phase::Load, started.elapsed());
-        let before = self.live.load_full();
+        let before = self.live.load().addresses.clone();
         let result = match prepared {
             Ok((loaded, mut changed)) => {
+                changed.warnings.retain(|warning| !self.live.load().warnings.contains(warning));
                 let published = self.publish(&mut changing, loaded, Instant::now()).await;
                 published.map(|Reloaded { generation, .. }| {
                     changed.generation = generation;
-                    changed.warnings.retain(|warning| !before.warnings.contains(warning));
                     changed
                 })
             }
@@ -282,7 +287,7 @@ impl Node {
     }
 
     /// Says how a change ended: in the log and in the metrics, and that of files in `/status` too.
-    fn note(&self, by: &By, result: &Result<u64, ReloadError>, before: &Live) {
+    fn note(&self, by: &By, result: &Result<u64, ReloadError>, before: &Addresses) {
         let now = clock::since_epoch();
         let (outcome, faults) = match result {
             Ok(generation) => {

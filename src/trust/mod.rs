@@ -19,6 +19,7 @@ pub mod verdict;
 
 mod crl;
 mod der;
+mod issued;
 mod name;
 mod partition;
 mod pem;

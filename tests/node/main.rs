@@ -46,6 +46,7 @@ mod server_names;
 mod start_up;
 mod swaps_under_load;
 mod targets;
+mod threads;
 mod threats;
 mod ticket_keys;
 mod tickets;

@@ -5,7 +5,7 @@ use super::{Event, List, PassedOver, Path, Seen, Told, Trace, form, reason_name,
 use crate::limits;
 use crate::trust::bundle::{Authority, Ca};
 use crate::trust::certificate::serial_number;
-use crate::trust::revocation::Issuer;
+use crate::trust::issued::Issuer;
 use crate::trust::serials::Reason;
 use crate::trust::x509::{Certificate, KeyUsage, Version};
 use crate::trust::{Conditions, Refusal, Store, filter, name};
