@@ -69,6 +69,20 @@ pub const CHAIN_BYTES_MAX: usize = 64 * 1024;
 pub const SIGNATURE_CHECKS_MAX: usize = 100;
 /// Positive signature checks remembered by each shard.
 pub const REMEMBERED_SIGNATURES_MAX: usize = 16_384;
+/// Clients seen lately for whom a trust store vouched, that each shard remembers.
+pub const SEEN_VOUCHED_MAX: usize = 4_096;
+/// Bytes that they take, with their chains.
+pub const SEEN_VOUCHED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Other clients seen lately that each shard remembers: refused, or let in unjudged.
+pub const SEEN_OTHERS_MAX: usize = 512;
+/// Bytes that they take, with their chains.
+pub const SEEN_OTHERS_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of chains of connected clients that a shard tells beyond those that it remembers.
+pub const TOLD_CHAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Clients that the answer to a dry run lists; all are counted.
+pub const DRY_RUN_CLIENTS_MAX: usize = 10_000;
+/// How long the shards have to tell which clients they have seen.
+pub const TOLD_WITHIN: Duration = Duration::from_secs(10);
 /// Identity filters of one mutual authentication.
 pub const IDENTITY_FILTERS_MAX: usize = 100;
 /// Patterns of the identity filters of one mutual authentication, together.
@@ -208,6 +222,8 @@ const _: () = assert!(RESOLVE_WAIT.as_secs() < RESOLVE_EVERY.as_secs());
 const _: () = assert!(RESOLVED_NAME_KEPT.as_secs() > 2 * RESOLVE_EVERY.as_secs());
 const _: () = assert!(IDLE_CONNECTIONS_PER_TARGET_MAX <= IDLE_CONNECTIONS_PER_SHARD_MAX);
 const _: () = assert!(CHAIN_BYTES_MAX < HANDSHAKE_BYTES_MAX);
+const _: () = assert!(CHAIN_BYTES_MAX < SEEN_VOUCHED_BYTES_MAX / 4);
+const _: () = assert!(CHAIN_BYTES_MAX < SEEN_OTHERS_BYTES_MAX / 4);
 const _: () = assert!(2 * TICKET_BYTES_MAX < CLIENT_HELLO_BYTES_MAX);
 const _: () = assert!(TICKET_LIFETIME.as_secs() <= TICKET_KEY_ROTATION.as_secs());
 const _: () = assert!(2 * CHAIN_BYTES_MAX < CHAIN_FILE_BYTES_MAX);

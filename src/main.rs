@@ -8,6 +8,7 @@ use portcullis::config::load::{self, Endpoint};
 use portcullis::config::schema;
 use portcullis::demo::Demo;
 use portcullis::process::{log, start};
+use portcullis::trust::explain::certificates_alone;
 use std::future::Future;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ enum Command {
     /// Print the JSON Schema of the configuration file
     Schema,
     /// Have a running node read its files anew; answers when every shard works by them
-    Reload(Socket),
+    Reload(Reload),
     /// Have a running node stop accepting, finish what is in flight, and exit
     Drain(Socket),
     /// Print what a running node says of itself, as JSON
@@ -69,6 +70,21 @@ struct Socket {
 }
 
 #[derive(Debug, clap::Args)]
+struct Reload {
+    #[command(flatten)]
+    node: Socket,
+    /// Change nothing; say which of the clients seen lately would be judged otherwise
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: reload this configuration file in the place of the node's own
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    candidate: Option<PathBuf>,
+    /// With --dry-run: answer as JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
 struct Explain {
     #[command(flatten)]
     node: Socket,
@@ -97,9 +113,10 @@ fn main() -> ExitCode {
         Command::Serve(file) => serve(&file.config),
         Command::Check(file) => check(&file.config),
         Command::Schema => print(&format!("{:#}", schema::schema())),
-        Command::Reload(socket) => {
-            ask(&socket, |socket| async move { client::reload(&socket).await })
+        Command::Reload(Reload { node, dry_run: false, .. }) => {
+            ask(&node, |socket| async move { client::reload(&socket).await })
         }
+        Command::Reload(asked) => dry_run(&asked),
         Command::Drain(socket) => {
             ask(&socket, |socket| async move { client::drain(&socket).await })
         }
@@ -142,11 +159,26 @@ fn demo() -> Result<(), String> {
     .map_err(|error| error.to_string())
 }
 
+/// What a reload would change; the node reads the files, wherever this command runs.
+fn dry_run(asked: &Reload) -> Result<(), String> {
+    let candidate = match &asked.candidate {
+        Some(path) => Some(std::path::absolute(path).map_err(|error| error.to_string())?),
+        None => None,
+    };
+    let candidate = candidate.map(|path| path.display().to_string());
+    let answer =
+        talk(
+            &asked.node,
+            |socket| async move { client::dry_run(&socket, candidate.as_deref()).await },
+        )?;
+    trust_command::answer(asked.json, &answer, client::dry_run_in_words)
+}
+
 fn explain(asked: &Explain) -> Result<(), String> {
     let file = std::fs::read(&asked.cert);
     let file = file.map_err(|error| format!("{}: {error}", asked.cert.display()))?;
-    let chain = explain::certificates_alone(&file)
-        .map_err(|error| format!("{}: {error}", asked.cert.display()))?;
+    let chain =
+        certificates_alone(&file).map_err(|error| format!("{}: {error}", asked.cert.display()))?;
     let question = explain::Question {
         listener: asked.listener.clone(),
         server_name: asked.server_name.clone(),
@@ -155,8 +187,9 @@ fn explain(asked: &Explain) -> Result<(), String> {
     let answer =
         match &asked.node.config {
             Some(config) if !asked.running => {
-                let live = load::live(config).map_err(|faults| faults.to_string())?;
-                explain::answer(&live, &question, &chain, clock::now())?
+                let loaded = load::look(config).map_err(|faults| faults.to_string())?;
+                let state = loaded.state();
+                explain::answer(&loaded.live, state.as_deref(), &question, &chain, clock::now())?
             }
             Some(_) | None => talk(&asked.node, |socket| async move {
                 client::explain(&socket, &question, chain).await

@@ -1,6 +1,7 @@
 //! Command line: `portcullis trust`, which looks at trust stores and changes them.
 use super::{Socket, print, talk};
 use clap::Subcommand;
+use portcullis::api::client::dry_run_in_words;
 use portcullis::api::trust::client::{self, Command};
 use portcullis::api::trust::upload::Upload;
 use portcullis::{clock, limits, trust};
@@ -41,9 +42,10 @@ pub(super) enum Trust {
     RemoveRevocations {
         #[command(flatten)]
         of: Of,
-        /// Ids of revocation lists, as `trust status` shows them
+        /// Ids of revocation lists, as `trust status` shows them; with --dry-run, for a trust store with
+        /// `source: files`, their names there
         #[arg(required = true, value_name = "ID")]
-        ids: Vec<u64>,
+        ids: Vec<String>,
     },
     /// Show what the trust stores of a running node hold
     Status {
@@ -63,9 +65,12 @@ pub(super) enum Trust {
 pub(super) struct Of {
     #[command(flatten)]
     node: Socket,
-    /// The trust store; it must have `source: api`
+    /// The trust store; without --dry-run it must have `source: api`
     #[arg(long, value_name = "NAME")]
     trust_store: String,
+    /// Change nothing; say which of the clients seen lately would be judged otherwise
+    #[arg(long)]
+    dry_run: bool,
     /// Answer as JSON
     #[arg(long)]
     json: bool,
@@ -92,9 +97,7 @@ impl Trust {
                 add(&mut upload, files);
                 of.change(Command::AddRevocations(upload.whole()?))
             }
-            Self::RemoveRevocations { of, ids } => {
-                of.change(Command::RemoveRevocations(ids.clone()))
-            }
+            Self::RemoveRevocations { of, ids } => of.change(removal(of, ids)?),
             Self::Status { node, trust_store, json } => {
                 let report = talk(node, |socket| async move {
                     client::status(&socket, trust_store.as_deref()).await
@@ -107,10 +110,26 @@ impl Trust {
 
 impl Of {
     fn change(&self, command: Command) -> Result<(), String> {
+        if self.dry_run {
+            let found = talk(&self.node, |socket| async move {
+                client::dry_run(&socket, &self.trust_store, command).await
+            })?;
+            return answer(self.json, &found, dry_run_in_words);
+        }
         let changed = talk(&self.node, |socket| async move {
             client::change(&socket, &self.trust_store, command).await
         })?;
         answer(self.json, &changed, client::changed_in_words)
+    }
+}
+
+/// Ids are numbers; a dry run takes names as well.
+fn removal(of: &Of, ids: &[String]) -> Result<Command, String> {
+    let numbers: Result<Vec<u64>, _> = ids.iter().map(|id| id.parse()).collect();
+    match numbers {
+        Ok(numbers) => Ok(Command::RemoveRevocations(numbers)),
+        Err(_) if of.dry_run => Ok(Command::RemoveFiles(ids.to_vec())),
+        Err(_) => Err(format!("{}: ids are numbers; trust status shows them", ids.join(" "))),
     }
 }
 
@@ -120,7 +139,11 @@ fn add(upload: &mut Upload, files: &[PathBuf]) {
     }
 }
 
-fn answer<T: Serialize>(json: bool, answer: &T, words: fn(&T) -> String) -> Result<(), String> {
+pub(super) fn answer<T: Serialize>(
+    json: bool,
+    answer: &T,
+    words: fn(&T) -> String,
+) -> Result<(), String> {
     if json {
         print(&serde_json::to_string_pretty(answer).map_err(|error| error.to_string())?)
     } else {

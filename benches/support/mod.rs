@@ -3,11 +3,8 @@
 use criterion::Criterion;
 use portcullis::trust::revocation::{File, Rules};
 use portcullis::trust::{Bundle, Revocations, Store};
-use portcullis_pki::{revocation_list, serial};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
-};
+use portcullis_pki::{ca, leaf, revocation_list, serial};
+use rcgen::{CertifiedIssuer, ExtendedKeyUsagePurpose, KeyPair, SerialNumber};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::time::Duration;
 
@@ -56,11 +53,8 @@ impl Pki {
 
     /// The client that stands in every list of more entries than `index`.
     pub fn client(&self, index: u32) -> Vec<CertificateDer<'static>> {
-        let mut params = named(&format!("client {index}"));
+        let mut params = leaf(&format!("client {index}"), ExtendedKeyUsagePurpose::ClientAuth);
         params.serial_number = Some(SerialNumber::from_slice(&serial(index)));
-        params.use_authority_key_identifier_extension = true;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let leaf = params.signed_by(&self.client_key, &self.intermediate).expect("a leaf");
         vec![leaf.der().clone(), self.intermediate.der().clone()]
     }
@@ -115,20 +109,4 @@ pub fn pem(label: &str, der: &[u8]) -> String {
 pub fn load(bundle: &Bundle, lists: &[Vec<u8>]) -> Revocations {
     let files: Vec<_> = lists.iter().map(|bytes| File { name: "bench.crl", bytes }).collect();
     Revocations::load(&files, bundle).expect("lists without faults")
-}
-
-fn ca(name: &str) -> CertificateParams {
-    let mut params = named(name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params
-}
-
-fn named(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::new(Vec::new()).expect("no names");
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.not_before = date_time_ymd(2026, 1, 1);
-    params.not_after = date_time_ymd(2028, 1, 1);
-    params
 }

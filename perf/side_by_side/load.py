@@ -1,6 +1,5 @@
 """Runs portcullis-load against a server, and counts what the server spent on it."""
 import json
-import subprocess
 from pathlib import Path
 
 from . import machine
@@ -12,8 +11,8 @@ def handshakes(server, scratch, *pace, realtime=False):
     """Returning clients: full handshakes with client certificate, one GET, close.
 
     `pace` is for portcullis-load, such as "--rate", 500, "--duration", 3. Answers its report, with
-    server_cpu_us (for each attempt) and server_busy (share of one CPU) in it. Any failure ends the run: a
-    figure with refused clients in it means nothing.
+    server_cpu_us (for each attempt), server_busy and foreign (what others had; shares of one CPU) in it. Any
+    failure ends the run: a figure with refused clients in it means nothing.
     """
     report = Path(scratch) / "load.json"
     command = [
@@ -22,16 +21,18 @@ def handshakes(server, scratch, *pace, realtime=False):
         "--group", "X25519", "--cipher", "TLS13_AES_128_GCM_SHA256", "--json", report,
         *pace,
     ]  # fmt: skip
+    foreign = machine.Foreign()
     cpu = machine.Cpu(server.pid)
-    subprocess.run(
-        [str(word) for word in command],
-        stdout=subprocess.DEVNULL,
-        preexec_fn=machine.on({machine.LOAD_CPU}, realtime),
-        check=True,
-    )
+    placed = machine.on({machine.LOAD_CPU}, realtime)
+    # 1: some attempts failed, as the report says.
+    machine.run([*placed, *command], f"the load on {server.name}", statuses=(0, 1))
     spent_s = cpu.spent_s()
     told = json.loads(report.read_text())
+    if told["failed"]:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in told["failures"].items())
+        raise machine.CannotRun(f"{server.name}: of {told['done'] + told['failed']} handshakes failed {kinds}")
     # One more: the load tries whether it can be done.
     told["server_cpu_us"] = spent_s * 1e6 / (told["done"] + 1)
     told["server_busy"] = spent_s / told["seconds"]
+    told["foreign"] = foreign.share()
     return told

@@ -3,41 +3,58 @@
 Servers run on SERVER_CPU, load and everything else on LOAD_CPU. CPU time is the scheduler's own: the first
 number of each thread's schedstat, in nanoseconds (Linux, Documentation/scheduler/sched-stats.rst).
 """
+import functools
+import gzip
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import time
 from pathlib import Path
 
 SERVER_CPU, LOAD_CPU = 0, 1
 
-# A machine is quiet when the calibration loop's spread stays within this.
+# A machine is quiet when the calibration loop's spread stays within this,
 QUIET_SPREAD = 0.05
+# and when others take no more than this of one CPU during a measurement. Figures are medians: of the
+# measurements as many as this may be disturbed.
+QUIET_FOREIGN = 0.05
+DISTURBED_MAX = 0.25
 
 
 class CannotRun(Exception):
     """Why nothing can be measured: a sentence for whoever started the run."""
 
 
-def on(cpus, realtime=False):
-    """For Popen's preexec_fn: keeps a process to these CPUs, and before all others there if asked."""
+def on(cpus, realtime=False, yields=False):
+    """The words before a command that keep it to these CPUs; before or behind all others there, if asked.
 
-    def place():
-        os.sched_setaffinity(0, cpus)
-        if realtime:
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-
-    return place
+    Each of these programs becomes the next, so that the process stays the one that was started.
+    """
+    placed = ["taskset", "-c", ",".join(map(str, sorted(cpus)))]
+    return placed + (["chrt", "-f", "1"] if realtime else []) + (["nice", "-n", "19"] if yields else [])
 
 
 def may_realtime():
     """Whether this user may run a process before all others."""
-    try:
-        subprocess.run(["true"], preexec_fn=on({LOAD_CPU}, realtime=True), check=True)
-    except (subprocess.SubprocessError, PermissionError):
-        return False
-    return True
+    told = subprocess.run([*on({LOAD_CPU}, realtime=True), "true"], capture_output=True, check=False)
+    return told.returncode == 0
+
+
+def keep_driver_off_servers():
+    """Keeps this process, and what it starts without saying where, on the load's CPU."""
+    os.sched_setaffinity(0, {LOAD_CPU})
+
+
+def run(words, what, statuses=(0,)):
+    """Runs a command to its end; one that ends with another status than these ends the run with a sentence."""
+    words = [str(word) for word in words]
+    told = subprocess.run(words, capture_output=True, text=True, check=False)
+    if told.returncode not in statuses:
+        lines = (told.stderr.strip() or told.stdout.strip() or f"exit status {told.returncode}").splitlines()
+        raise CannotRun(f"{what} failed: {lines[-1]}")
+    return told
 
 
 def family(pid):
@@ -82,6 +99,89 @@ class Cpu:
     def spent_s(self):
         now = self.now()
         return sum(time - self.before.get(task, 0) for task, time in now.items()) / 1e9
+
+
+class Foreign:
+    """Counts the time on both CPUs that others have from now on: other processes, and other machines (steal).
+
+    That is what /proc/stat counts, less what this process and its descendants used.
+    """
+
+    def __init__(self):
+        self.before = self.now()
+
+    @staticmethod
+    def now():
+        busy = stolen = 0
+        for line in Path("/proc/stat").read_text().splitlines():
+            name, *ticks = line.split()
+            if name in (f"cpu{SERVER_CPU}", f"cpu{LOAD_CPU}"):
+                user, nice, system, _, _, irq, softirq, steal = map(int, ticks[:8])
+                busy += user + nice + system + (0 if interrupts_are_apart() else irq + softirq)
+                stolen += steal
+        own = 0
+        for process in family(os.getpid()):
+            try:
+                fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            # utime, stime, and those of children that have ended (proc_pid_stat(5), fields 14 to 17).
+            own += sum(map(int, fields[11:15]))
+        return time.monotonic(), busy, stolen, own
+
+    def share(self):
+        """As a share of one CPU."""
+        seconds, busy, stolen, own = (now - then for now, then in zip(self.now(), self.before))
+        return (max(busy - own, 0) + stolen) / os.sysconf("SC_CLK_TCK") / seconds
+
+
+@functools.cache
+def interrupts_are_apart():
+    """Whether the kernel keeps the time of interrupts out of that of processes (loopback's work is theirs)."""
+    wanted = "CONFIG_IRQ_TIME_ACCOUNTING=y"
+    try:
+        return wanted in gzip.decompress(Path("/proc/config.gz").read_bytes()).decode()
+    except OSError:
+        pass
+    try:
+        return wanted in Path(f"/boot/config-{platform.release()}").read_text()
+    except OSError:
+        return False
+
+
+def are_quiet(foreign):
+    """Whether few enough of the measurements with these shares of others' time were disturbed."""
+    disturbed = sum(share > QUIET_FOREIGN for share in foreign)
+    return disturbed <= DISTURBED_MAX * len(foreign)
+
+
+def settle(pid):
+    """Waits until a process has given back the memory that it frees a little later."""
+    deadline = time.monotonic() + SETTLE_S_MAX
+    last, since = None, time.monotonic()
+    while time.monotonic() - since < SETTLED_S:
+        if time.monotonic() > deadline:
+            raise CannotRun(f"its memory does not settle within {SETTLE_S_MAX} s")
+        time.sleep(0.05)
+        now = memory_kib(pid, "VmRSS")
+        if now != last or works(pid):
+            last, since = now, time.monotonic()
+
+
+def works(pid):
+    """Whether a thread runs, waits for a CPU, or for a disk."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            if (task / "stat").read_text().rpartition(")")[2].split()[0] in "RD":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return False
+
+
+# Several times what the node waits before it looks whether a past generation may be freed.
+SETTLED_S = 1
+SETTLE_S_MAX = 60
 
 
 def memory_kib(pid, field):
@@ -136,5 +236,8 @@ def describe():
 
 def require():
     """Ends with a sentence where nothing could be measured."""
-    if len(os.sched_getaffinity(0)) < 2:
-        raise CannotRun("two CPUs are needed: one for the servers, one for the load")
+    if not {SERVER_CPU, LOAD_CPU} <= os.sched_getaffinity(0):
+        raise CannotRun(f"CPUs {SERVER_CPU} and {LOAD_CPU} are needed: one for the servers, one for the load")
+    for program in ("taskset", "chrt", "nice"):
+        if not shutil.which(program):
+            raise CannotRun(f"{program} is needed (util-linux and coreutils have it)")

@@ -29,26 +29,44 @@ def free_port():
         return port
 
 
-def install(package, program):
-    """Whether there is such a program, if need be by installing its Debian package; says it if not."""
-    if shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin"):
-        return True
+def install(packages):
+    """Installs Debian packages; their services are not started. Whether that worked."""
+    print(f"installing Debian's {' and '.join(packages)}, without starting their services", file=sys.stderr)
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    apt = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", package]
-    if shutil.which("apt-get"):
-        print(f"installing {package}", file=sys.stderr)
-        quiet = {"stdout": subprocess.DEVNULL}
-        subprocess.run([*sudo, "apt-get", "update", "-qq"], check=False, **quiet)
-        if subprocess.run([*sudo, *apt], check=False, **quiet).returncode == 0:
-            return True
-    print(f"without {program}: Debian's package {package} could not be installed", file=sys.stderr)
-    return False
+    if not shutil.which("apt-get"):
+        return False
+    command = [*sudo, "sh", "-c", INSTALL, "install", *packages]
+    return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+# Debian asks policy-rc.d before it starts a service; 101 forbids it (invoke-rc.d(8)). One that is there
+# already stays, and has to forbid it as well.
+INSTALL = """
+set -eu
+policy=/usr/sbin/policy-rc.d
+if [ -e "$policy" ]; then
+    status=0
+    "$policy" "$1" start >/dev/null || status=$?
+    [ "$status" -eq 101 ] || { echo "$policy would have their services started" >&2; exit 1; }
+else
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+"""
 
 
 class Server:
     """A running server. `with` starts it, waits until it listens, and ends it."""
 
     cpus = {machine.SERVER_CPU}
+
+    # What a client gets that is refused: the alert, as OpenSSL calls it.
+    refusals = {"revoked": "SSLV3_ALERT_CERTIFICATE_REVOKED", "untrusted": "TLSV1_ALERT_UNKNOWN_CA"}
+    # Whether it refuses a request in place of the handshake.
+    refuses_requests = False
 
     def __init__(self, scratch, pki, lists):
         self.port = free_port()
@@ -66,11 +84,10 @@ class Server:
         command = self.prepare()
         log = (self.directory / "stderr").open("wb")
         self.process = subprocess.Popen(
-            command,
+            [*machine.on(self.cpus), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            preexec_fn=machine.on(self.cpus),
         )
         deadline = time.monotonic() + 120
         while not self.listens():
@@ -112,9 +129,7 @@ class Portcullis(Server):
 
     @staticmethod
     def version():
-        return subprocess.run(
-            [Portcullis.binary, "--version"], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        return machine.run([Portcullis.binary, "--version"], "portcullis --version").stdout.strip()
 
     def prepare(self):
         lists = ", ".join(str(file) for file in self.lists)
@@ -142,20 +157,13 @@ listeners:
 
     def reload(self):
         """Has it read its files anew; answers when it works by them."""
-        command = [self.binary, "reload", "--config", self.configuration]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, preexec_fn=yielding)
+        # It is no part of what is measured.
+        placed = machine.on({machine.LOAD_CPU}, yields=True)
+        machine.run([*placed, self.binary, "reload", "--config", self.configuration], "a reload")
 
 
-def yielding():
-    """For commands that are no part of what is measured."""
-    os.sched_setaffinity(0, {machine.LOAD_CPU})
-    os.nice(19)
-
-
-class PortcullisWithRoom(Portcullis):
-    """One shard, on the server's CPU, and a second CPU for its control threads. One list, `live.crl`."""
-
-    cpus = {machine.SERVER_CPU, machine.LOAD_CPU}
+class PortcullisReloading(Portcullis):
+    """One shard and one list, `live.crl`, that is replaced."""
 
     def __init__(self, scratch, pki):
         super().__init__(scratch, pki, [])
@@ -177,12 +185,20 @@ class PortcullisWithRoom(Portcullis):
         return not thread.startswith(("shard-", "iou-"))
 
 
+class PortcullisWithRoom(PortcullisReloading):
+    """The shard on the server's CPU, and a second CPU for the control threads."""
+
+    cpus = {machine.SERVER_CPU, machine.LOAD_CPU}
+
+
 class Nginx(Server):
     name = "nginx"
+    refusals = {"revoked": "400", "untrusted": "400"}
+    refuses_requests = True
 
     @staticmethod
     def version():
-        told = subprocess.run(["/usr/sbin/nginx", "-V"], capture_output=True, text=True, check=True)
+        told = machine.run(["/usr/sbin/nginx", "-V"], "nginx -V")
         lines = [line for line in told.stderr.splitlines() if "version" in line or "OpenSSL" in line]
         return ", ".join(lines)
 
@@ -230,7 +246,7 @@ class Haproxy(Server):
 
     @staticmethod
     def version():
-        told = subprocess.run(["/usr/sbin/haproxy", "-vv"], capture_output=True, text=True, check=True)
+        told = machine.run(["/usr/sbin/haproxy", "-vv"], "haproxy -vv")
         lines = told.stdout.splitlines()
         return ", ".join([lines[0], *(line for line in lines if "Running on OpenSSL" in line)])
 
@@ -260,6 +276,10 @@ frontend https
 
 
 def peers():
-    """Those that can be had here."""
-    candidates = [("nginx-light", "nginx", Nginx), ("haproxy", "haproxy", Haproxy)]
-    return [peer for package, program, peer in candidates if install(package, program)]
+    """Those that can be had here, installed if need be; says which are not."""
+    candidates = {"nginx": ("nginx-light", Nginx), "haproxy": ("haproxy", Haproxy)}
+    path = os.environ["PATH"] + ":/usr/sbin"
+    missing = [package for name, (package, _) in candidates.items() if not shutil.which(name, path=path)]
+    if missing and not install(missing):
+        print(f"without what could not be installed: {', '.join(missing)}", file=sys.stderr)
+    return [peer for name, (_, peer) in candidates.items() if shutil.which(name, path=path)]

@@ -1,4 +1,5 @@
 //! The admin endpoint: a Unix socket for the node's own user, the only thing that changes state.
+use super::dry_run::{self, Asking, Proposal};
 use super::explain::Question;
 use super::metrics::status;
 use super::{Control, ReloadError, serve, trust};
@@ -18,6 +19,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::UnixListener;
+use tokio::task::spawn_blocking;
 
 /// A listening admin socket. Its file goes when it is dropped.
 #[derive(Debug)]
@@ -148,7 +150,17 @@ fn router(control: Arc<dyn Control>) -> Router {
 }
 
 /// The reload goes on when the client hangs up: a change is whole or does not happen.
-async fn reload(State(control): State<Arc<dyn Control>>) -> Response {
+async fn reload(
+    State(control): State<Arc<dyn Control>>,
+    Query(Asking { dry_run, config }): Query<Asking>,
+) -> Response {
+    if dry_run {
+        return dry_run::answer(&*control, Proposal::Reload { config }).await;
+    }
+    if config.is_some() {
+        let error = "a node reloads its own configuration; another one goes with dry_run=true";
+        return (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response();
+    }
     match tokio::spawn(async move { control.reload().await }).await {
         Ok(Ok(reloaded)) => Json(reloaded).into_response(),
         Ok(Err(error)) => error.into_response(),
@@ -167,9 +179,12 @@ async fn explain(
     Query(question): Query<Question>,
     chain: Bytes,
 ) -> Response {
-    match control.explain(&question, &chain) {
-        Ok(answer) => Json(answer).into_response(),
-        Err(error) => (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response(),
+    // It may read revocation files again, for the entry that hit.
+    let answer = spawn_blocking(move || control.explain(&question, &chain)).await;
+    match answer {
+        Ok(Ok(answer)) => Json(answer).into_response(),
+        Ok(Err(error)) => (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
@@ -185,6 +200,10 @@ impl IntoResponse for ReloadError {
             Self::NotAcknowledged { generation, late_shards } => {
                 let body =
                     json!({"error": error, "generation": generation, "late_shards": late_shards});
+                (StatusCode::GATEWAY_TIMEOUT, Json(body)).into_response()
+            }
+            Self::Untold { late_shards } => {
+                let body = json!({"error": error, "late_shards": late_shards});
                 (StatusCode::GATEWAY_TIMEOUT, Json(body)).into_response()
             }
             Self::NotDurable { generation, error: _ } => {
@@ -203,6 +222,7 @@ pub(super) mod tests {
     use crate::config::{Fault, Faults};
     use std::os::unix::net;
     use std::process;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
 
     /// A directory of one test's own, gone at its end.
@@ -314,6 +334,52 @@ pub(super) mod tests {
         assert!(!node.ready());
         assert_eq!(ask(&dir.socket(), "GET", "/status").await.1["draining"], true);
         assert_eq!(ask(&dir.socket(), "GET", "/metrics").await.0, 404);
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn a_chain_over_its_limit_is_refused() {
+        let dir = TempDir::new("explain-limit");
+        let server =
+            tokio::spawn(Admin::bind(&dir.socket()).unwrap().serve(Arc::<Node>::default()));
+        for (length, expected) in [
+            (limits::CHAIN_FILE_BYTES_MAX, "HTTP/1.1 200 "),
+            (limits::CHAIN_FILE_BYTES_MAX + 1, "HTTP/1.1 413 "),
+        ] {
+            let mut stream = UnixStream::connect(dir.socket()).await.unwrap();
+            let head = format!(
+                "POST /explain?listener=https HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\
+                 Content-Length: {length}\r\n\r\n"
+            );
+            // A refusal may come before the whole body has left.
+            let _ = stream.write_all(&[head.as_bytes(), &vec![b'x'; length]].concat()).await;
+            let mut answer = [0; 13];
+            stream.read_exact(&mut answer).await.unwrap();
+            assert_eq!(std::str::from_utf8(&answer).unwrap(), expected, "{length}");
+        }
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn what_is_only_asked_about_is_not_done() {
+        let dir = TempDir::new("dry-run");
+        let node: Arc<Node> = Arc::default();
+        let server = tokio::spawn(Admin::bind(&dir.socket()).unwrap().serve(node.clone()));
+        for (method, target, clients) in [
+            ("POST", "/reload?dry_run=true", 1),
+            ("POST", "/trust_stores/partners/revocations?dry_run=true", 2),
+            ("DELETE", "/trust_stores/partners/revocations?ids=1&dry_run=true", 2),
+            ("DELETE", "/trust_stores/partners/revocations?files=a.crl&dry_run=true", 2),
+        ] {
+            let (status, answer) = ask(&dir.socket(), method, target).await;
+            assert_eq!((status, &answer["clients"]), (200, &json!(clients)), "{target}: {answer}");
+        }
+        assert_eq!(*node.asked.lock().await, []);
+        assert_eq!(ask(&dir.socket(), "POST", "/reload?config=/a.yaml").await.0, 400);
+        for query in ["?files=a.crl", "", "?ids=1&files=a.crl&dry_run=true", "?ids=1&dry_run=yes"] {
+            let target = format!("/trust_stores/partners/revocations{query}");
+            assert_eq!(ask(&dir.socket(), "DELETE", &target).await.0, 400, "{query}");
+        }
         server.abort();
     }
 

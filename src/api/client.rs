@@ -2,6 +2,7 @@
 //!
 //! Each call makes one request. `Ok` is text for standard output, with exit status 0; an error is text
 //! for standard error, with exit status 1.
+use super::dry_run::DryRun;
 use super::explain::Question;
 use crate::config::Fault;
 use crate::limits;
@@ -59,6 +60,23 @@ pub async fn reload(socket: &Path) -> Result<String, Failure> {
         "warning: ",
         &answer["warnings"],
     ))
+}
+
+/// Asks the node whom a reload would reach, of its own configuration or of the file `config`. Nothing is
+/// changed.
+///
+/// # Errors
+/// As [`reload`].
+pub async fn dry_run(socket: &Path, config: Option<&str>) -> Result<DryRun, Failure> {
+    let config = config.map(|config| format!("&config={}", encoded(config))).unwrap_or_default();
+    let answer = ask(socket, Method::POST, &format!("/reload?dry_run=true{config}")).await?;
+    super::trust::client::understood(socket, answer)
+}
+
+/// A dry run's answer in words.
+pub fn dry_run_in_words(answer: &DryRun) -> String {
+    let warnings = serde_json::to_value(&answer.warnings).unwrap_or_default();
+    lines(answer.to_string(), "warning: ", &warnings)
 }
 
 /// Has the node end, once it has served what is open.

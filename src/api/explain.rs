@@ -4,15 +4,17 @@
 //! changes nothing. The answer comes from the code that judges handshakes ([`judge::explained`]). When
 //! the verdict changes by itself is found by judging again at each instant that the verdict depends on.
 //! Bound: `limits::EXPLAINED_INSTANTS_MAX`.
-use crate::config::snapshot::{Access, Authentication, Live};
+use crate::config::snapshot::{Access, Authentication, Live, Verify};
+use crate::config::state::Directory;
 use crate::limits;
 use crate::shard::judge;
-use crate::trust::explain::{self, Path, Seen, Told};
+use crate::trust::explain::entry::{Again, Entry};
+use crate::trust::explain::{self, List, Path, Seen, Told};
 use crate::trust::{Filters, Refusal};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::fmt::{self, Write};
+use std::fmt;
 
 /// Who comes where, and when.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -68,12 +70,13 @@ struct Change {
 }
 
 /// Answers by `live`. `chain` is what the client sends, a file as [`explain::read_chain`] takes it;
-/// empty for a client that sends none.
+/// empty for a client that sends none. Revocation files that hit are read again, for the entry.
 ///
 /// # Errors
 /// What is wrong with the question, in a sentence.
 pub fn answer(
     live: &Live,
+    state: Option<&Directory>,
     question: &Question,
     chain: &[u8],
     now: UnixTime,
@@ -106,8 +109,9 @@ pub fn answer(
             .map(|verdict| (verdict.result.err(), told))
             .ok_or_else(|| format!("the listener {} is gone", listener.name))
     };
-    let (refusal, told) = judge(now)?;
+    let (refusal, mut told) = judge(now)?;
     let access = tls.access(server_name);
+    find_entries(live, &access.authentication, state, &mut told);
     let answer = Answer {
         verdict: verdict_word(refusal),
         reason: refusal.map(Refusal::code),
@@ -127,24 +131,19 @@ pub fn answer(
     Ok(value)
 }
 
-/// What of a file may leave the machine's disk: its certificates. People keep the key beside them.
-///
-/// # Errors
-/// As [`explain::read_chain`].
-pub fn certificates_alone(file: &[u8]) -> Result<Vec<u8>, String> {
-    explain::read_chain(file)?;
-    if file.first() == Some(&0x30) {
-        return Ok(file.to_vec());
-    }
-    let mut is_inside = false;
-    let lines = file.split_inclusive(|&byte| byte == b'\n').filter(|line| {
-        let ends = line.starts_with(b"-----END ");
-        is_inside |= line.starts_with(b"-----BEGIN CERTIFICATE-----");
-        let is_kept = is_inside;
-        is_inside &= !ends;
-        is_kept
+/// Finds the entries that hit, in the files that the trust store was made of.
+fn find_entries(
+    live: &Live,
+    authentication: &Authentication,
+    state: Option<&Directory>,
+    told: &mut Told,
+) {
+    let Authentication::Verify(Verify { trust_store, .. }) = authentication else { return };
+    let Some(source) = live.trust_sources.get(trust_store) else { return };
+    told.find_entries(|index| {
+        let bytes = source.revocation_file(trust_store, index, state)?;
+        Ok(Again { bytes, revocation_id: source.revocation_id(index) })
     });
-    Ok(lines.flatten().copied().collect())
 }
 
 /// Goes from one instant to the next until the verdict is another one.
@@ -425,25 +424,46 @@ impl fmt::Display for Indented<'_> {
         for remark in &seen.remarks {
             write!(f, "\n          ! {remark}")?;
         }
-        let mut lists = String::new();
-        for list in &seen.lists {
-            let next = list.next_update.as_deref().unwrap_or("never");
-            let comma = if lists.is_empty() { "" } else { ", " };
-            let _ = write!(
-                lists,
-                "{comma}{} (entries {}, thisUpdate {}, nextUpdate {next})",
-                list.file, list.entries, list.this_update
-            );
-        }
-        match (seen.revoked, seen.lists.len()) {
-            (Some(reason), 0 | 1) => {
-                write!(f, "\n          ! revoked, reason {reason}, by {lists}")
+        match seen.revoked {
+            Some(_) if !seen.revoked_by.is_empty() => {
+                seen.revoked_by.iter().try_for_each(|entry| write_entry(f, entry))?;
             }
-            (Some(reason), _) => {
-                write!(f, "\n          ! revoked, reason {reason}, by one of {lists}")
+            Some(reason) => {
+                let one_of = if seen.lists.len() > 1 { "one of " } else { "" };
+                let lists = in_words_all(&seen.lists);
+                write!(f, "\n          ! revoked, reason {reason}, by {one_of}{lists}")?;
             }
-            (None, 0) => Ok(()),
-            (None, _) => write!(f, "\n          looked up in {lists}"),
+            None if seen.lists.is_empty() => {}
+            None => write!(f, "\n          looked up in {}", in_words_all(&seen.lists))?,
         }
+        for why in &seen.unread_lists {
+            write!(f, "\n          no entry is shown of one list: {why}")?;
+        }
+        Ok(())
     }
+}
+
+fn in_words_all(lists: &[List]) -> String {
+    let lists = lists.iter().map(|list| {
+        let next = list.next_update.as_deref().unwrap_or("never");
+        format!(
+            "{} (entries {}, thisUpdate {}, nextUpdate {next})",
+            list.file, list.entries, list.this_update
+        )
+    });
+    lists.collect::<Vec<_>>().join(", ")
+}
+
+fn write_entry(f: &mut fmt::Formatter<'_>, entry: &Entry) -> fmt::Result {
+    let date = entry.revocation_date.as_deref().unwrap_or("an unreadable time");
+    write!(f, "\n          ! revoked at {date}, reason {}, by ", entry.reason)?;
+    if let Some(id) = entry.revocation_id {
+        write!(f, "revocation {id}, ")?;
+    }
+    write!(f, "{} (", entry.file)?;
+    if let Some(number) = &entry.crl_number {
+        write!(f, "CRL number {number}, ")?;
+    }
+    let next = entry.next_update.as_deref().unwrap_or("never");
+    write!(f, "thisUpdate {}, nextUpdate {next})", entry.this_update)
 }

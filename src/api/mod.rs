@@ -5,6 +5,7 @@
 //! Bounds: `limits::API_*`.
 pub mod admin;
 pub mod client;
+pub mod dry_run;
 pub mod explain;
 pub mod metrics;
 mod serve;
@@ -13,6 +14,7 @@ pub mod trust;
 
 use crate::config::state::Change;
 use crate::config::{Fault, Faults};
+use dry_run::{DryRun, Proposal};
 use std::future::Future;
 use std::pin::Pin;
 
@@ -30,6 +32,8 @@ pub trait Control: Send + Sync + 'static {
         trust_store: String,
         change: Change,
     ) -> BoxFuture<'_, Result<trust::Changed, ReloadError>>;
+    /// Who would be judged otherwise if this were done; nothing is.
+    fn dry_run(&self, proposal: Proposal) -> BoxFuture<'_, Result<DryRun, ReloadError>>;
     /// What trust stores hold.
     fn trust(&self) -> trust::Report;
     /// Begins the node's end: it is not ready any more, takes no new connections and ends once it has
@@ -78,6 +82,12 @@ pub enum ReloadError {
     NotAcknowledged {
         /// The generation that is now live.
         generation: u64,
+        /// Indexes of the shards.
+        late_shards: Vec<usize>,
+    },
+    /// A dry run has no answer: these shards have not said in time whom they have seen.
+    #[error("shards {late_shards:?} have not said in time which clients they have seen")]
+    Untold {
         /// Indexes of the shards.
         late_shards: Vec<usize>,
     },

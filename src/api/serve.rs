@@ -58,6 +58,7 @@ async fn connection<I>(
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::api::dry_run::{DryRun, Proposal};
     use crate::api::explain::Question;
     use crate::api::{BoxFuture, Control, ReloadError, Reloaded, trust};
     use crate::config::state::Change;
@@ -100,6 +101,11 @@ pub(super) mod tests {
                 self.asked.lock().await.push((trust_store, change));
                 self.changed.clone().expect("the test says what is answered")
             })
+        }
+        fn dry_run(&self, proposal: Proposal) -> BoxFuture<'_, Result<DryRun, ReloadError>> {
+            let clients = if matches!(proposal, Proposal::Reload { .. }) { 1 } else { 2 };
+            let answer = DryRun { generation: 7, clients, ..DryRun::default() };
+            Box::pin(async { Ok(answer) })
         }
         fn trust(&self) -> trust::Report {
             trust::Report { generation: 7, trust_stores: Vec::new() }

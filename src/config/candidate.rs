@@ -4,6 +4,7 @@
 //! also what a question about a change is answered from.
 use super::Faults;
 use super::compile::{self, Compiled};
+use super::files::Files;
 use super::load::Loaded;
 use super::nearest::nearest;
 use super::snapshot::{Live, Name};
@@ -12,6 +13,15 @@ use super::written::{Source, TrustStore};
 use crate::clock;
 use crate::observe::load::Reason;
 use std::sync::Arc;
+
+/// A change that is only asked about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Asked {
+    /// One that could be made.
+    Change(Change),
+    /// Fewer revocation files of the configuration.
+    RemoveFiles(Vec<String>),
+}
 
 /// What would be live and kept after the change.
 #[derive(Debug)]
@@ -29,7 +39,45 @@ impl Candidate {
     /// # Errors
     /// Everything that stands in the way.
     pub fn new(present: &Loaded, trust_store: &str, change: Change) -> Result<Self, Faults> {
-        let contents = present.contents(trust_store)?;
+        Self::of(present, trust_store, present.contents(trust_store)?, change)
+    }
+
+    /// What would be live, for a question: trust stores of files are asked about as if the given files
+    /// stood beside, or in the places of, those that the configuration names.
+    ///
+    /// # Errors
+    /// Everything that stands in the way.
+    pub fn asked(present: &Loaded, trust_store: &str, asked: Asked) -> Result<Live, Faults> {
+        let (index, written) = present.find(trust_store)?;
+        let refused = |why: String| Err(present.refused(index, Reason::Command, why));
+        let (contents, change) = match (written.source, asked) {
+            (Source::Api, Asked::RemoveFiles(_)) => {
+                return refused("revocation files that commands added go by their ids".to_owned());
+            }
+            (Source::Files, Asked::Change(Change::RemoveRevocations(_))) => {
+                return refused(
+                    "revocation files of the configuration go by their names".to_owned(),
+                );
+            }
+            (Source::Api, Asked::Change(change)) => (present.contents(trust_store)?, change),
+            (Source::Files, Asked::Change(change)) => {
+                (present.contents_of_files(index, written)?, change)
+            }
+            (Source::Files, Asked::RemoveFiles(names)) => {
+                let contents = present.contents_of_files(index, written)?;
+                let ids = present.ids(&contents, &names)?;
+                (contents, Change::RemoveRevocations(ids))
+            }
+        };
+        Ok(Self::of(present, trust_store, contents, change)?.loaded.live)
+    }
+
+    fn of(
+        present: &Loaded,
+        trust_store: &str,
+        contents: Contents,
+        change: Change,
+    ) -> Result<Self, Faults> {
         let first_new_id = contents.next_id();
         let contents = contents.changed(change).map_err(|refused| {
             let mut faults = Faults::default();
@@ -70,23 +118,57 @@ impl Candidate {
 }
 
 impl Loaded {
-    /// What is kept of a trust store that commands may change.
-    fn contents(&self, trust_store: &str) -> Result<Contents, Faults> {
+    /// A trust store as it is written, and where.
+    fn find(&self, trust_store: &str) -> Result<(usize, &TrustStore), Faults> {
         let stores = &self.origin.written.trust_stores.0;
-        let Some((index, written)) = stores.iter().find(|(_, store)| store.name == trust_store)
-        else {
+        let found = stores.iter().find(|(_, store)| store.name == trust_store);
+        found.map(|(index, written)| (*index, written)).ok_or_else(|| {
             let guess = nearest(trust_store, stores.iter().map(|(_, store)| store.name.as_str()));
             let guess = guess.map(|guess| format!("; did you mean {guess}?")).unwrap_or_default();
-            let fault = format!("there is no trust store {trust_store}{guess}");
-            return Err(Faults::one(Reason::Command, fault));
-        };
-        let refused = |reason: Reason, why: String| {
-            let mut faults = self.origin.faults.clone();
-            faults.because(reason, |faults| {
-                faults.element("trust_stores", *index, |faults| faults.note("source", why));
-            });
-            faults
-        };
+            Faults::one(Reason::Command, format!("there is no trust store {trust_store}{guess}"))
+        })
+    }
+
+    fn refused(&self, index: usize, reason: Reason, why: String) -> Faults {
+        let mut faults = self.origin.faults.clone();
+        faults.because(reason, |faults| {
+            faults.element("trust_stores", index, |faults| faults.note("source", why));
+        });
+        faults
+    }
+
+    /// What the files of a trust store hold now.
+    fn contents_of_files(&self, index: usize, written: &TrustStore) -> Result<Contents, Faults> {
+        let mut files = Files::new(self.origin.base.clone());
+        let mut faults = self.origin.faults.clone();
+        let contents = faults.element("trust_stores", index, |faults| {
+            compile::contents_of_files(written, &mut files, faults)
+        });
+        contents.filter(|_| faults.is_empty()).ok_or(faults)
+    }
+
+    /// The revocation files of these names, which are relative to the configuration.
+    fn ids(&self, contents: &Contents, names: &[String]) -> Result<Vec<u64>, Faults> {
+        let place = |name: &str| self.origin.base.join(name);
+        let mut faults = Faults::default();
+        let mut ids = Vec::new();
+        for name in names {
+            let files = contents.revocations().iter();
+            let known = ids.len();
+            let named = files.filter(|(_, file)| place(&file.name) == place(name));
+            ids.extend(named.map(|(id, _)| *id));
+            if ids.len() == known {
+                let fault = format!("there is no revocation file {name}");
+                faults.because(Reason::Command, |faults| faults.note_here(fault));
+            }
+        }
+        if faults.is_empty() { Ok(ids) } else { Err(faults) }
+    }
+
+    /// What is kept of a trust store that commands may change.
+    fn contents(&self, trust_store: &str) -> Result<Contents, Faults> {
+        let (index, written) = self.find(trust_store)?;
+        let refused = |reason: Reason, why: String| self.refused(index, reason, why);
         match (written.source, &self.origin.state) {
             (Source::Files, _) | (Source::Api, None) => {
                 Err(refused(Reason::Command, self.change_files(written)))

@@ -253,9 +253,10 @@ impl Site {
         assert_eq!(store.bundle.ca_count(), self.model.authorities.len());
         assert_eq!(store.revocations.entries(), self.model.entries());
         assert_eq!(store.revocations.status().len(), ids.len());
-        let source = crate::config::snapshot::Source::Api { revocation_ids: ids.clone() };
-        assert_eq!(live.trust_sources["partners"], source);
         let kept = self.loaded().contents("partners").unwrap();
+        let checksum = kept.checksum("partners");
+        let source = crate::config::snapshot::Source::Api { revocation_ids: ids.clone(), checksum };
+        assert_eq!(live.trust_sources["partners"], source);
         assert_eq!(kept.next_id(), self.model.next_id);
         assert_eq!(kept.revocations().keys().copied().collect::<Vec<_>>(), ids);
         for (id, file) in &self.model.files {

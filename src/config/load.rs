@@ -72,6 +72,11 @@ impl Loaded {
         (live, std::mem::take(&mut self.staged))
     }
 
+    /// The directory of state, where there is one.
+    pub fn state(&self) -> Option<Arc<Directory>> {
+        self.origin.state.clone()
+    }
+
     /// Has the disk confirm what was committed.
     ///
     /// # Errors
@@ -103,6 +108,17 @@ pub fn load(path: &Path, previous: Option<&Loaded>) -> Result<Loaded, Faults> {
     attempt(path, previous).1
 }
 
+/// As [`load`], for a node that starts: `place` is called once the configuration is good and before it
+/// starts a thread, so that every thread has its place from the beginning.
+///
+/// # Errors
+/// As [`load`].
+pub fn start(path: &Path, place: impl FnOnce(&Node)) -> Result<Loaded, Faults> {
+    let prepared = prepare(path, Purpose::Start).1.and_then(Prepared::stage)?;
+    place(&prepared.loaded.node);
+    prepared.open_log(None)
+}
+
 /// As [`load`], and names every file that was looked at, also when the load failed: what to watch.
 pub fn attempt(path: &Path, previous: Option<&Loaded>) -> (Inputs, Result<Loaded, Faults>) {
     let purpose = previous.map_or(Purpose::Start, Purpose::Reload);
@@ -116,15 +132,24 @@ pub fn attempt(path: &Path, previous: Option<&Loaded>) -> (Inputs, Result<Loaded
 /// # Errors
 /// As [`load`]; otherwise what is odd.
 pub fn check(path: &Path) -> Result<Vec<Fault>, Faults> {
-    prepare(path, Purpose::Look).1?.check_log()
+    prepare(path, Purpose::Look).1?.check_log().map(|loaded| loaded.live.warnings)
 }
 
-/// What the file at `path` would make live, without making it so: for questions about it.
+/// Loads the file at `path` for questions about it: nothing is made, and its log is not opened.
 ///
 /// # Errors
 /// As [`load`].
-pub fn live(path: &Path) -> Result<Live, Faults> {
-    Ok(prepare(path, Purpose::Look).1?.loaded.live)
+pub fn look(path: &Path) -> Result<Loaded, Faults> {
+    Ok(prepare(path, Purpose::Look).1?.loaded)
+}
+
+/// What a reload of `previous` would make live, without making it so.
+///
+/// # Errors
+/// As [`load`].
+pub fn candidate(path: &Path, previous: &Loaded) -> Result<Live, Faults> {
+    let prepared = prepare(path, Purpose::Reload(previous)).1?;
+    prepared.check_log().map(|loaded| loaded.live)
 }
 
 /// The admin endpoint that the file at `path` names, whatever else is wrong with it: whoever asks a node
@@ -409,11 +434,11 @@ impl Prepared {
         Ok(self.loaded)
     }
 
-    /// What is odd, where the log could be opened.
-    fn check_log(self) -> Result<Vec<Fault>, Faults> {
+    /// What is loaded, where the log could be opened.
+    fn check_log(self) -> Result<Loaded, Faults> {
         match self.log.map(|wanted| (Sink::check(&wanted.path), wanted.path)) {
             Some((Err(error), path)) => Err(log_fault(&self.loaded, &path, &error)),
-            Some((Ok(()), _)) | None => Ok(self.loaded.live.warnings),
+            Some((Ok(()), _)) | None => Ok(self.loaded),
         }
     }
 }

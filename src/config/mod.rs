@@ -20,6 +20,7 @@ pub mod schema;
 pub(crate) mod scratch;
 pub mod shapes;
 pub mod snapshot;
+pub mod source;
 pub mod sources;
 pub mod state;
 pub mod tree;

@@ -6,8 +6,10 @@
 //! late: the change stays made.
 use super::Faults;
 use super::snapshot::{Live, Name, Order};
+use crate::limits;
 use crate::net;
 use crate::observe::load::Reason;
+use crate::shard::seen::Clients;
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -116,9 +118,16 @@ impl Publisher {
         Ok(Pending { generation, acknowledged, lines })
     }
 
-    /// Binds the listeners of `next` that have no fitting sockets yet.
-    fn bind(&self, next: &Live) -> Result<Vec<Opened>, Faults> {
-        let cpus: Vec<usize> = self.lines.iter().map(|line| line.cpu).collect();
+    /// Asks whether the listeners of `next` could be bound, and binds none.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`].
+    pub fn check(&self, next: &Live) -> Result<(), Faults> {
+        self.wanted(next).map(|_| ())
+    }
+
+    /// The listeners of `next` that have no fitting sockets yet, and whose addresses are free.
+    fn wanted<'a>(&self, next: &'a Live) -> Result<Vec<(&'a Name, Asked)>, Faults> {
         let mut faults = Faults::default();
         let mut wanted = Vec::new();
         for (name, listener) in &next.listeners {
@@ -141,11 +150,15 @@ impl Publisher {
                 note(&mut faults, name, asked, &error);
             }
         }
-        if !faults.is_empty() {
-            return Err(faults);
-        }
+        if faults.is_empty() { Ok(wanted) } else { Err(faults) }
+    }
+
+    /// Binds the listeners of `next` that have no fitting sockets yet.
+    fn bind(&self, next: &Live) -> Result<Vec<Opened>, Faults> {
+        let cpus: Vec<usize> = self.lines.iter().map(|line| line.cpu).collect();
+        let mut faults = Faults::default();
         let mut opened = Vec::new();
-        for (name, asked) in wanted {
+        for (name, asked) in self.wanted(next)? {
             match net::bind(asked.address, &cpus, &asked.options) {
                 Ok(net::Bound { address, sockets }) => opened.push(Opened {
                     name: Arc::clone(name),
@@ -178,6 +191,29 @@ pub fn advice(error: &io::Error) -> String {
     ];
     let fitting = advice.iter().find(|(kind, _)| *kind == error.kind());
     format!("{error}{}", fitting.map_or("", |(_, advice)| advice))
+}
+
+/// Has every shard tell which clients it has seen lately and which are connected.
+///
+/// # Errors
+/// The shards that have not answered after `limits::TOLD_WITHIN`.
+pub async fn clients(lines: &[Line]) -> Result<Vec<Clients>, Vec<usize>> {
+    let (told, mut answers) = mpsc::unbounded_channel();
+    for line in lines {
+        // A shard that has ended is missing from the answers.
+        let _ = line.orders.send(Order::Tell { told: told.clone() });
+    }
+    drop(told);
+    let mut clients = BTreeMap::new();
+    let all = async {
+        while let Some((shard, of_shard)) = answers.recv().await {
+            clients.insert(shard, of_shard);
+        }
+    };
+    // Who is missing shows below.
+    let _ = tokio::time::timeout(limits::TOLD_WITHIN, all).await;
+    let late: Vec<_> = (0..lines.len()).filter(|shard| !clients.contains_key(shard)).collect();
+    if late.is_empty() { Ok(clients.into_values().collect()) } else { Err(late) }
 }
 
 /// The sockets of a listener that is new, or that moved.

@@ -2,12 +2,14 @@
 //!
 //! Shards read it through one `ArcSwap` and never lock. It is replaced whole, under a new generation.
 use crate::config::Fault;
+pub use crate::config::source::Source;
 use crate::http::attributes::Attributes;
 use crate::http::host::{self, Host};
 use crate::http::identity::Forbidden;
 use crate::net;
 use crate::observe::sink::ConnectionLog;
 use crate::route::Action;
+use crate::shard::seen::Clients;
 use crate::target::Group;
 use crate::tls::tickets::{Binding, Keys};
 use crate::tls::{Certificate, Policy, ServerNames, names};
@@ -76,28 +78,6 @@ impl Live {
     }
 }
 
-/// Who changes a trust store.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Source {
-    /// Whoever writes its files.
-    Files,
-    /// Commands.
-    Api {
-        /// Of its revocation files, in their order.
-        revocation_ids: Vec<u64>,
-    },
-}
-
-impl Source {
-    /// Its word in the configuration.
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::Files => "files",
-            Self::Api { .. } => "api",
-        }
-    }
-}
-
 /// What a shard is told by the control thread.
 #[derive(Debug)]
 pub enum Order {
@@ -109,6 +89,11 @@ pub enum Order {
         open: Vec<(Name, OwnedFd)>,
         /// Told the shard's index once no step works by an older generation.
         done: mpsc::UnboundedSender<usize>,
+    },
+    /// Tell which clients were seen lately and which are connected, and go on.
+    Tell {
+        /// Told the shard's index and them.
+        told: mpsc::UnboundedSender<(usize, Clients)>,
     },
     /// Stop accepting, finish what is in flight within `grace`, and end.
     Drain {
@@ -222,6 +207,17 @@ pub enum OnRevocation {
     Close,
 }
 
+impl OnRevocation {
+    /// Its word in the configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Drain => "drain",
+            Self::Close => "close",
+        }
+    }
+}
+
 /// What time does to live connections.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum OnExpiry {
@@ -302,5 +298,11 @@ impl Tls {
         server_name
             .and_then(|name| self.by_name.get(name))
             .map_or(&self.own, |access| access.as_ref())
+    }
+
+    /// What tells the policy of clients that name `server_name` from the others of the listener: the first
+    /// name that it is for, or nothing for the listener's own.
+    pub fn policy(&self, server_name: Option<&str>) -> &str {
+        self.access(server_name).server_names.first().map_or("", String::as_str)
     }
 }

@@ -35,7 +35,8 @@ struct StoreTimes {
     lists: BTreeMap<String, ListTimes>,
 }
 
-/// The lists of one file, or those that were added together.
+/// Of the lists of one file, or those that were added together, the one that is due first. Both times are its
+/// own: times of two lists would tell a life that none has.
 #[derive(Clone, Copy, Debug)]
 struct ListTimes {
     this_update: UnixTime,
@@ -108,12 +109,17 @@ impl StoreTimes {
 }
 
 impl ListTimes {
-    /// Of several lists in one file the earliest times count.
     fn join(lists: &mut BTreeMap<String, Self>, list: &revocation::Status) {
-        let (this_update, next_update) = (list.this_update, list.next_update);
-        let times = lists.entry(list.file.clone()).or_insert(Self { this_update, next_update });
-        times.this_update = times.this_update.min(this_update);
-        times.next_update = [times.next_update, next_update].into_iter().flatten().min();
+        let times = Self { this_update: list.this_update, next_update: list.next_update };
+        let first = lists.entry(list.file.clone()).or_insert(times);
+        if times.urgency() < first.urgency() {
+            *first = times;
+        }
+    }
+
+    /// The least is due first; a list without nextUpdate never is.
+    fn urgency(&self) -> (bool, Option<UnixTime>, UnixTime) {
+        (self.next_update.is_none(), self.next_update, self.this_update)
     }
 }
 

@@ -52,6 +52,8 @@ struct State {
     /// Time since 1970; zero is never.
     load_success: Duration,
     load_failure: Duration,
+    /// Two times of the clock cannot say it: the clock may be set back between them.
+    load_failing: bool,
     generation: u64,
     /// By shard.
     generations: Vec<u64>,
@@ -149,6 +151,7 @@ impl Board {
     pub fn reloaded(&self, outcome: Reload, now: Duration) {
         let mut state = self.state();
         state.reloads[outcome.index()] += 1;
+        state.load_failing = outcome == Reload::Faulty;
         match outcome {
             Reload::Success | Reload::NotAcknowledged | Reload::NotDurable => {
                 state.load_success = now;
@@ -254,6 +257,7 @@ impl Board {
         page.counter(&names::LOAD_FAILURES, failures);
         page.gauge(&names::LOAD_SUCCESS_TIME, [([], state.load_success.as_secs_f64())]);
         page.gauge(&names::LOAD_FAILURE_TIME, [([], state.load_failure.as_secs_f64())]);
+        page.gauge(&names::LOAD_FAILING, [([], f64::from(u8::from(state.load_failing)))]);
         page.histogram(
             &names::SWAP_SECONDS,
             Phase::ALL.map(|phase| ([phase.word()], distribution([&self.swaps[phase.index()]]))),

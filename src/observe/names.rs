@@ -93,6 +93,8 @@ metrics! {
         "When configuration and trust were last loaded and published, in seconds since 1970.";
     LOAD_FAILURE_TIME = "portcullis_load_last_failure_timestamp_seconds", [],
         "When a load of configuration and trust was last refused, in seconds since 1970; 0 is never.";
+    LOAD_FAILING = "portcullis_load_failing", [],
+        "1 when the last load of configuration and trust was refused.";
     SWAP_SECONDS = "portcullis_swap_seconds", ["phase"],
         "Time of swaps of configuration and trust: reading and checking, publication, acknowledgement by all shards.";
 
@@ -107,7 +109,7 @@ metrics! {
     CA_EXPIRY = "portcullis_trust_store_ca_expiry_timestamp_seconds", ["trust_store"],
         "When the next CA certificate of the trust store expires (the last, where all have), in seconds since 1970.";
     CRL_THIS_UPDATE = "portcullis_trust_store_crl_this_update_timestamp_seconds", ["trust_store", "list"],
-        "When the revocation lists of the file (or of the revocation's number) were issued, the oldest of them, in seconds since 1970.";
+        "When that revocation list of the file (or of the revocation's number) was issued that is due first, in seconds since 1970.";
     CRL_NEXT_UPDATE = "portcullis_trust_store_crl_next_update_timestamp_seconds", ["trust_store", "list"],
         "When the first of the revocation lists of the file (or of the revocation's number) is due for renewal, in seconds since 1970.";
     REVOKED_ENTRIES = "portcullis_trust_store_revoked_entries", ["trust_store"],

@@ -71,6 +71,9 @@ pub fn yield_to_shards(cpus: &Cpus) -> io::Result<()> {
 /// Keeps the calling thread, and those that it will start, off the CPUs of so many shards, where that leaves
 /// any: the kernel lets even a thread of low priority finish its slice of a few milliseconds.
 ///
+/// Which CPUs those are is settled when the process starts: what it gets later (a container that is resized) is
+/// used by nobody, and of what it loses the kernel moves threads away as it likes. Start it anew then.
+///
 /// # Errors
 /// What the kernel said.
 pub fn keep_off_shards(cpus: &Cpus, shards: usize) -> io::Result<()> {

@@ -2,6 +2,7 @@
 //!
 //! `start` makes it, and signals, changed files and the admin endpoint ([`Control`]) drive it. Loading
 //! runs on a thread of its own, so that neither shards nor scrapes wait for a large revocation list.
+use crate::api::dry_run::{self, DryRun, Proposal};
 use crate::api::status::{self, LastReload, NodeStatus, ShardStatus};
 use crate::api::{BoxFuture, Control, ReloadError, Reloaded, explain, trust};
 use crate::clock;
@@ -9,22 +10,28 @@ use crate::config::Faults;
 use crate::config::candidate::Candidate;
 use crate::config::files::Inputs;
 use crate::config::load::{self, Loaded};
-use crate::config::publish::{Line, Publisher};
-use crate::config::snapshot::Live;
+use crate::config::publish::{self, Line, Publisher};
+use crate::config::snapshot::{Live, Name};
 use crate::config::sources::Watch;
-use crate::config::state::{self, Change};
+use crate::config::state::{self, Change, Directory};
 use crate::limits;
 use crate::net::Chosen;
 use crate::observe::load::{Phase, Reason};
 use crate::observe::metrics::{Board, Reload};
 use crate::target::Resolver;
 use arc_swap::{ArcSwap, ArcSwapOption};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard, Notify};
+
+/// Where each listener listens. Kept while a change is made, in place of the generation that it ends: that
+/// one, with its revocation lists, is freed as soon as no shard needs it.
+type Addresses = BTreeMap<Name, SocketAddr>;
 
 /// The control side of a running node.
 pub(super) struct Node {
@@ -36,8 +43,12 @@ pub(super) struct Node {
     board: Arc<Board>,
     resolver: Resolver,
     lines: Vec<Line>,
+    /// What commands change, kept; a restart alone changes where.
+    state: Option<Arc<Directory>>,
     /// One change at a time.
     changing: Mutex<Changing>,
+    /// One question about a change at a time.
+    asking: Mutex<()>,
     /// How the last change of files ended, for `/status`.
     last_reload: ArcSwapOption<LastReload>,
     draining: AtomicBool,
@@ -91,6 +102,8 @@ impl Node {
             board,
             resolver,
             lines: publisher.lines().to_vec(),
+            state: loaded.state(),
+            asking: Mutex::default(),
             last_reload: ArcSwapOption::empty(),
             changing: Mutex::new(Changing {
                 publisher,
@@ -100,7 +113,7 @@ impl Node {
             draining: AtomicBool::new(false),
             drain_asked: Notify::new(),
         };
-        node.announce(&Live::empty());
+        node.announce(&BTreeMap::new());
         node
     }
 
@@ -115,18 +128,17 @@ impl Node {
     }
 
     /// Says where it listens now and did not `before`, where no longer, and what is odd.
-    fn announce(&self, before: &Live) {
+    fn announce(&self, before: &Addresses) {
         let live = self.live.load();
-        let not_in = |one: &Live, other: &Live| {
-            let addresses = one.addresses.clone().into_iter();
-            let new =
-                addresses.filter(|(name, address)| other.addresses.get(name) != Some(address));
+        let not_in = |one: &Addresses, other: &Addresses| {
+            let addresses = one.clone().into_iter();
+            let new = addresses.filter(|(name, address)| other.get(name) != Some(address));
             new.collect::<Vec<_>>()
         };
-        for (name, address) in not_in(before, &live) {
+        for (name, address) in not_in(before, &live.addresses) {
             tracing::info!(listener = %name, %address, "no longer listening");
         }
-        for (name, address) in not_in(&live, before) {
+        for (name, address) in not_in(&live.addresses, before) {
             tracing::info!(listener = %name, %address, "listening");
         }
         for warning in &live.warnings {
@@ -144,7 +156,7 @@ impl Node {
             attempt.await.unwrap_or_else(|_| (changing.inputs.clone(), Err(bug())));
         self.board.swapped(Phase::Load, started.elapsed());
         changing.inputs = inputs;
-        let before = self.live.load_full();
+        let before = self.live.load().addresses.clone();
         let result = match loaded {
             Ok(loaded) => {
                 let started = Instant::now();
@@ -175,13 +187,13 @@ impl Node {
         let prepared = tokio::task::spawn_blocking(move || prepare(&previous, &name, change));
         let prepared = prepared.await.unwrap_or_else(|_| Err(bug()));
         self.board.swapped(Phase::Load, started.elapsed());
-        let before = self.live.load_full();
+        let before = self.live.load().addresses.clone();
         let result = match prepared {
             Ok((loaded, mut changed)) => {
+                changed.warnings.retain(|warning| !self.live.load().warnings.contains(warning));
                 let published = self.publish(&mut changing, loaded, Instant::now()).await;
                 published.map(|Reloaded { generation, .. }| {
                     changed.generation = generation;
-                    changed.warnings.retain(|warning| !before.warnings.contains(warning));
                     changed
                 })
             }
@@ -192,6 +204,7 @@ impl Node {
             ReloadError::Trust(_)
             | ReloadError::Ending
             | ReloadError::NotAcknowledged { .. }
+            | ReloadError::Untold { .. }
             | ReloadError::NotDurable { .. } => error,
         });
         let generation = result.as_ref().map(|changed| changed.generation);
@@ -246,8 +259,35 @@ impl Node {
         }
     }
 
+    /// Says who would be judged otherwise after a change, and makes none. One question at a time; a
+    /// change need not wait for its end.
+    async fn dry_run(&self, proposal: Proposal) -> Result<DryRun, ReloadError> {
+        let _asking = self.asking.lock().await;
+        let (previous, live) = {
+            let changing = self.begin().await?;
+            (Arc::clone(&changing.loaded), self.live.load_full())
+        };
+        let path = self.path.clone();
+        let next = tokio::task::spawn_blocking(move || match proposal {
+            Proposal::Reload { config } => {
+                let path = config.unwrap_or(path);
+                load::candidate(&path, &previous).map_err(ReloadError::Faults)
+            }
+            Proposal::Trust { trust_store, asked } => {
+                Candidate::asked(&previous, &trust_store, asked).map_err(ReloadError::Trust)
+            }
+        });
+        let bug = || ReloadError::Faults(bug());
+        let next = next.await.unwrap_or_else(|_| Err(bug()))?;
+        self.begin().await?.publisher.check(&next).map_err(ReloadError::Faults)?;
+        let clients = publish::clients(&self.lines).await;
+        let clients = clients.map_err(|late_shards| ReloadError::Untold { late_shards })?;
+        let compare = move || dry_run::compare(&live, &next, clients, clock::now());
+        tokio::task::spawn_blocking(compare).await.map_err(|_| bug())
+    }
+
     /// Says how a change ended: in the log and in the metrics, and that of files in `/status` too.
-    fn note(&self, by: &By, result: &Result<u64, ReloadError>, before: &Live) {
+    fn note(&self, by: &By, result: &Result<u64, ReloadError>, before: &Addresses) {
         let now = clock::since_epoch();
         let (outcome, faults) = match result {
             Ok(generation) => {
@@ -266,7 +306,8 @@ impl Node {
                 self.board.load_refused(&faults.reasons);
                 (Reload::Faulty, faults.list.clone())
             }
-            Err(ReloadError::Ending) => return,
+            // Of a dry run, which is noted nowhere, or nothing has been tried.
+            Err(ReloadError::Ending | ReloadError::Untold { .. }) => return,
             Err(late @ ReloadError::NotAcknowledged { .. }) => {
                 tracing::error!("{by}: {late}");
                 (Reload::NotAcknowledged, Vec::new())
@@ -360,6 +401,10 @@ impl Control for Node {
         Box::pin(self.change_trust(trust_store, change))
     }
 
+    fn dry_run(&self, proposal: Proposal) -> BoxFuture<'_, Result<DryRun, ReloadError>> {
+        Box::pin(self.dry_run(proposal))
+    }
+
     fn trust(&self) -> trust::Report {
         trust::Report::new(&self.live.load())
     }
@@ -394,7 +439,8 @@ impl Control for Node {
         question: &explain::Question,
         chain: &[u8],
     ) -> Result<serde_json::Value, String> {
-        explain::answer(&self.live.load(), question, chain, clock::now())
+        let live = self.live.load_full();
+        explain::answer(&live, self.state.as_deref(), question, chain, clock::now())
     }
 
     fn ready(&self) -> bool {

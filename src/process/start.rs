@@ -79,14 +79,17 @@ pub fn serve(path: &Path, ready: impl FnOnce()) -> Result<(), StartError> {
         .map_err(trying("starting the control thread"))?;
     let taken_over = runtime.block_on(async { signals::survive_file_size_limit() });
     taken_over.map_err(trying("taking over signals"))?;
-    let loaded = load::load(path, None).map_err(StartError::Faults)?;
+    let mut shards = 1;
+    let loaded = load::start(path, |node| {
+        shards = node.shards.unwrap_or_else(|| allowed.shards());
+        if let Err(error) = cpus::keep_off_shards(&allowed, shards) {
+            tracing::warn!("the control threads share the shards' CPUs: {error}");
+        }
+    })
+    .map_err(StartError::Faults)?;
     let open_files = files::raise().map_err(trying("raising the limit of open files"))?;
     let chosen = net::choose(loaded.node.io)
         .map_err(trying("node.io is io_uring, and the kernel refuses it; auto and epoll work"))?;
-    let shards = loaded.node.shards.unwrap_or_else(|| allowed.shards());
-    if let Err(error) = cpus::keep_off_shards(&allowed, shards) {
-        tracing::warn!("the control threads share the shards' CPUs: {error}");
-    }
     let of_shard = loaded.live.listeners.len() + FILES_PER_SHARD;
     let room = files::connections_max(open_files.limit, shards * of_shard);
     let wanted = loaded.node.connections_max.unwrap_or(room);

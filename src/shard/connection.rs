@@ -128,6 +128,7 @@ impl Connection {
             Arc::clone(&self.shard.live),
             Arc::clone(&rules.listener.name),
             server_name.clone(),
+            Rc::clone(&self.shard.seen),
         ));
         let config = Arc::clone(&tls.access(server_name.as_deref()).server_config);
         let name = server_name.as_deref();
@@ -136,6 +137,9 @@ impl Connection {
             Err(failed) => {
                 self.count_resumption(&judge, failed.agreed);
                 let failure = Failure { handshake: *failed, verdict: judge.taken() };
+                if failure.is_without_certificate() {
+                    judge.none_shown();
+                }
                 self.end_handshake(rules, &socket, name, failure, in_flight).await;
                 return None;
             }
@@ -259,11 +263,16 @@ struct Failure {
 }
 
 impl Failure {
+    fn is_without_certificate(&self) -> bool {
+        let error = &self.handshake.error;
+        matches!(error, HandshakeError::Tls(rustls::Error::NoCertificatesPresented))
+    }
+
     fn attempt<'a>(&self, server_name: Option<&'a str>) -> Attempt<'a> {
         let refused = self.verdict.as_ref().and_then(|verdict| verdict.result.as_ref().err());
         let (outcome, reason) = match (&self.handshake.error, refused) {
             (_, Some(refusal)) => (Handshake::Refused(*refusal), refusal.code()),
-            (HandshakeError::Tls(rustls::Error::NoCertificatesPresented), None) => {
+            (_, None) if self.is_without_certificate() => {
                 (Handshake::Refused(Refusal::Missing), "no_certificate")
             }
             (HandshakeError::Tls(_), None) => (Handshake::Failed, "tls"),

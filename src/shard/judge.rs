@@ -5,6 +5,7 @@
 //! never across an await (design decision 6). Tickets are given and taken here, too: only the generation
 //! that has accepted a client gives it one, and one that it brings opens only while everything that it is
 //! bound to stands.
+use super::seen::{Came, Memory};
 use crate::clock;
 use crate::config::snapshot::{
     Access, Authentication, Listener, Live, Name, OnExpiry, OnRevocation, Presence, RefusalForm,
@@ -21,6 +22,7 @@ use arc_swap::ArcSwap;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -180,6 +182,7 @@ pub struct HandshakeJudge {
     live: Arc<ArcSwap<Live>>,
     listener: Name,
     server_name: Option<String>,
+    seen: Rc<RefCell<Memory>>,
     taken: RefCell<Option<Verdict>>,
     /// What came of the last ticket that the client brought. When a session is resumed it is this one's:
     /// rustls asks about one after the other and stops at the first that it can use.
@@ -199,9 +202,14 @@ struct Grant {
 
 impl HandshakeJudge {
     /// For a client that named `server_name` on `listener`.
-    pub fn new(live: Arc<ArcSwap<Live>>, listener: Name, server_name: Option<String>) -> Self {
+    pub fn new(
+        live: Arc<ArcSwap<Live>>,
+        listener: Name,
+        server_name: Option<String>,
+        seen: Rc<RefCell<Memory>>,
+    ) -> Self {
         let (taken, brought) = (RefCell::new(None), RefCell::new(None));
-        Self { live, listener, server_name, taken, brought }
+        Self { live, listener, server_name, seen, taken, brought }
     }
 
     /// The verdict that rustls was given, if it asked.
@@ -224,12 +232,30 @@ impl HandshakeJudge {
     /// new one. The caller marks the connection accepted in the same step.
     pub fn conclude(&self, chain: &[CertificateDer<'_>]) -> Option<Verdict> {
         let live = self.live.load();
-        match self.taken.take() {
+        let concluded = match self.taken.take() {
             Some(verdict) if verdict.generation == live.generation => Some(verdict),
             Some(_) | None => {
                 verdict(&live, &self.listener, self.server_name.as_deref(), chain, clock::now())
             }
-        }
+        }?;
+        let came = match (&concluded.result, &concluded.accepted) {
+            (Ok(_), Some(_)) => Came::Vouched,
+            (result, _) => Came::Otherwise(result.as_ref().err().copied()),
+        };
+        self.note(&live, chain, came);
+        Some(concluded)
+    }
+
+    /// The client was refused because it showed no certificate: rustls asks nobody about that.
+    pub fn none_shown(&self) {
+        self.note(&self.live.load(), &[], Came::Otherwise(Some(Refusal::Missing)));
+    }
+
+    /// Remembers who came.
+    fn note(&self, live: &Live, chain: &[CertificateDer<'_>], came: Came) {
+        let Some(listener) = live.listeners.get(&self.listener) else { return };
+        let server_name = self.server_name.as_deref();
+        self.seen.borrow_mut().note(listener, server_name, chain, came, clock::now());
     }
 }
 
@@ -320,6 +346,9 @@ impl Judge for HandshakeJudge {
             // Under `http` the handshake goes on, and the first request gets the answer.
             (Err(_), RefusalForm::Http) | (Ok(_), _) => Ok(()),
         };
+        if let Err(refusal) = answer {
+            self.note(&live, chain, Came::Otherwise(Some(refusal)));
+        }
         *self.taken.borrow_mut() = Some(verdict);
         answer
     }
@@ -347,7 +376,7 @@ impl Judge for HandshakeJudge {
 
 impl Authentication {
     /// What a refusal means to a live connection.
-    pub(super) fn on_refusal(&self, refusal: Refusal) -> OnRevocation {
+    pub(crate) fn on_refusal(&self, refusal: Refusal) -> OnRevocation {
         match self {
             Self::Verify(verify) => match (refusal, verify.on_expiry, verify.on_revocation) {
                 (Refusal::Expired, OnExpiry::Keep, _) => OnRevocation::Keep,

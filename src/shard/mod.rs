@@ -2,7 +2,8 @@
 //!
 //! `process` starts one for each CPU and hands it its [`Seat`]; `config::publish` sends it orders. In
 //! here a connection's path is read top to bottom: [`front`] accepts, [`connection`] peeks, handshakes
-//! and logs, [`judge`] takes the verdict, [`http1`] serves requests, [`exchange`] relays one of them.
+//! and logs, [`judge`] takes the verdict and [`seen`] remembers it, [`http1`] serves requests,
+//! [`exchange`] relays one of them.
 //!
 //! Orders are carried out between the steps of connections, on the same thread: what a connection does
 //! without awaiting happens wholly before or wholly after an order. That is what an acknowledged
@@ -13,6 +14,7 @@ pub mod exchange;
 pub mod front;
 pub mod http1;
 pub mod judge;
+pub mod seen;
 pub mod slices;
 mod sweep;
 mod target;
@@ -79,6 +81,8 @@ pub struct Shard {
     open: RefCell<Open>,
     /// Sweeps to come.
     agenda: Agenda,
+    /// Clients seen lately.
+    seen: Rc<RefCell<seen::Memory>>,
     /// Woken when the last connection closes.
     emptied: Notify,
     /// Room for heads while they are written; borrowed between awaits only.
@@ -130,6 +134,7 @@ pub async fn run(seat: Seat) {
         target_groups: RefCell::default(),
         open: RefCell::default(),
         agenda: Agenda::default(),
+        seen: Rc::default(),
         emptied: Notify::new(),
         scratch: RefCell::default(),
     });
@@ -147,6 +152,7 @@ pub async fn run(seat: Seat) {
                 // Nobody waits any more when the control thread has given up on an answer.
                 let _ = done.send(index);
             }
+            Order::Tell { told } => drop(net::spawn(seen::tell(Rc::clone(&shard), told))),
             Order::Drain { grace } => {
                 shard.drain(grace).await;
                 break;

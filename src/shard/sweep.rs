@@ -30,8 +30,8 @@ use tokio::sync::Notify;
 /// What the sweep needs of a connection whose client was judged.
 #[derive(Debug)]
 pub(super) struct Judged {
-    stream: Rc<Stream>,
-    server_name: Option<String>,
+    pub(super) stream: Rc<Stream>,
+    pub(super) server_name: Option<String>,
     /// The path of a client that a trust store vouched for.
     path: RefCell<Option<Path>>,
     /// When time may change the verdict on that path.

@@ -28,6 +28,8 @@ pub(super) struct RevocationList<'a> {
     /// It sends its readers on to delta lists (freshestCRL), which may name more certificates.
     pub(super) has_deltas: bool,
     pub(super) signed: Signed<'a>,
+    /// The value of cRLNumber, unread.
+    number: Option<Value<'a>>,
     entries: Reader<'a>,
 }
 
@@ -40,9 +42,10 @@ enum Version {
 
 /// What a list's extensions say.
 #[derive(Default)]
-struct Extensions {
+struct Extensions<'a> {
     partition: Partition,
     has_deltas: bool,
+    number: Option<Value<'a>>,
 }
 
 /// One revoked certificate.
@@ -51,6 +54,8 @@ pub(super) struct Entry<'a> {
     /// The content of the INTEGER.
     pub(super) serial: &'a [u8],
     pub(super) reason: Reason,
+    /// The revocationDate, a `Time` by its tag.
+    pub(super) date: Value<'a>,
 }
 
 /// Why a list cannot be used.
@@ -111,7 +116,7 @@ impl<'a> RevocationList<'a> {
             Some(entries) => entries.reader(),
             None => Reader::new(&[]),
         };
-        let Extensions { partition, has_deltas } =
+        let Extensions { partition, has_deltas, number } =
             match fields.optional(der::constructed(0), "extensions")? {
                 Some(extensions) => read_extensions(&extensions, version, issuer.content)?,
                 None => Extensions::default(),
@@ -125,6 +130,7 @@ impl<'a> RevocationList<'a> {
             partition,
             has_deltas,
             signed: Signed { message, algorithm, signature },
+            number,
             entries,
         })
     }
@@ -138,6 +144,12 @@ impl<'a> RevocationList<'a> {
             count += 1;
         }
         Ok(count)
+    }
+
+    /// The content of the INTEGER in cRLNumber; none where there is none, or something else.
+    pub(super) fn number(&self) -> Option<&'a [u8]> {
+        let number = self.number?.reader().expect(der::INTEGER, "a number").ok()?;
+        Some(number.content)
     }
 
     /// Walks the entries.
@@ -163,7 +175,7 @@ fn read_entry<'a>(entries: &mut Reader<'a>, version: Version) -> Result<Entry<'a
         None => 0,
     };
     fields.finish("the end of the revoked certificate")?;
-    Ok(Entry { serial: serial.content, reason })
+    Ok(Entry { serial: serial.content, reason, date })
 }
 
 fn read_entry_extensions(
@@ -201,18 +213,18 @@ fn read_reason(value: &Value<'_>) -> Result<Reason, Malformed> {
     }
 }
 
-fn read_extensions(
-    tagged: &Value<'_>,
+fn read_extensions<'a>(
+    tagged: &Value<'a>,
     version: Version,
     issuer: &[u8],
-) -> Result<Extensions, Unusable> {
+) -> Result<Extensions<'a>, Unusable> {
     if version == Version::One {
         return Err(tagged.malformed("no extensions in a version 1 list").into());
     }
     let mut outer = tagged.reader();
     let mut list = outer.expect(der::SEQUENCE, "extensions")?.reader();
     outer.finish("the end of the extensions")?;
-    let (mut partition, mut has_deltas) = (None, false);
+    let (mut partition, mut has_deltas, mut number) = (None, false, None);
     while !list.is_empty() {
         let extension = Extension::read(&mut list)?;
         match extension.oid {
@@ -227,11 +239,12 @@ fn read_extensions(
                 refuse_critical(&extension)?;
                 has_deltas = true;
             }
-            oid::AUTHORITY_KEY_IDENTIFIER | oid::CRL_NUMBER | oid::ISSUER_ALT_NAME => {}
+            oid::CRL_NUMBER => number = Some(extension.value),
+            oid::AUTHORITY_KEY_IDENTIFIER | oid::ISSUER_ALT_NAME => {}
             _ => refuse_critical(&extension)?,
         }
     }
-    Ok(Extensions { partition: partition.unwrap_or_default(), has_deltas })
+    Ok(Extensions { partition: partition.unwrap_or_default(), has_deltas, number })
 }
 
 fn refuse_critical(extension: &Extension<'_>) -> Result<(), Unusable> {

@@ -27,6 +27,12 @@ pub(super) const fn primitive(number: u8) -> u8 {
     0x80 | number
 }
 
+/// Whether a file is DER and not PEM: certificates and lists are longer than 127 bytes, and text never
+/// goes on like this.
+pub(super) const fn is_long(file: &[u8]) -> bool {
+    matches!(file, [SEQUENCE, 0x81..=0x84, ..])
+}
+
 /// What was expected, and at which byte it was not found.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("malformed at byte {offset}: {expected} expected")]

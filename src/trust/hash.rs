@@ -6,7 +6,9 @@ use aws_lc_rs::digest::{self, SHA256, SHA256_OUTPUT_LEN};
 pub struct Fingerprint(pub [u8; Fingerprint::BYTES]);
 
 impl Fingerprint {
-    /// Half of a SHA-256: who could make two things collide writes the configuration.
+    /// Half of a SHA-256. To find two things that share one takes 2^64 hashes, and both are then of the
+    /// finder's own making (a partner's two CAs, of whom either speaks for that partner); one that shares
+    /// that of somebody else's takes 2^128.
     pub const BYTES: usize = SHA256_OUTPUT_LEN / 2;
 
     /// Of several parts; where one ends and the next begins counts.
@@ -19,7 +21,7 @@ impl Fingerprint {
 }
 
 /// SHA-256 over every part, each with its length, so that no two lists of parts share one.
-pub(super) fn sha256<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; SHA256_OUTPUT_LEN] {
+pub(crate) fn sha256<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; SHA256_OUTPUT_LEN] {
     let mut context = digest::Context::new(&SHA256);
     for part in parts {
         context.update(&part.len().to_be_bytes());

@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod certificate;
 pub mod explain;
 pub mod filter;
+pub(crate) mod hash;
 pub mod inspect;
 pub mod memory;
 pub mod path;
@@ -18,7 +19,7 @@ pub mod verdict;
 
 mod crl;
 mod der;
-mod hash;
+mod issued;
 mod name;
 mod partition;
 mod pem;

@@ -7,8 +7,8 @@
 #![deny(clippy::indexing_slicing)]
 use super::crl::Unusable;
 use super::der::{self, Malformed, Reader, Value};
+use super::issued::Issued;
 use super::name;
-use super::revocation::Issued;
 use std::borrow::Cow;
 
 /// The part of an issuer's certificates that a list is about; all of them by default.

@@ -12,6 +12,7 @@
 //! and its distribution points.
 //!
 //! ```text
+//! version (1)            of the rules that it was accepted by
 //! head (1)               low bits: issuers, the anchor among them; FILTERED, AMONG
 //! fingerprint (16)       of the filters that let it in, if FILTERED
 //! fingerprint (16)       of the bundle, if AMONG: other paths may lead to an anchor, too
@@ -30,7 +31,7 @@
 #![deny(clippy::indexing_slicing)]
 use super::bundle::{Authority, Ca};
 use super::hash::Fingerprint;
-use super::revocation::{Issued, Issuer};
+use super::issued::{Issued, Issuer};
 use super::verdict::check_validity;
 use super::x509::{Certificate, Validity};
 use super::{Bundle, Conditions, Refusal, Store};
@@ -119,6 +120,7 @@ impl Path {
         filters: Option<Fingerprint>,
     ) -> Self {
         let mut bytes = Vec::with_capacity(128);
+        bytes.push(RULES);
         let issuers = u8::try_from(path.len()).unwrap_or(0) & ISSUERS;
         let among = if is_alone { None } else { Some(bundle.fingerprint()) };
         bytes.push(
@@ -149,6 +151,9 @@ impl Path {
 
     fn view(&self) -> Option<View<'_>> {
         let mut fields = Fields(&self.0);
+        if fields.byte()? != RULES {
+            return None;
+        }
         let head = fields.byte()?;
         let has = |flag: u8| head & flag != 0;
         let filters = if has(FILTERED) { Some(fields.fingerprint()?) } else { None };
@@ -249,6 +254,11 @@ impl<'a> Entry<'a> {
         Link { validity, issued: Issued { serial, is_ca, distribution_points, issuer } }
     }
 }
+
+/// The rules of a whole verdict that lookups do not ask again: forms, purposes, path lengths, policies, names,
+/// signatures. Raise it with each of them that becomes stricter, and with the layout: tickets outlive an
+/// upgrade where nodes share keys, and a path that older rules accepted is for the whole chain.
+const RULES: u8 = 1;
 
 /// Bits of the head.
 const ISSUERS: u8 = 0x07;

@@ -93,6 +93,12 @@ impl<'a> Iterator for Blocks<'a> {
 }
 
 impl Block<'_> {
+    /// Writes it as it stands, without what is around it.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let label = |word: &[u8]| [word, self.label, DASHES, b"\n"].concat();
+        out.extend([&label(BEGIN), self.body, &label(END)].concat());
+    }
+
     /// The bytes that the block holds.
     ///
     /// # Errors

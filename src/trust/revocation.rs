@@ -12,24 +12,22 @@
 //! that no list names is good is up to the store's [`Rules`]: by default it is.
 //! Bound: `limits::REVOCATION_FILE_BYTES_MAX` for each file.
 #![deny(clippy::indexing_slicing)]
-use super::bundle::{Authority, Ca};
-use super::crl::RevocationList;
-use super::partition::{Partition, Reasons};
-use super::serials::{Gathered, Reason, Serials};
-use super::x509::{Certificate, KeyUsage};
-use super::{Bundle, Refusal, name, pem};
-use crate::limits;
+use super::Refusal;
+use super::bundle::Authority;
+use super::issued::{Issued, Issuer};
+use super::partition::Reasons;
+use super::serials::{Reason, Serials};
+use part::Part;
 use rustls_pki_types::UnixTime;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-/// One revocation file, PEM (one or several blocks) or DER.
-#[derive(Clone, Copy, Debug)]
-pub struct File<'a> {
-    /// Its name, for faults and status.
-    pub name: &'a str,
-    /// Its content.
-    pub bytes: &'a [u8],
-}
+mod loading;
+mod part;
+mod rules;
+
+pub(super) use loading::each_list;
+pub use loading::{Fault, File};
+pub use rules::{Rules, StaleRevocations, UnlistedIssuers};
 
 /// What one loaded CRL says of itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -46,65 +44,6 @@ pub struct Status {
     pub this_update: UnixTime,
     /// nextUpdate, where it has one.
     pub next_update: Option<UnixTime>,
-}
-
-/// Why a revocation file is refused.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Fault {
-    /// Which of the given files.
-    pub file_index: usize,
-    /// What is wrong, in words.
-    pub message: String,
-}
-
-/// What a trust store asks of its lists beyond what they name.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Rules {
-    /// Of lists whose nextUpdate has passed.
-    pub stale_revocations: StaleRevocations,
-    /// Of certificates that no list is about.
-    pub unlisted_issuers: UnlistedIssuers,
-}
-
-/// What becomes of clients once nextUpdate of a list has passed.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum StaleRevocations {
-    /// The list goes on being enforced.
-    #[default]
-    Enforce,
-    /// All certificates of its issuer are refused, unless a current list is about the same ones; nothing
-    /// but current lists vouches for a certificate.
-    Refuse,
-}
-
-/// What becomes of certificates that no list of their issuer is about.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum UnlistedIssuers {
-    /// They are not checked.
-    #[default]
-    Allow,
-    /// They are refused.
-    Refuse,
-}
-
-impl StaleRevocations {
-    /// As the configuration spells it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Enforce => "enforce",
-            Self::Refuse => "refuse",
-        }
-    }
-}
-
-impl UnlistedIssuers {
-    /// As the configuration spells it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Refuse => "refuse",
-        }
-    }
 }
 
 /// The index.
@@ -125,47 +64,6 @@ struct Scope<S> {
     serials: S,
 }
 
-/// What one list is about, when it says so, and who signed it.
-#[derive(Debug)]
-struct Part {
-    /// Its position in the status.
-    list: usize,
-    partition: Partition,
-    has_deltas: bool,
-    this_update: UnixTime,
-    next_update: Option<UnixTime>,
-    signers: Box<[Signer]>,
-}
-
-/// A CA of the bundle that signed a list.
-#[derive(Debug)]
-struct Signer {
-    key: Box<[u8]>,
-    not_before: UnixTime,
-    not_after: UnixTime,
-    is_revoked: bool,
-}
-
-/// What the lists are asked about: a certificate below its issuer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Issued<'a> {
-    /// As the content of its INTEGER.
-    pub(super) serial: &'a [u8],
-    pub(super) is_ca: bool,
-    /// The value of its cRLDistributionPoints, which is well formed.
-    pub(super) distribution_points: Option<&'a [u8]>,
-    pub(super) issuer: Issuer<'a>,
-}
-
-/// The CA that issued a certificate, as far as lists are concerned.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Issuer<'a> {
-    /// Its subject, without the outer SEQUENCE.
-    pub(super) name: &'a [u8],
-    pub(super) key_info: &'a [u8],
-    pub(super) signs_lists: bool,
-}
-
 /// Why the lists refuse a path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Hit {
@@ -175,41 +73,7 @@ pub(super) enum Hit {
     Unvouched { position: usize },
 }
 
-/// The index while files are added to it.
-#[derive(Default)]
-struct Loading {
-    by_issuer: HashMap<Box<[u8]>, Vec<Scope<Gathered>>>,
-    status: Vec<Status>,
-}
-
 impl Revocations {
-    /// Reads, verifies and joins `files` under the CAs of `bundle`.
-    ///
-    /// Takes the memory of one decoded block at a time besides the index.
-    ///
-    /// # Errors
-    /// Every fault of every file.
-    pub fn load(files: &[File<'_>], bundle: &Bundle) -> Result<Self, Vec<Fault>> {
-        let mut loading = Loading::default();
-        let mut faults = Vec::new();
-        for (file_index, file) in files.iter().enumerate() {
-            let found = loading.add_file(file_index, file, bundle);
-            faults.extend(found.into_iter().map(|message| Fault { file_index, message }));
-        }
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-        let finish = |scopes: Vec<Scope<Gathered>>| scopes.into_iter().map(Scope::finish).collect();
-        let by_issuer = loading
-            .by_issuer
-            .into_iter()
-            .map(|(issuer, scopes)| (issuer, finish(scopes)))
-            .collect();
-        let mut revocations = Self { by_issuer, status: loading.status };
-        revocations.note_revoked_signers(bundle);
-        Ok(revocations)
-    }
-
     /// Revoked certificates in all files.
     pub fn entries(&self) -> usize {
         self.status.iter().map(|list| list.entries).sum()
@@ -329,26 +193,6 @@ impl Revocations {
         })
     }
 
-    /// Looks every signer up in the index that is whole only now.
-    fn note_revoked_signers(&mut self, bundle: &Bundle) {
-        let revoked: HashSet<Box<[u8]>> = bundle
-            .cas()
-            .filter(|ca| ca.anchor.is_none())
-            .filter(|ca| {
-                let named = self.by_issuer.get(ca.certificate.issuer()).into_iter().flatten();
-                named
-                    .filter(|scope| scope.anchors.iter().any(|over| ca.chains_to.contains(over)))
-                    .any(|scope| scope.serials.find(ca.certificate.serial()).is_some())
-            })
-            .map(|ca| ca.certificate.key_info().into())
-            .collect();
-        for scope in self.by_issuer.values_mut().flatten() {
-            for signer in scope.parts.iter_mut().flat_map(|part| &mut part.signers) {
-                signer.is_revoked = revoked.contains(&signer.key);
-            }
-        }
-    }
-
     /// What the lists of the issuer's name say, as far as they count on a path to `anchor`.
     fn scopes(
         &self,
@@ -362,27 +206,6 @@ impl Revocations {
     }
 }
 
-impl<'a> Issued<'a> {
-    pub(super) fn of(certificate: &'a Certificate<'_>, issuer: Issuer<'a>) -> Self {
-        Self {
-            serial: certificate.serial(),
-            is_ca: certificate.extensions.is_ca,
-            distribution_points: certificate.distribution_points(),
-            issuer,
-        }
-    }
-}
-
-impl<'a> Issuer<'a> {
-    pub(super) fn of(certificate: &'a Certificate<'_>) -> Self {
-        Self {
-            name: certificate.subject(),
-            key_info: certificate.key_info(),
-            signs_lists: certificate.extensions.allows(KeyUsage::CrlSign),
-        }
-    }
-}
-
 impl Hit {
     pub(super) const fn refusal(self) -> Refusal {
         match self {
@@ -390,177 +213,6 @@ impl Hit {
             Self::Unvouched { .. } => Refusal::CrlProcessingError,
         }
     }
-}
-
-impl Part {
-    /// Whether a certificate of this issuer's that the list does not name is not revoked.
-    ///
-    /// Not where delta lists may name it. Nor where a key signed that is not trusted for lists: the path's
-    /// own key is judged with the path, another one here (RFC 5280, section 6.3.3, step f).
-    fn vouches(&self, issuer: Issuer<'_>, now: UnixTime) -> bool {
-        let is_good = |signer: &Signer| {
-            if *signer.key == *issuer.key_info {
-                return issuer.signs_lists;
-            }
-            !signer.is_revoked && (signer.not_before..=signer.not_after).contains(&now)
-        };
-        !self.has_deltas && self.signers.iter().any(is_good)
-    }
-
-    fn is_stale(&self, now: UnixTime) -> bool {
-        self.next_update.is_some_and(|next_update| next_update < now)
-    }
-
-    fn is_current(&self, now: UnixTime) -> bool {
-        self.this_update <= now && !self.is_stale(now)
-    }
-}
-
-impl Signer {
-    fn of(certificate: &Certificate<'_>) -> Self {
-        let (not_before, not_after) = (certificate.not_before, certificate.not_after);
-        Self { key: certificate.key_info().into(), not_before, not_after, is_revoked: false }
-    }
-}
-
-impl Scope<Gathered> {
-    fn finish(self) -> Scope<Serials> {
-        let Self { anchors, keys, parts, serials } = self;
-        Scope { anchors, keys, parts, serials: serials.finish() }
-    }
-}
-
-impl Loading {
-    /// Adds every list of a file; the answer is what is wrong with it.
-    fn add_file(&mut self, file_index: usize, file: &File<'_>, bundle: &Bundle) -> Vec<String> {
-        let from = (file_index, file.name);
-        let max = limits::REVOCATION_FILE_BYTES_MAX;
-        match file.bytes {
-            [] => return vec!["the file is empty".to_owned()],
-            bytes if bytes.len() > max => {
-                return vec![format!("the file has {} bytes; {max} are allowed", bytes.len())];
-            }
-            // A list in DER is longer than 127 bytes; text never goes on like this.
-            [0x30, 0x81..=0x84, ..] => {
-                return self.add_list(from, file.bytes, bundle).err().into_iter().collect();
-            }
-            _ => {}
-        }
-        let mut faults = Vec::new();
-        let mut blocks = 0;
-        for block in pem::blocks(file.bytes) {
-            blocks += 1;
-            if let Err(fault) = self.add_block(from, block, bundle) {
-                faults.push(format!("block {blocks}, {fault}"));
-            }
-            // A file has room for millions of blocks; nobody is told of more faults than these.
-            if faults.len() > limits::FAULTS_MAX {
-                break;
-            }
-        }
-        if blocks == 0 {
-            faults.push("the file holds no revocation list, neither PEM nor DER".to_owned());
-        }
-        faults
-    }
-
-    fn add_block(
-        &mut self,
-        from: (usize, &str),
-        block: Result<pem::Block<'_>, pem::Broken>,
-        bundle: &Bundle,
-    ) -> Result<(), String> {
-        let block = block.map_err(|broken| broken.to_string())?;
-        let line = block.line;
-        if block.label != b"X509 CRL" {
-            return Err(format!("line {line}: {}, not an X509 CRL", block.label.escape_ascii()));
-        }
-        let der = block.decode().map_err(|broken| broken.to_string())?;
-        self.add_list(from, &der, bundle).map_err(|fault| format!("line {line}: {fault}"))
-    }
-
-    fn add_list(
-        &mut self,
-        (file_index, file): (usize, &str),
-        der: &[u8],
-        bundle: &Bundle,
-    ) -> Result<(), String> {
-        let list = RevocationList::read(der).map_err(|unusable| unusable.to_string())?;
-        let issuer = name::rfc2253(list.issuer).map_err(|malformed| malformed.to_string())?;
-        let named = |why: String| format!("the list of {issuer}: {why}");
-        let signers = signers(&list, bundle).map_err(|why| named(why.to_owned()))?;
-        let entries = list.count().map_err(|unusable| named(unusable.to_string()))?;
-
-        let position = self.status.len();
-        let scope = self.scope(list.issuer, &signers);
-        scope.serials.reserve(entries);
-        for entry in list.entries() {
-            let entry = entry.map_err(|unusable| named(unusable.to_string()))?;
-            scope.serials.add(entry.serial, entry.reason);
-        }
-        let (this_update, next_update) = (list.this_update, list.next_update);
-        let (partition, has_deltas) = (list.partition, list.has_deltas);
-        let signers = signers.iter().map(|ca| Signer::of(&ca.certificate)).collect();
-        let part =
-            Part { list: position, partition, has_deltas, this_update, next_update, signers };
-        scope.parts.push(part);
-        self.status.push(Status {
-            file: file.to_owned(),
-            file_index,
-            issuer,
-            entries,
-            this_update,
-            next_update,
-        });
-        Ok(())
-    }
-
-    /// Where lists of this issuer by these signers gather.
-    fn scope(&mut self, issuer: &[u8], signers: &[&Ca]) -> &mut Scope<Gathered> {
-        let mut anchors: Vec<_> =
-            signers.iter().flat_map(|ca| ca.chains_to.iter().copied()).collect();
-        anchors.sort_unstable();
-        anchors.dedup();
-        let scopes = self.by_issuer.entry(issuer.into()).or_default();
-        let position = scopes.iter().position(|scope| scope.anchors == anchors);
-        let position = position.unwrap_or_else(|| {
-            let (keys, parts, serials) = (Vec::new(), Vec::new(), Gathered::default());
-            scopes.push(Scope { anchors, keys, parts, serials });
-            scopes.len() - 1
-        });
-        #[expect(clippy::indexing_slicing, reason = "found or pushed above")]
-        let scope = &mut scopes[position];
-        for ca in signers {
-            if !scope.keys.iter().any(|key| **key == *ca.certificate.key_info()) {
-                scope.keys.push(ca.certificate.key_info().into());
-            }
-        }
-        scope
-    }
-}
-
-/// The CAs that signed the list: usually one, several where a CA's certificate was renewed.
-fn signers<'a>(list: &RevocationList<'_>, bundle: &'a Bundle) -> Result<Vec<&'a Ca>, &'static str> {
-    if !list.signed.is_supported() {
-        return Err(
-            "its signature algorithm is not supported (SHA-256, SHA-384 or SHA-512 with RSA \
-                    or ECDSA are)",
-        );
-    }
-    let mut named = bundle.named(list.issuer).peekable();
-    if named.peek().is_none() {
-        return Err("its issuer is not in the CA bundle");
-    }
-    let signed: Vec<_> = named.filter(|ca| list.signed.is_by(&ca.certificate.key())).collect();
-    if signed.is_empty() {
-        return Err("its signature is wrong, or by a key that is not in the CA bundle");
-    }
-    let may_sign = |ca: &&Ca| ca.certificate.extensions.allows(KeyUsage::CrlSign);
-    let signers: Vec<_> = signed.into_iter().filter(may_sign).collect();
-    if signers.is_empty() {
-        return Err("its signer may not sign revocation lists (keyUsage without cRLSign)");
-    }
-    Ok(signers)
 }
 
 #[cfg(test)]

@@ -71,6 +71,11 @@ impl<'a> Number<'a> {
     }
 }
 
+/// Whether two INTEGERs are one number.
+pub(super) fn is_same_number(one: &[u8], other: &[u8]) -> bool {
+    shortest(one) == shortest(other)
+}
+
 /// Without the octets in front that only repeat the sign.
 fn shortest(mut integer: &[u8]) -> &[u8] {
     while let [sign, next, ..] = integer

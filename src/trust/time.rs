@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Reads a `Time`. Years before 1970 are refused, as webpki does.
 pub(super) fn read(reader: &mut Reader<'_>, expected: &'static str) -> Result<UnixTime, Malformed> {
     let value = reader.read(expected)?;
-    parse(&value).ok_or(value.malformed(expected))
+    of(&value).ok_or(value.malformed(expected))
 }
 
 /// Reads a `Time` where one stands next.
@@ -30,7 +30,8 @@ pub(super) fn is_time(value: &Value<'_>) -> bool {
     matches!(value.tag, UTC_TIME | GENERALIZED_TIME)
 }
 
-fn parse(value: &Value<'_>) -> Option<UnixTime> {
+/// The time of a `Time`.
+pub(super) fn of(value: &Value<'_>) -> Option<UnixTime> {
     let digits = value.content.strip_suffix(b"Z")?;
     let (year, rest) = match value.tag {
         UTC_TIME => {

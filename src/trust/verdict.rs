@@ -16,7 +16,8 @@
 #![deny(clippy::indexing_slicing)]
 use super::bundle::{Anchor, Authority, Ca};
 use super::explain::{Event, PassedOver, Trace};
-use super::revocation::{Hit, Issued, Issuer};
+use super::issued::{Issued, Issuer};
+use super::revocation::Hit;
 use super::signature::REMEMBERED;
 use super::x509::{Certificate, KeyUsage, Validity, Version};
 use super::{Bundle, Filters, Path, Refusal, Revocations, Rules, policy};

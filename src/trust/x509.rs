@@ -7,11 +7,14 @@
 //! P-521.
 #![deny(clippy::indexing_slicing)]
 use super::der::{self, Malformed, Reader, Value};
-use super::policy::Policies;
 use super::signature::{Key, Signed};
-use super::{name, partition, time};
+use super::{name, time};
 use rustls_pki_types::{CertificateDer, UnixTime, alg_id};
 use std::ops::Range;
+
+mod extensions;
+
+pub(super) use extensions::{Extension, Extensions, KeyUsage, oid};
 
 /// A certificate and where its fields stand.
 #[derive(Clone, Debug)]
@@ -45,41 +48,6 @@ pub(super) enum Version {
     One,
     Two,
     Three,
-}
-
-/// What the extensions say.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Extensions {
-    /// basicConstraints: whether it is a CA.
-    pub(super) is_ca: bool,
-    /// basicConstraints: how many CAs may follow below it.
-    pub(super) path_length_max: Option<usize>,
-    key_usage: Option<u8>,
-    subject_key_id: Option<Range<usize>>,
-    authority_key_id: Option<Range<usize>>,
-    distribution_points: Option<Range<usize>>,
-    extended_key_usage: Option<Purposes>,
-    pub(super) policies: Policies,
-    /// The names, without their outer SEQUENCE.
-    alternative_names: Option<Range<usize>>,
-    /// The first critical extension that webpki does not know.
-    unsupported: Option<Vec<u8>>,
-}
-
-/// What an extendedKeyUsage names, as far as clients are concerned.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Purposes {
-    ClientAuthentication,
-    Others,
-}
-
-/// A bit of keyUsage, by its mask in the first octet (RFC 5280, section 4.2.1.3).
-#[derive(Clone, Copy, Debug)]
-pub(super) enum KeyUsage {
-    DigitalSignature = 0x80,
-    KeyAgreement = 0x08,
-    CertificateSign = 0x04,
-    CrlSign = 0x02,
 }
 
 /// The kind of a public key.
@@ -275,163 +243,6 @@ impl<'a> Certificate<'a> {
     }
 }
 
-impl Extensions {
-    fn read(tagged: &Value<'_>) -> Result<Self, Malformed> {
-        let mut outer = tagged.reader();
-        let mut list = outer.expect(der::SEQUENCE, "extensions")?.reader();
-        outer.finish("the end of the extensions")?;
-        let mut extensions = Self::default();
-        let mut seen_basic_constraints = false;
-        while !list.is_empty() {
-            let extension = Extension::read(&mut list)?;
-            // Of the extensions read here none may stand twice (RFC 5280, section 4.2).
-            let is_repeated = match extension.oid {
-                oid::BASIC_CONSTRAINTS => {
-                    extensions.read_basic_constraints(extension.value)?;
-                    std::mem::replace(&mut seen_basic_constraints, true)
-                }
-                oid::KEY_USAGE => {
-                    extensions.key_usage.replace(read_key_usage(extension.value)?).is_some()
-                }
-                oid::EXTENDED_KEY_USAGE => {
-                    extensions.extended_key_usage.replace(read_purposes(extension.value)?).is_some()
-                }
-                oid::SUBJECT_KEY_IDENTIFIER => {
-                    extensions.refuse_unprocessed(&extension);
-                    extensions.subject_key_id.replace(read_key_id(extension.value)?).is_some()
-                }
-                oid::AUTHORITY_KEY_IDENTIFIER => {
-                    extensions.authority_key_id = read_authority_key_id(extension.value)?;
-                    extensions.refuse_unprocessed(&extension);
-                    false
-                }
-                oid::CRL_DISTRIBUTION_POINTS => {
-                    partition::check_points(&extension.value)?;
-                    let range = extension.value.content_range();
-                    extensions.distribution_points.replace(range).is_some()
-                }
-                oid::CERTIFICATE_POLICIES => {
-                    extensions.policies.read(extension.value)?;
-                    extensions.refuse_unprocessed(&extension);
-                    false
-                }
-                oid::POLICY_CONSTRAINTS => {
-                    extensions.policies.read_constraints(extension.value)?;
-                    extensions.refuse_unprocessed(&extension);
-                    false
-                }
-                oid::INHIBIT_ANY_POLICY => {
-                    extensions.policies.limits_any = true;
-                    extensions.refuse_unprocessed(&extension);
-                    false
-                }
-                oid::SUBJECT_ALT_NAME => {
-                    let names = read_alternative_names(extension.value)?;
-                    extensions.alternative_names.replace(names).is_some()
-                }
-                oid::NAME_CONSTRAINTS => false,
-                _ => {
-                    extensions.refuse_unprocessed(&extension);
-                    false
-                }
-            };
-            if is_repeated {
-                return Err(extension.value.malformed("an extension once"));
-            }
-        }
-        Ok(extensions)
-    }
-
-    fn read_basic_constraints(&mut self, value: Value<'_>) -> Result<(), Malformed> {
-        let mut outer = value.reader();
-        let mut fields = outer.expect(der::SEQUENCE, "basic constraints")?.reader();
-        if let Some(is_ca) = fields.optional(der::BOOLEAN, "a CA flag")? {
-            self.is_ca = is_ca.boolean()?;
-        }
-        if let Some(length) = fields.optional(der::INTEGER, "a path length")? {
-            // One octet holds every length that a path can have; a longer number limits nothing.
-            self.path_length_max = match length.content {
-                [] => return Err(length.malformed("a path length")),
-                [octet] => Some(usize::from(*octet)),
-                _ => None,
-            };
-        }
-        fields.finish("the end of the basic constraints")?;
-        outer.finish("the end of the basic constraints")
-    }
-
-    fn refuse_unprocessed(&mut self, extension: &Extension<'_>) {
-        if extension.is_critical && self.unsupported.is_none() {
-            self.unsupported = Some(extension.oid.to_vec());
-        }
-    }
-
-    /// Whether keyUsage allows it; without the extension everything is allowed.
-    pub(super) fn allows(&self, usage: KeyUsage) -> bool {
-        self.key_usage.is_none_or(|bits| bits & usage as u8 != 0)
-    }
-
-    /// Whether extendedKeyUsage allows client authentication; without the extension it does.
-    pub(super) fn allows_client_authentication(&self) -> bool {
-        self.extended_key_usage != Some(Purposes::Others)
-    }
-
-    /// The OID of a critical extension that webpki does not know, so that no path can hold it.
-    pub(super) fn unsupported(&self) -> Option<&[u8]> {
-        self.unsupported.as_deref()
-    }
-}
-
-/// One extension of a certificate, a revocation list or one of its entries.
-pub(super) struct Extension<'a> {
-    pub(super) oid: &'a [u8],
-    pub(super) is_critical: bool,
-    /// The OCTET STRING around the extension's own value.
-    pub(super) value: Value<'a>,
-}
-
-impl<'a> Extension<'a> {
-    pub(super) fn read(list: &mut Reader<'a>) -> Result<Self, Malformed> {
-        let mut fields = list.expect(der::SEQUENCE, "an extension")?.reader();
-        let oid = fields.expect(der::OBJECT_IDENTIFIER, "an extension's OID")?.content;
-        let is_critical = match fields.optional(der::BOOLEAN, "a critical flag")? {
-            Some(flag) => flag.boolean()?,
-            None => false,
-        };
-        let value = fields.expect(der::OCTET_STRING, "an extension's value")?;
-        fields.finish("the end of the extension")?;
-        Ok(Self { oid, is_critical, value })
-    }
-}
-
-/// Object identifiers of extensions, as their content octets.
-pub(super) mod oid {
-    pub(crate) const SUBJECT_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 14];
-    pub(crate) const KEY_USAGE: &[u8] = &[0x55, 0x1d, 15];
-    pub(crate) const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 17];
-    pub(crate) const ISSUER_ALT_NAME: &[u8] = &[0x55, 0x1d, 18];
-    pub(crate) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 19];
-    pub(crate) const CRL_NUMBER: &[u8] = &[0x55, 0x1d, 20];
-    pub(crate) const REASON_CODE: &[u8] = &[0x55, 0x1d, 21];
-    pub(crate) const HOLD_INSTRUCTION: &[u8] = &[0x55, 0x1d, 23];
-    pub(crate) const INVALIDITY_DATE: &[u8] = &[0x55, 0x1d, 24];
-    pub(crate) const DELTA_CRL_INDICATOR: &[u8] = &[0x55, 0x1d, 27];
-    pub(crate) const ISSUING_DISTRIBUTION_POINT: &[u8] = &[0x55, 0x1d, 28];
-    pub(crate) const CERTIFICATE_ISSUER: &[u8] = &[0x55, 0x1d, 29];
-    pub(crate) const NAME_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 30];
-    pub(crate) const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 31];
-    pub(crate) const CERTIFICATE_POLICIES: &[u8] = &[0x55, 0x1d, 32];
-    pub(crate) const ANY_POLICY: &[u8] = &[0x55, 0x1d, 32, 0];
-    pub(crate) const AUTHORITY_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 35];
-    pub(crate) const POLICY_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 36];
-    pub(crate) const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
-    pub(crate) const ANY_EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37, 0];
-    pub(crate) const FRESHEST_CRL: &[u8] = &[0x55, 0x1d, 46];
-    pub(crate) const INHIBIT_ANY_POLICY: &[u8] = &[0x55, 0x1d, 54];
-    /// id-kp-clientAuth, 1.3.6.1.5.5.7.3.2.
-    pub(crate) const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
-}
-
 fn read_version(fields: &mut Reader<'_>) -> Result<Version, Malformed> {
     let Some(tagged) = fields.optional(der::constructed(0), "a version")? else {
         return Ok(Version::One);
@@ -445,57 +256,6 @@ fn read_version(fields: &mut Reader<'_>) -> Result<Version, Malformed> {
         [2] => Ok(Version::Three),
         _ => Err(number.malformed("version 1, 2 or 3")),
     }
-}
-
-/// The first octet of the bit string holds every bit that matters here.
-fn read_key_usage(value: Value<'_>) -> Result<u8, Malformed> {
-    let mut inner = value.reader();
-    let bits = inner.expect(der::BIT_STRING, "a key usage")?;
-    inner.finish("the end of the key usage")?;
-    match bits.content {
-        [unused @ 0..=7, rest @ ..] if *unused == 0 || !rest.is_empty() => {
-            Ok(rest.first().copied().unwrap_or(0))
-        }
-        _ => Err(bits.malformed("a key usage")),
-    }
-}
-
-fn read_key_id(value: Value<'_>) -> Result<Range<usize>, Malformed> {
-    let mut outer = value.reader();
-    let id = outer.expect(der::OCTET_STRING, "a key identifier")?;
-    outer.finish("the end of the key identifier")?;
-    Ok(id.content_range())
-}
-
-fn read_alternative_names(value: Value<'_>) -> Result<Range<usize>, Malformed> {
-    let mut outer = value.reader();
-    let names = outer.expect(der::SEQUENCE, "alternative names")?;
-    outer.finish("the end of the alternative names")?;
-    Ok(names.content_range())
-}
-
-/// The key's identifier; what else may stand there names a certificate, which may have been renewed.
-fn read_authority_key_id(value: Value<'_>) -> Result<Option<Range<usize>>, Malformed> {
-    let mut outer = value.reader();
-    let mut fields = outer.expect(der::SEQUENCE, "an authority key identifier")?.reader();
-    outer.finish("the end of the authority key identifier")?;
-    let id = fields.optional(der::primitive(0), "a key identifier")?;
-    Ok(id.map(|id| id.content_range()))
-}
-
-/// `anyExtendedKeyUsage` is for clients as well (RFC 5280, section 4.2.1.12).
-fn read_purposes(value: Value<'_>) -> Result<Purposes, Malformed> {
-    let mut outer = value.reader();
-    let mut list = outer.expect(der::SEQUENCE, "extended key usages")?.reader();
-    outer.finish("the end of the extended key usages")?;
-    let mut purposes = Purposes::Others;
-    while !list.is_empty() {
-        let oid = list.expect(der::OBJECT_IDENTIFIER, "an extended key usage")?.content;
-        if oid == oid::CLIENT_AUTH || oid == oid::ANY_EXTENDED_KEY_USAGE {
-            purposes = Purposes::ClientAuthentication;
-        }
-    }
-    Ok(purposes)
 }
 
 /// The size of an RSA key's modulus (RFC 8017, appendix A.1.1).

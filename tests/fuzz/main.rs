@@ -49,6 +49,21 @@ fn ca_bundles_are_read_or_refused() {
 }
 
 #[test]
+fn files_of_a_client_hold_certificates_and_nothing_else_leaves() {
+    hold("chain_file", properties::chain_file);
+}
+
+#[test]
+fn what_a_certificate_says_of_its_client_is_what_a_filter_on_it_matches() {
+    hold("client_certificate", properties::client_certificate);
+}
+
+#[test]
+fn patterns_of_identity_filters_have_one_form() {
+    hold("identity_filter", properties::identity_filter);
+}
+
+#[test]
 fn paths_of_accepted_clients_have_one_form() {
     hold("accepted_path", properties::accepted_path);
 }

@@ -5,10 +5,14 @@ use portcullis::http::head::{self, Body, Malformed, Version};
 use portcullis::limits::{CLIENT_HELLO_BYTES_MAX, HEADERS_MAX, TICKET_BYTES_MAX};
 use portcullis::tls::peek::{Peeked, server_name};
 use portcullis::tls::tickets::{Key, Keys, Ticket};
+use portcullis::trust::explain::{certificates_alone, read_chain};
+use portcullis::trust::filter::{Field, Filter};
 use portcullis::trust::revocation::File;
-use portcullis::trust::{Again, Bundle, Conditions, Path, Refusal, Revocations, Rules, Store};
+use portcullis::trust::{
+    Again, Bundle, Conditions, Filters, Path, Refusal, Revocations, Rules, Store, Told,
+};
 use rustls::server::Acceptor;
-use rustls_pki_types::UnixTime;
+use rustls_pki_types::{CertificateDer, UnixTime};
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -229,6 +233,87 @@ pub fn accepted_path(bytes: &[u8]) {
         let next = UnixTime::since_unix_epoch(Duration::from_secs(until.as_secs() + 1));
         assert!(matches!(again(next), Again::Refused(Refusal::Expired) | Again::Unknown));
     }
+}
+
+/// What leaves the disk of a client's file is the certificates that are read from it, and nothing else.
+pub fn chain_file(bytes: &[u8]) {
+    let chain = match read_chain(bytes) {
+        Ok(chain) => chain,
+        Err(why) => {
+            assert!(!why.is_empty());
+            assert_eq!(certificates_alone(bytes), Err(why));
+            return;
+        }
+    };
+    assert!(!chain.is_empty());
+    let alone = certificates_alone(bytes).expect("inputs are short");
+    assert_eq!(read_chain(&alone).as_ref(), Ok(&chain));
+    assert_eq!(certificates_alone(&alone).as_ref(), Ok(&alone));
+    if alone.starts_with(b"-----BEGIN CERTIFICATE-----\n") {
+        let text = String::from_utf8(alone).expect("base64 is text");
+        let labels = text.lines().filter(|line| line.starts_with("-----"));
+        assert_eq!(labels.clone().count(), 2 * chain.len());
+        let is_ours = |line: &str| line == CERTIFICATE.0 || line == CERTIFICATE.1;
+        assert!(labels.into_iter().all(is_ours), "{text}");
+    } else {
+        assert_eq!(alone, bytes);
+    }
+}
+
+const CERTIFICATE: (&str, &str) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+
+/// Whatever a certificate says of its client is well formed, and a filter on it matches; explaining and
+/// judging agree.
+pub fn client_certificate(bytes: &[u8]) {
+    let chain = [CertificateDer::from(bytes)];
+    let explained = |filter: Filter| {
+        let filters = Filters::new(vec![filter]);
+        let conditions = Conditions { filters, ..Conditions::default() };
+        let mut told = Told::default();
+        let verdict = seed_store().explain(&chain, &conditions, now(), &mut told);
+        assert_eq!(verdict, seed_store().judge(&chain, &conditions, now()));
+        told
+    };
+    let told = explained(Filter::default());
+    assert_eq!((told.sent.len(), told.matching_filter), (1, None));
+    for (key, values) in told.identity {
+        let field = Field::ALL.into_iter().find(|field| field.key() == key).expect("a field");
+        for value in values {
+            assert!(!value.is_empty() && !value.contains(char::is_control), "{key}: {value:?}");
+            let mut filter = Filter::default();
+            // What looks like a pattern is not taken for a value.
+            if !value.contains('*') {
+                filter.add(field, &value).expect("a value is a pattern that covers it");
+                assert_eq!(explained(filter).matching_filter, Some(0), "{key}: {value:?}");
+            }
+        }
+    }
+}
+
+/// Filters say what they are made of: written as described, and in any order, they are the same.
+pub fn identity_filter(bytes: &[u8]) {
+    let Some((&field, patterns)) = bytes.split_first() else { return };
+    let Ok(patterns) = std::str::from_utf8(patterns) else { return };
+    let field = Field::ALL[usize::from(field) % Field::ALL.len()];
+    let patterns: Vec<&str> = patterns.split('\n').collect();
+    let mut taken = Filter::default();
+    let good: Vec<_> =
+        patterns.into_iter().filter(|pattern| taken.add(field, pattern).is_ok()).collect();
+    assert_eq!(taken.is_empty(), good.is_empty());
+    let described = |filter: Filter| Filters::new(vec![filter]).describe().collect::<Vec<_>>();
+    let all = |patterns: &[&str]| {
+        let mut filter = Filter::default();
+        for pattern in patterns {
+            filter.add(field, pattern).expect("it was taken before");
+        }
+        described(filter)
+    };
+    let said = described(taken);
+    let reversed: Vec<_> = good.iter().rev().copied().collect();
+    assert_eq!(all(&reversed), said);
+    let again: Vec<_> =
+        said.iter().flatten().flat_map(|(_, all)| all).map(String::as_str).collect();
+    assert_eq!(all(&again), said);
 }
 
 /// PEM of one certificate.

@@ -86,7 +86,8 @@ fn expiry_is_told_ahead_for_certificates_their_chains_cas_and_each_file_of_lists
     assert_metric(&node, &format!("{of}_ca_certificates_expired"), &mixed, 1.0);
     assert_metric(&node, &format!("{of}_ca_{expiry}"), &mixed, in_january(2085, 2));
     assert_metric(&node, &format!("{of}_revoked_entries"), &mixed, 3.0);
-    for (list, this_update, next_update) in [("two.crl", 2023, 2070), ("one.crl", 2022, 2024)] {
+    // Of two lists, both times of the one that is due first.
+    for (list, this_update, next_update) in [("two.crl", 2024, 2070), ("one.crl", 2022, 2024)] {
         let list = format!("list=\"{list}\"");
         let labels = [mixed[0], list.as_str()];
         let times = [("this", this_update), ("next", next_update)];
@@ -116,10 +117,14 @@ fn a_load_that_is_refused_is_counted_by_what_was_wrong_and_a_good_one_ends_it() 
         "portcullis_load_last_success_timestamp_seconds",
         "portcullis_load_last_failure_timestamp_seconds",
     );
+    let failing = || node.metric("portcullis_load_failing", &[]);
     let started = node.metric(success, &[]);
-    assert!(started > 1.0 && node.metric(failure, &[]) < 0.5);
-    let count = |reason: &str| {
-        node.metric("portcullis_load_failures_total", &[&format!("reason=\"{reason}\"")])
+    assert!(started > 1.0 && node.metric(failure, &[]) < 0.5 && failing() < 0.5);
+    // The reasons that have grown since the counts `before`, and no other.
+    let grown = |before: &[f64; REASONS.len()]| -> Vec<&str> {
+        let now = failures(&node);
+        let pairs = before.iter().zip(now).zip(REASONS);
+        pairs.filter(|((before, now), _)| now > *before).map(|(_, reason)| reason).collect()
     };
     let files = ["server.crt", "server.key", "mixed.pem", "one.crl"];
     let kept = files.map(|name| std::fs::read_to_string(node.path(name)).expect(name));
@@ -133,31 +138,62 @@ fn a_load_that_is_refused_is_counted_by_what_was_wrong_and_a_good_one_ends_it() 
         ("revocations", "one.crl", "no list"),
     ];
     for (reason, name, content) in broken {
+        let before = failures(&node);
         node.write(name, content);
         node.reload_refused();
-        assert!(count(reason) > 0.5, "{reason}");
+        assert_eq!(grown(&before), [reason]);
+        assert!(failing() > 0.5, "{reason}");
         let index = files.iter().position(|of| *of == name).expect("it is one of them");
         node.write(name, &kept[index]);
         node.reload();
+        assert_eq!(grown(&before), [reason], "the good load adds none");
+        assert!(failing() < 0.5, "{reason}");
     }
-    node.configure(&configuration(&target, &good.replace("one.crl", "absent.crl")));
-    node.reload_refused();
-    assert!(count("unreadable_file") > 0.5);
-    node.configure(&configuration(&target, &good).replace("protocol: HTTPS", "protocol: HTTQS"));
-    node.reload_refused();
-    assert!(count("configuration") > 0.5);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let port = format!("127.0.0.1:{}", taken.local_addr().expect("it is bound").port());
-    node.configure(&configuration(&target, &good).replace("127.0.0.1:0", &port));
-    node.reload_refused();
-    assert!(count("listen") > 0.5);
-    for reason in ["log", "internal"] {
-        assert!(count(reason) < 0.5, "{reason}");
+    let whole = configuration(&target, &good);
+    let broken = [
+        ("unreadable_file", whole.replace("one.crl", "absent.crl")),
+        ("configuration", whole.replace("protocol: HTTPS", "protocol: HTTQS")),
+        ("listen", whole.replace("127.0.0.1:0", &port)),
+    ];
+    for (reason, broken) in broken {
+        let before = failures(&node);
+        node.configure(&broken);
+        node.reload_refused();
+        assert_eq!(grown(&before), [reason]);
+        assert!(failing() > 0.5, "the alert would fire");
+        node.configure(&whole);
+        node.reload();
+        assert_eq!(grown(&before), [reason], "the good load adds none");
+        assert!(failing() < 0.5, "the alert would end");
     }
-    assert!(node.metric(failure, &[]) > node.metric(success, &[]), "the alert would fire");
-    node.configure(&configuration(&target, &good));
-    node.reload();
-    assert!(node.metric(success, &[]) > node.metric(failure, &[]), "the alert would end");
+    assert!(node.metric(failure, &[]) > started);
+    assert!(node.metric(success, &[]) >= node.metric(failure, &[]));
+}
+
+/// Every value of the label `reason`.
+const REASONS: [&str; 11] = [
+    "configuration",
+    "unreadable_file",
+    "certificate",
+    "key",
+    "ca_bundle",
+    "revocations",
+    "listen",
+    "log",
+    "state",
+    "command",
+    "internal",
+];
+
+/// The counters of failed loads, in the order of [`REASONS`], which is all of them.
+fn failures(node: &Node) -> [f64; REASONS.len()] {
+    let counter = "portcullis_load_failures_total";
+    let page = node.page("/metrics");
+    let series = page.lines().filter(|line| line.starts_with(&format!("{counter}{{"))).count();
+    assert_eq!(series, REASONS.len(), "{page}");
+    REASONS.map(|reason| node.metric(counter, &[&format!("reason=\"{reason}\"")]))
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! `portcullis explain`: how a client would be judged, told by the files and by a running node.
-use crate::support::node::{piece, portcullis};
+use crate::support::node::{Setup, piece, portcullis};
 use crate::support::tools::{Ended, Identity, Tls, curl_https};
 use crate::support::{Node, Target, pki};
 use serde_json::Value;
@@ -71,7 +71,7 @@ path 1, refused with ClientCertCrlHit:
           serial number 22, ECDSA P-256
           issued by CN=Portcullis Tests Issuing,O=Example,ST=Oslo,C=NO
           valid from 2024-01-02T00:00:00Z to 2085-01-02T00:00:00Z
-          ! revoked, reason unspecified, by naming.crl (entries 1, thisUpdate 2025-01-01T00:00:00Z, nextUpdate 2080-01-01T00:00:00Z)
+          ! revoked at 2025-01-01T00:00:00Z, reason unspecified, by naming.crl (CRL number 2, thisUpdate 2025-01-01T00:00:00Z, nextUpdate 2080-01-01T00:00:00Z)
 ";
 
 #[test]
@@ -90,6 +90,20 @@ fn the_files_are_asked_and_answer_in_words() {
     assert!(said.ends_with(end), "{said}");
 }
 
+/// Clients, the code of their refusal, and what its explanation says.
+const CASES: [(&str, Option<&str>, &str); 10] = [
+    ("good", None, ""),
+    ("expired", Some("ClientCertExpired"), "! expired"),
+    ("not-yet", Some("ClientCertNotYetValid"), "2080-01-02T00:00:00Z: accepted"),
+    ("revoked", Some("ClientCertCrlHit"), "! revoked"),
+    ("untrusted", Some("ClientCertUntrusted"), "was issued by CN=Stranger Root"),
+    ("wrong-purpose", Some("ClientCertPurposeInvalid"), "not allow client authentication"),
+    ("too-deep", Some("ClientCertMaxChainDepthExceeded"), "one CA too many"),
+    ("weak", Some("ClientCertTypeUnsupported"), "! RSA of 1024 bits"),
+    ("version-1", Some("ClientCertTypeUnsupported"), "! not X.509 version 3"),
+    ("workload", Some("ClientCertRejected"), "san_uri: spiffe://example.org/orders/17"),
+];
+
 #[test]
 fn each_refusal_is_explained_by_the_word_of_the_log_and_a_remark() {
     let target = Target::named("hello");
@@ -97,19 +111,7 @@ fn each_refusal_is_explained_by_the_word_of_the_log_and_a_remark() {
         .replace("targets: []", &format!("targets: [{}]", target.entry()))
         .replace("[\"device-*\"]", "[\"device-*\", untrusted, too-deep]");
     let node = Node::start(&configuration);
-    let cases = [
-        ("good", None, ""),
-        ("expired", Some("ClientCertExpired"), "! expired"),
-        ("not-yet", Some("ClientCertNotYetValid"), "2080-01-02T00:00:00Z: accepted"),
-        ("revoked", Some("ClientCertCrlHit"), "! revoked"),
-        ("untrusted", Some("ClientCertUntrusted"), "was issued by CN=Stranger Root"),
-        ("wrong-purpose", Some("ClientCertPurposeInvalid"), "not allow client authentication"),
-        ("too-deep", Some("ClientCertMaxChainDepthExceeded"), "one CA too many"),
-        ("weak", Some("ClientCertTypeUnsupported"), "! RSA of 1024 bits"),
-        ("version-1", Some("ClientCertTypeUnsupported"), "! not X.509 version 3"),
-        ("workload", Some("ClientCertRejected"), "san_uri: spiffe://example.org/orders/17"),
-    ];
-    for (index, (client, code, word)) in cases.into_iter().enumerate() {
+    for (index, (client, code, word)) in CASES.into_iter().enumerate() {
         let said = explain(&node, client, &[]).success().stdout;
         let first = said.lines().next().unwrap_or_default();
         match code {
@@ -131,10 +133,17 @@ fn each_refusal_is_explained_by_the_word_of_the_log_and_a_remark() {
 fn a_running_node_gives_the_same_answer_with_its_generation() {
     let node = Node::start(&configuration());
     node.reload();
-    for client in ["good", "revoked", "untrusted", "version-1"] {
-        let of_files = explain(&node, client, &[]).success().stdout;
-        let of_node = explain(&node, client, &["--running"]).success().stdout;
-        assert_eq!(of_node, of_files.replace("the files as they are", "generation 2"));
+    for (client, code, _) in CASES {
+        let of_files = explain(&node, client, &["--json"]).success().stdout;
+        let of_node = explain(&node, client, &["--json", "--running"]).success().stdout;
+        let as_a_node = of_files
+            .replace("the files as they are", "generation 2")
+            .replace("\"generation\": 0", "\"generation\": 2");
+        assert_eq!(of_node, as_a_node);
+        let answer: Value = serde_json::from_str(&of_node).expect("the answer is JSON");
+        assert_eq!(answer["reason"].as_str(), code, "{client}");
+        let words = explain(&node, client, &["--running"]).success().stdout;
+        assert_eq!(words.trim_end(), answer["text"].as_str().unwrap_or_default(), "{client}");
     }
     // What the node holds counts, not what the files say meanwhile.
     node.write("portcullis.yaml", "nonsense");
@@ -200,4 +209,76 @@ fn a_question_that_cannot_be_answered_gets_a_sentence() {
     assert!(ask(&key, "2027-01-01").said().contains("holds no certificate"));
     assert!(ask("absent.crt", "2027-01-01").said().contains("absent.crt: No such file"));
     assert!(ask(&pki().path("good.crt"), "soon").said().contains("a time is written"));
+}
+
+#[test]
+fn the_entry_that_hit_is_shown_as_long_as_its_file_is_the_one_that_was_loaded() {
+    let more = [("more.crl", pki().issuing.crl(&[&[0x22], &[0x23]]))];
+    let files = more.each_ref().map(|(name, content)| (*name, content.as_str()));
+    let configuration = configuration().replace("naming.crl]", "naming.crl, more.crl]");
+    let node = Node::with_files(Setup::default(), &configuration, &files);
+    let revoked_by = |node: &Node| {
+        let answer = explain(node, "revoked", &["--running", "--json"]).success().stdout;
+        let answer: Value = serde_json::from_str(&answer).expect("the answer is JSON");
+        answer["paths"][0]["certificates"][0].clone()
+    };
+    let leaf = revoked_by(&node);
+    let [first, second] = leaf["revoked_by"].as_array().unwrap().as_slice() else {
+        panic!("{leaf}")
+    };
+    assert_eq!(first["file"], pki().path("naming.crl"));
+    assert_eq!((&second["file"], &second["serial_number"]), (&"more.crl".into(), &"22".into()));
+    assert_eq!(second["revocation_date"], "2025-01-01T00:00:00Z");
+    assert_ne!(first["crl_number"], second["crl_number"]);
+    assert_eq!(leaf["unread_lists"], Value::Array(Vec::new()));
+
+    // A file with a fault is not taken over, and is not what the node works by.
+    node.write("more.crl", "nonsense");
+    let leaf = revoked_by(&node);
+    assert_eq!(leaf["revoked_by"].as_array().map(Vec::len), Some(1));
+    let why = leaf["unread_lists"][0].as_str().unwrap_or_default();
+    assert!(why.ends_with("/more.crl has changed since it was loaded"), "{why}");
+    let words = explain(&node, "revoked", &["--running"]).success().stdout;
+    assert!(words.contains("no entry is shown of one list: "), "{words}");
+    assert!(words.contains("! revoked at 2025-01-01T00:00:00Z, "), "{words}");
+}
+
+#[test]
+fn the_entry_of_a_list_that_a_command_added_is_shown_with_its_id() {
+    let (bundle, empty) = (pki().read("partners.pem"), pki().issuing.crl(&[]));
+    let files = [("partners.pem", bundle.as_str()), ("seed.crl", &empty)];
+    let store = "trust_stores:\n  - {name: partners, source: api, ca_certificates_bundle: \
+                 partners.pem, revocations: [seed.crl]}\n";
+    let configuration = configuration().replace(&piece::partners(), store);
+    let setup = Setup { node: ", state_dir: state", ..Setup::default() };
+    let node = Node::with_files(setup, &configuration, &files);
+    let naming = pki().path("naming.crl");
+    node.trust("add-revocations", &["--trust-store", "partners", &naming]).success();
+    for running in [&["--running"][..], &[]] {
+        let said = words(explain(&node, "revoked", running));
+        let entry = "! revoked at 2025-01-01T00:00:00Z, reason unspecified, by revocation 2, naming.crl (CRL";
+        assert!(said.contains(entry), "{said}");
+    }
+}
+
+#[test]
+fn a_stale_list_is_explained_and_until_when_it_was_good() {
+    let configuration =
+        configuration().replace("naming.crl]}", "naming.crl], stale_revocations: refuse}");
+    let node = Node::start(&configuration);
+    let said = words(explain(&node, "good", &[]));
+    assert!(said.starts_with(GOOD), "{said}");
+    let end = "at 2080-01-01T00:00:01Z: refused with ClientCertCrlProcessingError from then on.\n";
+    assert!(said.ends_with(end), "{said}");
+    let config = node.path("portcullis.yaml");
+    let cert = pki().path("good.crt");
+    let asked = ["explain", "--config", config.to_str().unwrap(), "--cert", &cert, "--listener"];
+    let said = words(portcullis(&[&asked[..], &["https", "--at", "2081-01-01"]].concat()));
+    assert!(said.starts_with("refused: ClientCertCrlProcessingError ("), "{said}");
+    assert!(said.contains("! no current revocation list vouches for it\n"), "{said}");
+    assert!(said.contains("looked up in naming.crl (entries 1, "), "{said}");
+    assert!(
+        said.contains("What to do: The trust store asks for current revocation lists"),
+        "{said}"
+    );
 }

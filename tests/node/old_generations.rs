@@ -62,7 +62,7 @@ fn what_was_live_is_gone_once_its_successor_is_acknowledged() {
         let text = configuration(&target, &pki().path("partners.pem"), &pki().path("naming.crl"));
         let text = text.replace(without, "") + more;
         std::fs::write(&file, "admin: {bind: \"unix:s.sock\"}\n".to_owned() + &text).unwrap();
-        load::live(&file).unwrap_or_else(|faults| panic!("{faults}"))
+        load::look(&file).map(|loaded| loaded.live).unwrap_or_else(|faults| panic!("{faults}"))
     };
     let live = Arc::new(ArcSwap::from_pointee(Live::empty()));
     let (orders, receiver) = mpsc::unbounded_channel();

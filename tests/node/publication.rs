@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -126,7 +127,7 @@ impl Shared {
             }
         };
         while !self.stop.load(Ordering::Relaxed) {
-            let judge = HandshakeJudge::new(Arc::clone(live), "https".into(), None);
+            let judge = HandshakeJudge::new(Arc::clone(live), "https".into(), None, Rc::default());
             adopt();
             if self.answered.load(Ordering::SeqCst) == 0 {
                 continue;
@@ -166,7 +167,7 @@ fn state_of(directory: &Path, is_trusted: bool) -> Live {
     let file = directory.join("portcullis.yaml");
     std::fs::write(&file, "admin: {bind: \"unix:s.sock\"}\n".to_owned() + &configuration())
         .unwrap();
-    load::live(&file).unwrap_or_else(|faults| panic!("{faults}"))
+    load::look(&file).map(|loaded| loaded.live).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
 /// The same again, for another publication.

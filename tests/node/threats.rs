@@ -5,15 +5,15 @@ use crate::support::node::piece;
 use crate::support::pki::{Issued, value};
 use crate::support::pkits::pem;
 use crate::support::tools::{self, Identity, Tls, s_client};
-use crate::support::{Client, Node, Setup, Target, pki, wait};
+use crate::support::{Client, Node, Setup, Target, pki};
+use crate::tickets::BOUND;
 use rustls::ClientConnection;
 use rustls::version::{TLS12, TLS13};
 use rustls_pki_types::ServerName;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// A warning alert that says close_notify, in the clear.
 const CLOSE_NOTIFY: [u8; 7] = [21, 3, 3, 0, 2, 1, 0];
@@ -28,6 +28,7 @@ fn configuration(target: &Target) -> String {
         "load_balancer: {name: edge, attributes: {idle_timeout.timeout_seconds: 5}}\n".to_owned(),
         "listeners:\n".to_owned(),
         piece::https("https", &format!("handshake_timeout_ms: 10000\n{}", piece::verify(""))),
+        piece::https("bound", &piece::verify(BOUND)),
         piece::http("plain", ""),
     ]
     .concat()
@@ -98,10 +99,6 @@ fn close_notify_at_every_step_of_a_handshake_ends_it_and_leaves_the_shard_idle()
     let mut client = Client::tls(address, "localhost", &tls_config(Some("good")));
     assert_eq!(client.get("/").status, 200);
     let used = node.metric("process_cpu_seconds_total", &[]);
-    let since = Instant::now();
-    wait::until("two seconds to pass", || (since.elapsed() > Duration::from_secs(2)).then_some(()));
-    let used = node.metric("process_cpu_seconds_total", &[]) - used;
-    assert!(used < 0.2, "{used} s of CPU in two seconds without a request");
     for (step, stream) in &mut streams {
         let mut rest = Vec::new();
         // A reset is an end too; what is not one is a read that times out.
@@ -110,6 +107,9 @@ fn close_notify_at_every_step_of_a_handshake_ends_it_and_leaves_the_shard_idle()
         });
         assert!(!in_vain, "{step}: still open");
     }
+    // Whoever spins does so from its alert to the deadline, about ten seconds.
+    let used = node.metric("process_cpu_seconds_total", &[]) - used;
+    assert!(used < 1.0, "{used} s of CPU until the last of them had ended");
 }
 
 /// CVE-2009-3555, CVE-2011-1473. The answer (`no_renegotiation`) goes out with the next that is written, here
@@ -145,33 +145,31 @@ fn a_client_cannot_renegotiate() {
 }
 
 /// CVE-2026-34873. openssl sends a key share for its first group, which the node does not know, and gets a
-/// HelloRetryRequest.
+/// HelloRetryRequest. What a session is worth where there are some is tested in `tickets.rs`.
 #[test]
-fn a_hello_that_is_retried_is_judged_as_one_that_is_not_and_resumes_nothing() {
+fn a_hello_that_is_retried_is_judged_as_one_that_is_not_and_leaves_no_session() {
     let target = Target::named("hello");
     let node = node(&target);
     let address = node.address("https");
-    let session = node.path("session");
-    let session = session.to_str().expect("the path is UTF-8");
     let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let retried = ["-servername", "localhost", "-groups", "X448:P-256", "-msg"];
     for (identity, gets_in) in
         [(Identity::Pem("good"), true), (Identity::None, false), (Identity::Pem("revoked"), false)]
     {
-        let more = [&retried[..], &["-sess_out", session]].concat();
-        let ended = s_client(address, identity, Tls::V13, &more, request);
+        let ended = s_client(address, identity, Tls::V13, &retried, request);
         let hellos = ended.stdout.matches("ClientHello").count();
         assert_eq!(hellos, 2, "it is retried: {}", ended.stdout);
         assert_eq!(ended.stdout.contains("HTTP/1.1 200"), gets_in, "{identity:?}");
-        // Whatever it kept, it comes in by nobody's earlier handshake.
-        if Path::new(session).exists() {
-            for tls in Tls::BOTH {
-                let again = ["-servername", "localhost", "-sess_in", session];
-                let ended = s_client(address, Identity::None, tls, &again, request);
-                assert!(!ended.stdout.contains("HTTP/1.1 200"), "{identity:?}, {tls:?}");
-                assert!(!ended.stdout.contains("Reused"), "{identity:?}, {tls:?}");
-            }
-        }
+    }
+    // openssl writes the file when it is given a ticket.
+    for (listener, is_kept) in [("https", false), ("bound", true)] {
+        let session = node.path(listener);
+        let name = session.to_str().expect("the path is UTF-8");
+        let more = [&retried[..], &["-sess_out", name]].concat();
+        let ended =
+            s_client(node.address(listener), Identity::Pem("good"), Tls::V13, &more, request);
+        assert!(ended.stdout.contains("HTTP/1.1 200"), "{}", ended.said());
+        assert_eq!(session.exists(), is_kept, "{listener}: {}", ended.said());
     }
 }
 
@@ -217,61 +215,77 @@ fn an_upgrade_to_tls_within_a_plain_connection_is_not_taken() {
     }
 }
 
-/// Revocation files that are made to hurt. Sizes are such that a test of a debug build is quick; the limits
+/// Revocation files that are made to hurt, and what each is told. Sizes are such that a test of a debug build is quick; the limits
 /// themselves are tested where the reader is.
-fn bombs() -> Vec<(&'static str, Vec<u8>)> {
+fn bombs() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let pem = |der: &[u8]| pem("X509 CRL", der).into_bytes();
     let nested = (0..10_000).fold(Vec::new(), |inner: Vec<u8>, _| {
         if inner.len() < 60_000 { value(0x30, &inner) } else { inner }
     });
-    let indefinite = [0x30, 0x80].repeat(1 << 20);
+    let indefinite = pem(&[0x30, 0x80].repeat(1 << 20));
     let mut longer_than_it_is = pki().read("naming.crl").into_bytes();
     longer_than_it_is.truncate(longer_than_it_is.len() / 2);
     vec![
-        ("nested ten thousand deep", pem(&nested)),
-        ("indefinite lengths, a million deep", indefinite),
-        ("a length of 4 GiB", vec![0x30, 0x84, 0xff, 0xff, 0xff, 0xff, 0x30, 0x82]),
-        ("cut off", longer_than_it_is),
-        ("zeros", vec![0; 32 << 20]),
-        ("32 MiB of blocks that never end", b"-----BEGIN X509 CRL-----\nAAAA\n".repeat(1 << 20)),
-        ("wrong tag", pem(&value(0x31, &[5, 0]))),
+        ("nested ten thousand deep", pem(&nested), ": a signature algorithm expected"),
+        ("indefinite lengths, a million deep", indefinite, NO_LIST),
+        ("a length of 4 GiB", vec![0x30, 0x84, 0xff, 0xff, 0xff, 0xff, 0x30, 0x82], NO_LIST),
+        ("cut off", longer_than_it_is, "the block has no END line"),
+        ("zeros", vec![0; 32 << 20], "holds no revocation list, neither PEM nor DER"),
+        (
+            "30 MiB of blocks that never end",
+            b"-----BEGIN X509 CRL-----\nAAAA\n".repeat(1 << 20),
+            "another block begins before this one ends",
+        ),
+        ("wrong tag", pem(&value(0x31, &[5, 0])), NO_LIST),
     ]
 }
 
-/// Goal: a bad list is a fault and nothing more. Method: one after the other, while a client asks on.
+/// What the reader of DER says of what does not even begin as a list.
+const NO_LIST: &str = "malformed at byte 0: a revocation list expected";
+
+/// What a node that serves a few clients may grow by, in KiB.
+const NOISE_KIB: u64 = 8 * 1024;
+
+/// Goal: a bad list is a fault and nothing more. Method: one after the other, while a client asks on. A file
+/// may take three times its size while it is read, and nothing once it is refused.
 #[test]
 fn revocation_lists_made_to_hurt_are_faults_while_clients_are_served() {
     let target = Target::named("hello");
     let node = node(&target);
-    let before = node.resident_kib();
     let config = tls_config(Some("good"));
     let mut kept = Client::tls(node.address("https"), "localhost", &config);
-    let mut generation = node.generation();
-    for (what, bytes) in bombs() {
+    let mut serves = |what: &str| {
+        assert_eq!(kept.get("/").status, 200, "{what}");
+        let mut new = Client::tls(node.address("https"), "localhost", &config);
+        assert_eq!(new.get("/").status, 200, "{what}");
+    };
+    // What a first load and first clients take for good is taken before the measurement.
+    node.reload();
+    serves("before");
+    let generation = node.generation();
+    let before = node.resident_kib();
+    for (what, bytes, fault) in bombs() {
         std::fs::write(node.path("naming.crl"), &bytes).expect("the directory can be written");
-        let answers = std::thread::scope(|scope| {
+        node.forget_most_resident();
+        std::thread::scope(|scope| {
             let reload = scope.spawn(|| node.reload_refused());
-            let mut answers = 0;
-            while !reload.is_finished() || answers == 0 {
-                assert_eq!(kept.get("/").status, 200, "{what}");
-                let mut new = Client::tls(node.address("https"), "localhost", &config);
-                assert_eq!(new.get("/").status, 200, "{what}");
-                answers += 1;
+            serves(what);
+            while !reload.is_finished() {
+                serves(what);
             }
             let told = reload.join().expect("the reload is refused");
-            assert!(told.contains("naming.crl"), "{what}: {told}");
-            answers
+            assert!(told.contains("naming.crl") && told.contains(fault), "{what}: {told}");
         });
-        assert!(answers > 0);
+        let most = node.most_resident_kib().saturating_sub(before);
+        let file = bytes.len() as u64 / 1024;
+        assert!(most < 3 * file + NOISE_KIB, "{what}: {most} KiB for a file of {file} KiB");
         assert_eq!(node.generation(), generation, "{what}");
     }
     node.write("naming.crl", &pki().read("naming.crl"));
     node.reload();
-    generation += 1;
-    assert!(node.generation() >= generation);
-    // What was read has been given back: far less than the largest of the files stays.
+    assert!(node.generation() > generation);
     let grown = node.resident_kib().saturating_sub(before);
-    assert!(grown < 64 * 1024, "{grown} KiB");
+    assert!(grown < NOISE_KIB, "{grown} KiB");
     node.assert_no_panic();
 }
 

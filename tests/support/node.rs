@@ -256,8 +256,22 @@ impl Node {
 
     /// Resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
+        self.memory_kib("VmRSS:")
+    }
+
+    /// The most resident memory since [`Node::forget_most_resident`], in KiB.
+    pub fn most_resident_kib(&self) -> u64 {
+        self.memory_kib("VmHWM:")
+    }
+
+    /// Begins a new measurement of the most resident memory. Source: proc_pid_clear_refs(5).
+    pub fn forget_most_resident(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.id()), "5").expect("the node is our child");
+    }
+
+    fn memory_kib(&self, what: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(what));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
         kib.expect("the kernel says how much memory the node has")
     }

@@ -1,7 +1,10 @@
-//! Revocation lists of any size, written octet by octet: a general writer takes longer than what is
-//! measured with them.
+//! What certificates of a measurement say, and revocation lists of any size: those are written octet by octet,
+//! because a general writer takes longer than what is measured with them.
 use aws_lc_rs::digest::{SHA256, digest};
-use rcgen::{CertificateParams, CertifiedIssuer, KeyPair, SigningKey};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SigningKey, date_time_ymd,
+};
 
 /// A serial number of 20 octets, the most there may be (RFC 5280, section 4.1.2.2).
 pub type Serial = [u8; 20];
@@ -16,6 +19,33 @@ pub fn serial(index: u32) -> Serial {
     // Positive, and no leading zero, so that all have the same length.
     serial[0] = serial[0] & 0x7f | 0x40;
     serial
+}
+
+/// A CA that signs certificates and lists; its whole name is `common_name`. In force from 2026 to 2049.
+pub fn ca(common_name: &str) -> CertificateParams {
+    let mut params = named(common_name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+/// A certificate of this purpose that names its issuer's key; its whole name is `common_name`. In force from
+/// 2026 to 2049.
+pub fn leaf(common_name: &str, purpose: ExtendedKeyUsagePurpose) -> CertificateParams {
+    let mut params = named(common_name);
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![purpose];
+    params
+}
+
+fn named(common_name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.not_before = date_time_ymd(2026, 1, 1);
+    params.not_after = date_time_ymd(2049, 12, 31);
+    params
 }
 
 /// A version 2 list in force from 2026 to 2049, DER, of the CA whose whole name is `common_name`. Each
@@ -112,11 +142,7 @@ mod tests {
     /// Another's parser finds in it what was put in, at lengths of one, two and three octets.
     #[test]
     fn a_list_is_what_the_standard_says() {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(rcgen::DnType::CommonName, "CA");
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let issuer = CertifiedIssuer::self_signed(ca("CA"), KeyPair::generate().unwrap()).unwrap();
         let (_, certificate) = X509Certificate::from_der(issuer.der()).unwrap();
         for count in [0, 1, 2, 4, 2_000] {
             let bytes = revocation_list(&issuer, "CA", (0..count).map(serial)).unwrap();

@@ -11,11 +11,8 @@
 //! OpenSSL wants a list of every CA), and for each size that was asked for `SIZE.crl` (PEM) and `SIZE.der`,
 //! lists of the intermediate. `revoked` stands in all of them that are not empty, the clients in none.
 use clap::Parser;
-use portcullis_pki::{Serial, revocation_list, serial};
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
-};
+use portcullis_pki::{Serial, ca, leaf, revocation_list, serial};
+use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, KeyPair, SerialNumber};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -103,29 +100,4 @@ fn pem(list: Vec<u8>) -> String {
 
 fn client(number: u32) -> CertificateParams {
     leaf(&format!("client {number}"), ExtendedKeyUsagePurpose::ClientAuth)
-}
-
-fn leaf(name: &str, purpose: ExtendedKeyUsagePurpose) -> CertificateParams {
-    let mut params = named(name);
-    params.use_authority_key_identifier_extension = true;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![purpose];
-    params
-}
-
-fn ca(name: &str) -> CertificateParams {
-    let mut params = named(name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params
-}
-
-/// In force from 2026 to 2049.
-fn named(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.not_before = date_time_ymd(2026, 1, 1);
-    params.not_after = date_time_ymd(2049, 12, 31);
-    params
 }

@@ -4,6 +4,7 @@
 use super::upload::Upload;
 use super::{Changed, Report};
 use crate::api::client::{Failure, ask, ask_with, encoded, lines};
+use crate::api::dry_run::DryRun;
 use hyper::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,6 +21,8 @@ pub enum Command {
     AddRevocations(Upload),
     /// Ids of revocation files.
     RemoveRevocations(Vec<u64>),
+    /// Names of revocation files, for a dry run.
+    RemoveFiles(Vec<String>),
 }
 
 /// Has the node change a trust store.
@@ -31,8 +34,28 @@ pub async fn change(
     trust_store: &str,
     command: Command,
 ) -> Result<Changed, Failure> {
+    let (method, target, body) = request(trust_store, command);
+    understood(socket, ask_with(socket, method, &target, body).await?)
+}
+
+/// Asks the node whom such a change would reach. Nothing is changed.
+///
+/// # Errors
+/// As [`change`].
+pub async fn dry_run(
+    socket: &Path,
+    trust_store: &str,
+    command: Command,
+) -> Result<DryRun, Failure> {
+    let (method, mut target, body) = request(trust_store, command);
+    target.push(if target.contains('?') { '&' } else { '?' });
+    target.push_str("dry_run=true");
+    understood(socket, ask_with(socket, method, &target, body).await?)
+}
+
+fn request(trust_store: &str, command: Command) -> (Method, String, Vec<u8>) {
     let store = format!("/trust_stores/{}", encoded(trust_store));
-    let (method, target, body) = match command {
+    match command {
         Command::ReplaceBundle(upload) => {
             (Method::PUT, format!("{store}?revocations=keep"), upload.body)
         }
@@ -46,8 +69,11 @@ pub async fn change(
             let ids: Vec<_> = ids.iter().map(u64::to_string).collect();
             (Method::DELETE, format!("{store}/revocations?ids={}", ids.join(",")), Vec::new())
         }
-    };
-    understood(socket, ask_with(socket, method, &target, body).await?)
+        Command::RemoveFiles(names) => {
+            let names = encoded(&names.join("\n"));
+            (Method::DELETE, format!("{store}/revocations?files={names}"), Vec::new())
+        }
+    }
 }
 
 /// What the node's trust stores hold; with a name, that one alone.
@@ -84,7 +110,10 @@ pub fn report_in_words(report: &Report) -> String {
     format!("generation {}\n{}", report.generation, stores.join("\n"))
 }
 
-fn understood<T: DeserializeOwned>(socket: &Path, answer: Value) -> Result<T, Failure> {
+pub(in crate::api) fn understood<T: DeserializeOwned>(
+    socket: &Path,
+    answer: Value,
+) -> Result<T, Failure> {
     serde_json::from_value(answer)
         .map_err(|error| Failure::NoAnswer { path: socket.to_owned(), error: error.into() })
 }

@@ -5,11 +5,15 @@
 //! PUT    /trust_stores/NAME?revocations=keep|replace   the bundle, and revocation files: an upload
 //! POST   /trust_stores/NAME/revocations                revocation files: an upload
 //! DELETE /trust_stores/NAME/revocations?ids=1,2
+//! DELETE /trust_stores/NAME/revocations?files=a%0Ab    with dry_run=true: names, a line each
 //! ```
 //!
+//! With `dry_run=true` nothing is done, and the answer is a [`crate::api::dry_run::DryRun`].
 //! One upload is in memory at a time, from its first byte until its change has ended.
 use super::upload;
 use crate::api::Control;
+use crate::api::dry_run::{self, Asking, Proposal};
+use crate::config::candidate::Asked;
 use crate::config::state::{Change, File};
 use crate::limits;
 use axum::Router;
@@ -64,6 +68,7 @@ async fn replace(
     State(desk): State<Desk>,
     Path(name): Path<String>,
     Query(Replacing { revocations }): Query<Replacing>,
+    Query(Asking { dry_run, .. }): Query<Asking>,
     body: Body,
 ) -> Result<Response, Response> {
     let (mut files, upload) = desk.receive(body).await?;
@@ -78,32 +83,46 @@ async fn replace(
         }
         Present::Replace => Some(files),
     };
-    Ok(desk.change(name, Change::Replace { bundle, revocations }, Some(upload)).await)
+    let change = Change::Replace { bundle, revocations };
+    Ok(desk.do_or_ask(name, change, dry_run, Some(upload)).await)
 }
 
 async fn add(
     State(desk): State<Desk>,
     Path(name): Path<String>,
+    Query(Asking { dry_run, .. }): Query<Asking>,
     body: Body,
 ) -> Result<Response, Response> {
     let (files, upload) = desk.receive(body).await?;
-    Ok(desk.change(name, Change::AddRevocations(files), Some(upload)).await)
+    Ok(desk.do_or_ask(name, Change::AddRevocations(files), dry_run, Some(upload)).await)
 }
 
-/// Ids, with commas between them.
+/// Which revocation files.
 #[derive(Deserialize)]
 struct Removing {
-    ids: String,
+    /// Ids, with commas between them.
+    ids: Option<String>,
+    /// Names, a line each.
+    files: Option<String>,
 }
 
 async fn remove(
     State(desk): State<Desk>,
     Path(name): Path<String>,
-    Query(Removing { ids }): Query<Removing>,
+    Query(Removing { ids, files }): Query<Removing>,
+    Query(Asking { dry_run, .. }): Query<Asking>,
 ) -> Result<Response, Response> {
+    let ids = match (ids, files, dry_run) {
+        (Some(ids), None, _) => ids,
+        (None, Some(files), true) => {
+            let asked = Asked::RemoveFiles(files.lines().map(str::to_owned).collect());
+            return Ok(desk.ask(name, asked).await);
+        }
+        _ => return Err(refuse(StatusCode::BAD_REQUEST, "give ids, or files with dry_run=true")),
+    };
     let ids = ids.split(',').map(str::parse).collect::<Result<Vec<u64>, _>>();
     let ids = ids.map_err(|_| refuse(StatusCode::BAD_REQUEST, "an id is a number"))?;
-    Ok(desk.change(name, Change::RemoveRevocations(ids), None).await)
+    Ok(desk.do_or_ask(name, Change::RemoveRevocations(ids), dry_run, None).await)
 }
 
 impl Desk {
@@ -117,6 +136,24 @@ impl Desk {
         let files = upload::files(body)
             .map_err(|cut| refuse(StatusCode::BAD_REQUEST, &format!("the upload: {cut}")))?;
         Ok((files, upload))
+    }
+
+    async fn do_or_ask(
+        self,
+        name: String,
+        change: Change,
+        dry_run: bool,
+        upload: Option<OwnedMutexGuard<()>>,
+    ) -> Response {
+        if dry_run {
+            // The upload is let go of when this is answered.
+            return self.ask(name, Asked::Change(change)).await;
+        }
+        self.change(name, change, upload).await
+    }
+
+    async fn ask(self, trust_store: String, asked: Asked) -> Response {
+        dry_run::answer(&*self.control, Proposal::Trust { trust_store, asked }).await
     }
 
     /// The change goes on when the client hangs up: it is whole or does not happen.

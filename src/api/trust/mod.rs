@@ -82,11 +82,11 @@ impl Report {
 impl TrustStore {
     /// One of the live value's.
     pub fn new(store: &Store, live: &Live) -> Self {
-        let source = live.trust_sources.get(&store.name).unwrap_or(&Source::Files);
+        let source = live.trust_sources.get(&store.name);
         let lists = store.revocations.status().iter();
         Self {
             name: store.name.to_string(),
-            source: source.word().to_owned(),
+            source: source.map_or("files", Source::word).to_owned(),
             number_of_ca_certificates: store.bundle.ca_count(),
             earliest_ca_expiry: time(store.bundle.earliest_expiry()),
             total_revoked_entries: store.revocations.entries(),
@@ -96,13 +96,9 @@ impl TrustStore {
 }
 
 impl Revocation {
-    fn new(list: &revocation::Status, source: &Source) -> Self {
-        let revocation_id = match source {
-            Source::Files => None,
-            Source::Api { revocation_ids } => revocation_ids.get(list.file_index).copied(),
-        };
+    fn new(list: &revocation::Status, source: Option<&Source>) -> Self {
         Self {
-            revocation_id,
+            revocation_id: source.and_then(|source| source.revocation_id(list.file_index)),
             file: list.file.clone(),
             issuer: list.issuer.clone(),
             number_of_revoked_entries: list.entries,

@@ -17,7 +17,7 @@ mod target_group;
 mod trust_store;
 
 pub(super) use node::{admin, metrics, node};
-pub(super) use trust_store::State;
+pub(super) use trust_store::{State, contents_of_files};
 
 use super::Faults;
 use super::faults::OrNote;

@@ -7,6 +7,7 @@ use crate::config::Faults;
 use crate::config::faults::OrNote;
 use crate::config::files::{Content, Digest, Files, Follow};
 use crate::config::snapshot::{Name, Source};
+use crate::config::source::Origin;
 use crate::config::state::{Contents, Directory, File};
 use crate::config::written::{self, List};
 use crate::limits;
@@ -85,7 +86,7 @@ impl Load<'_> {
                 .map_err(|wrong| given.note(wrong, faults))
                 .ok()?,
         };
-        Some(TrustStore { made, source: Source::Files })
+        Some(TrustStore { made, source: Source::Files { revocations: given.origins() } })
     }
 
     fn of_api(
@@ -114,7 +115,7 @@ impl Load<'_> {
                 Ok(made) => Some(made),
                 Err(wrong) => {
                     let file = state.file(name);
-                    for (reason, said) in in_words(wrong, &contents) {
+                    for (reason, said) in in_words(wrong, &contents, written::Source::Api) {
                         let said = format!("{}: {said}", file.display());
                         faults.because(reason, |faults| faults.note("source", said));
                     }
@@ -174,12 +175,22 @@ pub(super) fn changed(
     match of_contents(name, written, contents, now) {
         Ok(made) => Some(made),
         Err(wrong) => {
-            for (reason, said) in in_words(wrong, contents) {
+            for (reason, said) in in_words(wrong, contents, written.source) {
                 faults.because(reason, |faults| faults.note_here(said));
             }
             None
         }
     }
+}
+
+/// What the files of one hold now.
+pub(in crate::config) fn contents_of_files(
+    written: &written::TrustStore,
+    files: &mut Files,
+    faults: &mut Faults,
+) -> Option<Contents> {
+    let given = Given::read(written, files, Follow::UntilLoaded, faults)?;
+    given.contents().map_err(|refused| faults.note_here(refused)).ok()
 }
 
 /// Notes what is odd about them.
@@ -284,19 +295,27 @@ fn of_contents(
             .collect(),
     };
     let rules = rules(written);
-    let fingerprint = fingerprint_of_state(rules, &contents.checksum(name));
+    let checksum = contents.checksum(name);
+    let fingerprint = fingerprint_of_state(rules, &checksum);
     let made = made(name, rules, &pieces, fingerprint, now)?;
     let revocation_ids = contents.revocations().keys().copied().collect();
-    Ok(TrustStore { made, source: Source::Api { revocation_ids } })
+    Ok(TrustStore { made, source: Source::Api { revocation_ids, checksum } })
 }
 
 /// What is wrong, for whoever gave the files.
-fn in_words(wrong: Vec<Wrong>, contents: &Contents) -> impl Iterator<Item = (Reason, String)> {
-    wrong.into_iter().map(|Wrong { part, message }| {
+fn in_words(
+    wrong: Vec<Wrong>,
+    contents: &Contents,
+    source: written::Source,
+) -> impl Iterator<Item = (Reason, String)> {
+    wrong.into_iter().map(move |Wrong { part, message }| {
         let said = match part {
             Part::Bundle => format!("{}: {message}", contents.bundle().name),
             Part::List(position) => match contents.revocations().iter().nth(position) {
-                Some((id, file)) => format!("{} (revocation {id}): {message}", file.name),
+                Some((id, file)) => match source {
+                    written::Source::Api => format!("{} (revocation {id}): {message}", file.name),
+                    written::Source::Files => format!("{}: {message}", file.name),
+                },
                 None => message,
             },
         };
@@ -354,6 +373,13 @@ impl<'a> Given<'a> {
                 .map(|(_, name, content)| revocation::File { name, bytes: &content.bytes })
                 .collect(),
         }
+    }
+
+    fn origins(&self) -> Vec<Origin> {
+        let lists = self.lists.iter();
+        let origin =
+            |content: &Content| Origin { path: content.path.clone(), digest: content.digest };
+        lists.map(|(_, _, content)| origin(content)).collect()
     }
 
     fn contents(&self) -> Result<Contents, String> {

@@ -243,6 +243,13 @@ fn a_refused_load_counts_once_under_each_of_its_reasons() {
     }
     assert_eq!(value(&page, failed), Some("7"));
     assert_eq!(value(&page, "portcullis_load_last_success_timestamp_seconds"), Some("6"));
+    // The clock was set back in between, and still the last one was good.
+    let failing = "portcullis_load_failing";
+    assert_eq!(value(&page, failing), Some("0"));
+    board.reloaded(Reload::Faulty, Duration::from_secs(5));
+    assert_eq!(value(&board.render(), failing), Some("1"));
+    board.commanded(Reload::Success);
+    assert_eq!(value(&board.render(), failing), Some("1"), "a command mends no file");
 }
 
 #[test]

@@ -49,13 +49,13 @@ impl Site {
                 + &https("bound", "mode: verify, trust_store: partners, session_resumption: bound")
                 + &https("open", "mode: off"),
         );
-        let live = load::live(&file).unwrap();
+        let live = load::look(&file).unwrap().live;
         let chain = vec![leaf("client").der().clone()];
         Self { live: Arc::new(ArcSwap::from_pointee(live)), chain }
     }
 
     fn judge(&self, listener: &str) -> HandshakeJudge {
-        HandshakeJudge::new(Arc::clone(&self.live), listener.into(), None)
+        HandshakeJudge::new(Arc::clone(&self.live), listener.into(), None, Rc::default())
     }
 
     /// As when a reload changed nothing.

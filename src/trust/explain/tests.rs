@@ -2,7 +2,9 @@ use super::super::filter::{Field, Filter};
 use super::super::testing::List;
 use super::super::testing::*;
 use super::super::{Accepted, Filters, verdict};
+use super::entry::Again;
 use super::*;
+use crate::limits;
 
 fn explain(store: &Store, sent: &[&Identity]) -> (Result<Accepted, Refusal>, Told) {
     let mut told = Told::default();
@@ -175,6 +177,94 @@ fn what_the_filters_look_at_is_told() {
     assert_eq!(told.matching_filter, Some(0));
     assert_eq!(told.identity[0], ("subject_cn", vec!["device-17".to_owned()]));
     assert_eq!(told.identity[1], ("issuer", vec!["CN=root".to_owned()]));
+}
+
+/// Asks for entries; answers which files were read.
+fn find_entries(told: &mut Told, files: &[&[u8]]) -> Vec<usize> {
+    let mut read = Vec::new();
+    told.find_entries(|index| {
+        read.push(index);
+        let bytes = files.get(index).ok_or("it is gone")?;
+        Ok(Again { bytes, revocation_id: u64::try_from(index).ok() })
+    });
+    read
+}
+
+#[test]
+fn the_entry_that_hit_is_found_again_among_lists_and_files() {
+    let (root, other) = (Draft::ca("root").root(), Draft::ca("other").root());
+    let client = Draft::client("client").serial(&[5]).by(&root);
+    let number = |bytes: &[u8]| extension(20, false, &der(2, &[bytes]));
+    let key_compromise = extension(21, false, &[10, 1, 1]);
+    let elsewhere = List::of(&other).revoking(&[5]).by(&other.key);
+    // The number is encoded in another way than in the certificate.
+    let naming = List::of(&root).revoking(&[4]).entry(&[0, 5], &[key_compromise]);
+    let naming = naming.with(number(&[1, 44])).by(&root.key);
+    let second = List { this_update: NOW - 2 * DAY, ..List::of(&root) };
+    let second = second.revoking(&[5]).with(number(&[0x80; 9])).by(&root.key);
+    let text = pem("X509 CRL", &elsewhere) + &pem("X509 CRL", &naming);
+    let files = [empty_list(&root), text.into_bytes(), second];
+    let store = store(&[&root, &other], &files);
+    let files = files.each_ref().map(Vec::as_slice);
+
+    let (verdict, mut told) = explain(&store, &[&client]);
+    assert_eq!(verdict.unwrap_err(), Refusal::CrlHit);
+    assert_eq!(find_entries(&mut told, &files), [0, 1, 2], "each once");
+    let leaf = &told.paths[0].certificates[0];
+    assert_eq!(leaf.unread_lists, [""; 0]);
+    let [first, second] = leaf.revoked_by.as_slice() else { panic!("{leaf:?}") };
+    let expected = Entry {
+        file: "test.crl".to_owned(),
+        revocation_id: Some(1),
+        issuer: "CN=root".to_owned(),
+        crl_number: Some("300".to_owned()),
+        this_update: write_time(at(NOW - DAY)),
+        next_update: Some(write_time(at(NOW + DAY))),
+        serial_number: "05".to_owned(),
+        revocation_date: Some(write_time(at(NOW - DAY))),
+        reason: "keyCompromise",
+    };
+    assert_eq!(*first, expected);
+    assert_eq!(second.crl_number, Some(format!("0x{}", "80".repeat(9))));
+    assert_eq!((second.revocation_id, second.reason), (Some(2), "unspecified"));
+
+    // A file that is gone is named, and the others are read all the same.
+    let (_, mut told) = explain(&store, &[&client]);
+    find_entries(&mut told, &files[..2]);
+    let leaf = &told.paths[0].certificates[0];
+    assert_eq!(
+        (leaf.revoked_by.len(), &leaf.unread_lists[..]),
+        (1, &["it is gone".to_owned()][..])
+    );
+}
+
+#[test]
+fn a_path_that_is_refused_is_told_beside_the_one_that_is_accepted_instead() {
+    let root = Draft::ca("root").root();
+    let expired = Draft::ca("issuing").valid(NOW - 9 * DAY, NOW - DAY).by(&root);
+    let renewed = Draft { key: expired.key.copy(), ..Draft::ca("issuing") }.by(&root);
+    let client = Draft::client("client").by(&renewed);
+    let (verdict, told) = explain(&store(&[&root], &[]), &[&client, &expired, &renewed]);
+    verdict.unwrap();
+    let codes: Vec<_> = told.paths.iter().map(|path| path.refusal).collect();
+    assert_eq!(codes, [Some("ClientCertExpired"), None]);
+    assert_eq!(told.paths[0].certificates[1].remarks, ["expired"]);
+    assert!(told.paths[1].certificates.iter().all(|seen| seen.remarks.is_empty()), "{told:?}");
+}
+
+#[test]
+fn what_leaves_the_disk_is_certificates_whatever_stands_around_them() {
+    let root = Draft::ca("root").root();
+    let certificate = pem("CERTIFICATE", &root.der);
+    let key = pem("PRIVATE KEY", b"secret");
+    for before in ["", "0 is where DER begins, too\n", "subject: CN=root\r\n"] {
+        let file = format!("{before}{key}{certificate}{key}{}", certificate.trim_end());
+        let alone = certificates_alone(file.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(alone).unwrap(), certificate.repeat(2), "{before}");
+    }
+    assert_eq!(certificates_alone(&root.der).unwrap(), *root.der);
+    let long = certificate.repeat(limits::CHAIN_FILE_BYTES_MAX / certificate.len() + 1);
+    assert!(certificates_alone(long.as_bytes()).unwrap_err().contains("are allowed"));
 }
 
 #[test]

@@ -133,4 +133,7 @@ fn a_path_is_read_whole_or_not_at_all() {
         assert_eq!(Path::decode(&bytes[..length]), None, "after {length} bytes");
     }
     assert_eq!(Path::decode(&[bytes, &[0]].concat()), None);
+    for rules in [RULES - 1, RULES + 1] {
+        assert_eq!(Path::decode(&[&[rules], &bytes[1..]].concat()), None, "by rules {rules}");
+    }
 }

@@ -1,6 +1,7 @@
 use super::super::testing::*;
-use super::super::{Refusal, Store};
+use super::super::{Bundle, Refusal, Store};
 use super::*;
+use crate::limits;
 use rustls_pki_types::alg_id;
 use std::collections::HashSet;
 
