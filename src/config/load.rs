@@ -395,7 +395,11 @@ impl Prepared {
         if let Some(state) = &self.loaded.origin.state {
             for (name, contents) in &self.seeds {
                 match state.stage(name, contents) {
-                    Ok(staged) => self.loaded.staged.push(staged),
+                    Ok(staged) => {
+                        let begins = "it begins with the files of the configuration";
+                        tracing::warn!("trust store {name}: state_dir has nothing of it, {begins}");
+                        self.loaded.staged.push(staged);
+                    }
                     Err(fault) => faults.because(Reason::State, |faults| {
                         faults.within("node", |faults| faults.note("state_dir", fault));
                     }),

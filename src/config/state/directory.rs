@@ -74,10 +74,18 @@ impl Directory {
         let bytes = files::read(&file, FILE_BYTES_MAX).map_err(|error| said(&error))?;
         let contents = Contents::decode(trust_store, &bytes.into());
         contents.map(Some).map_err(|broken| {
-            let restored = "restore it from a backup, or move it away to begin with the files of \
-                            the configuration again";
+            let restored = "restore it from a backup, or move it away and restart the node to \
+                            begin with the files of the configuration again";
             format!("{}; {restored}", said(&broken))
         })
+    }
+
+    /// What is said of a trust store whose file is missing while the node runs.
+    pub fn gone(&self, trust_store: &str) -> String {
+        let file = self.file(trust_store);
+        let restored = "restore it from a backup, or restart the node to begin with the files of \
+                        the configuration again";
+        format!("{} is gone: {restored}", file.display())
     }
 
     /// The checksum in a trust store's file, which changes whenever the contents do; nothing where there
