@@ -383,3 +383,24 @@ fn a_node_that_runs_never_goes_back_to_its_seed() {
     drop(load(&path, None).unwrap());
     assert!(state.exists(), "a restart begins anew");
 }
+
+#[test]
+fn a_directory_of_state_comes_and_moves_with_a_restart_alone() {
+    let scratch = Scratch::new();
+    let authority = Authority::new("A");
+    scratch.write("a.pem", &authority.pem);
+    scratch.write("a.crl", &authority.lists[0].0);
+    let path = scratch.path("portcullis.yaml");
+    let there = without_files();
+    let elsewhere = there.replace("state_dir: state", "state_dir: elsewhere");
+    let without = there.replace("state_dir: state, ", "").replace("source: api, ", "");
+    for (before, after) in [(&there, &elsewhere), (&without, &there)] {
+        scratch.write("portcullis.yaml", before);
+        let node = load(&path, None).unwrap();
+        scratch.write("portcullis.yaml", after);
+        let refused = load(&path, Some(&node)).unwrap_err();
+        let expected = "line 1: node.state_dir: a change here needs a restart";
+        assert_eq!(refused.to_string(), expected);
+    }
+    assert!(!scratch.path("elsewhere").exists());
+}
