@@ -81,6 +81,8 @@ pub const SEEN_OTHERS_BYTES_MAX: usize = 1024 * 1024;
 pub const TOLD_CHAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Clients that the answer to a dry run lists; all are counted.
 pub const DRY_RUN_CLIENTS_MAX: usize = 10_000;
+/// Characters of a subject, an issuer, a serial number or a server name in its answer.
+pub const DRY_RUN_TEXT_CHARS_MAX: usize = 256;
 /// How long the shards have to tell which clients they have seen.
 pub const TOLD_WITHIN: Duration = Duration::from_secs(10);
 /// Identity filters of one mutual authentication.

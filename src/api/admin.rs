@@ -1,5 +1,5 @@
 //! The admin endpoint: a Unix socket for the node's own user, the only thing that changes state.
-use super::dry_run::{self, Asking, Proposal};
+use super::dry_run::{self, Proposal};
 use super::explain::Question;
 use super::metrics::status;
 use super::{Control, ReloadError, serve, trust};
@@ -10,6 +10,7 @@ use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use serde::Deserialize;
 use serde_json::json;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, Metadata, Permissions};
@@ -149,13 +150,23 @@ fn router(control: Arc<dyn Control>) -> Router {
         })
 }
 
+/// What a reload is asked with; a word that it does not know must not make it happen.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reloading {
+    #[serde(default)]
+    dry_run: bool,
+    /// See [`Proposal::Reload`].
+    config: Option<PathBuf>,
+}
+
 /// The reload goes on when the client hangs up: a change is whole or does not happen.
 async fn reload(
     State(control): State<Arc<dyn Control>>,
-    Query(Asking { dry_run, config }): Query<Asking>,
+    Query(Reloading { dry_run, config }): Query<Reloading>,
 ) -> Response {
     if dry_run {
-        return dry_run::answer(&*control, Proposal::Reload { config }).await;
+        return dry_run::answer(control, Proposal::Reload { config }, ()).await;
     }
     if config.is_some() {
         let error = "a node reloads its own configuration; another one goes with dry_run=true";

@@ -5,7 +5,8 @@
 //! ([`crate::shard::seen`]) and those that are connected. Each is judged twice by the code that judges
 //! handshakes ([`judge::verdict`]), by what is live and by what would be, at the same time of day. Runs
 //! off the shards, on a thread of its own.
-//! Bound: `limits::DRY_RUN_CLIENTS_MAX` clients listed.
+//! Bounds: `limits::DRY_RUN_CLIENTS_MAX` clients listed, `limits::DRY_RUN_TEXT_CHARS_MAX` characters of
+//! each thing that one says of itself.
 use super::Control;
 use crate::config::Fault;
 use crate::config::candidate::Asked;
@@ -15,6 +16,7 @@ use crate::shard::judge;
 use crate::shard::seen::{Client, Clients, Connected, Key, Seen};
 use crate::trust::explain::write_time;
 use crate::trust::{Facts, Refusal};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use rustls_pki_types::UnixTime;
 use serde::{Deserialize, Serialize};
@@ -41,20 +43,22 @@ pub enum Proposal {
     },
 }
 
-/// Whether a request to the admin endpoint is only asked about.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(super) struct Asking {
-    #[serde(default)]
-    pub(super) dry_run: bool,
-    /// Of a reload: see [`Proposal::Reload`].
-    pub(super) config: Option<PathBuf>,
-}
-
-/// Answers a request that is only asked about.
-pub(super) async fn answer(control: &dyn Control, proposal: Proposal) -> Response {
-    match control.dry_run(proposal).await {
-        Ok(answer) => Json(answer).into_response(),
-        Err(error) => error.into_response(),
+/// Answers a request that is only asked about. It goes on when the client hangs up, and what it has
+/// `held` with it: one question is in memory at a time.
+pub(super) async fn answer(
+    control: Arc<dyn Control>,
+    proposal: Proposal,
+    held: impl Send + 'static,
+) -> Response {
+    let answer = tokio::spawn(async move {
+        let answer = control.dry_run(proposal).await;
+        drop(held);
+        answer
+    });
+    match answer.await {
+        Ok(Ok(answer)) => Json(answer).into_response(),
+        Ok(Err(error)) => error.into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
@@ -230,11 +234,11 @@ impl Change {
             Some(_) | None => None,
         };
         Self {
-            subject,
-            issuer,
-            serial_number,
+            subject: subject.map(cut),
+            issuer: issuer.map(cut),
+            serial_number: serial_number.map(cut),
             listener: client.listener.to_string(),
-            server_name,
+            server_name: server_name.map(cut),
             last_seen: last.map(write_time),
             count,
             last_refusal: last_refusal.map(|refusal| refusal.code().to_owned()),
@@ -244,6 +248,15 @@ impl Change {
             on_revocation: on_revocation.map(OnRevocation::word).map(str::to_owned),
         }
     }
+}
+
+/// What a client says of itself, no longer than anybody reads.
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(limits::DRY_RUN_TEXT_CHARS_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 impl Verdict {
@@ -389,6 +402,13 @@ mod tests {
              reason; live connections: 15\n\
              2 live connections were not judged: too many clients at once"
         );
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_cut_between_characters() {
+        let max = limits::DRY_RUN_TEXT_CHARS_MAX;
+        assert_eq!(cut("ö".repeat(max)), "ö".repeat(max));
+        assert_eq!(cut("ö".repeat(max + 1)), "ö".repeat(max) + "…");
     }
 
     #[test]

@@ -175,11 +175,7 @@ impl Loaded {
             }
             (Source::Api, Some(state)) => match state.read(trust_store) {
                 Ok(Some(contents)) => Ok(contents),
-                Ok(None) => {
-                    let file = state.file(trust_store);
-                    let why = format!("{} is gone; a reload makes it anew", file.display());
-                    Err(refused(Reason::State, why))
-                }
+                Ok(None) => Err(refused(Reason::State, state.gone(trust_store))),
                 Err(fault) => Err(refused(Reason::State, fault)),
             },
         }

@@ -351,3 +351,56 @@ fn a_bundle_that_does_not_load_is_followed_until_it_does() {
     scratch.write("a.pem", &authority.pem);
     assert_eq!(followed(), (1, true));
 }
+
+/// Goal: what commands have revoked stays revoked. Method: the file goes away under a node that runs.
+#[test]
+fn a_node_that_runs_never_goes_back_to_its_seed() {
+    let scratch = Scratch::new();
+    let authority = Authority::new("A");
+    scratch.write("a.pem", &authority.pem);
+    scratch.write("a.crl", &authority.lists[0].0);
+    scratch.write("portcullis.yaml", without_files());
+    let path = scratch.path("portcullis.yaml");
+    let node = load(&path, None).unwrap();
+    let state = scratch.path("state/trust_stores/partners.state");
+    let moved = scratch.path("moved");
+    std::fs::rename(&state, &moved).unwrap();
+    let expected = format!(
+        "line 3: trust_stores[0].source: {} is gone: restore it from a backup, or restart the node to \
+         begin with the files of the configuration again",
+        state.display()
+    );
+    let refused = load(&path, Some(&node)).unwrap_err();
+    assert_eq!(refused.to_string(), expected);
+    assert!(refused.reasons.contains(&Reason::State));
+    assert_eq!(node.contents("partners").unwrap_err().to_string(), expected);
+    assert!(crate::config::load::candidate(&path, &node).is_err());
+    assert!(!state.exists());
+    std::fs::rename(&moved, &state).unwrap();
+    drop(load(&path, Some(&node)).unwrap());
+    std::fs::remove_file(&state).unwrap();
+    drop(node);
+    drop(load(&path, None).unwrap());
+    assert!(state.exists(), "a restart begins anew");
+}
+
+#[test]
+fn a_directory_of_state_comes_and_moves_with_a_restart_alone() {
+    let scratch = Scratch::new();
+    let authority = Authority::new("A");
+    scratch.write("a.pem", &authority.pem);
+    scratch.write("a.crl", &authority.lists[0].0);
+    let path = scratch.path("portcullis.yaml");
+    let there = without_files();
+    let elsewhere = there.replace("state_dir: state", "state_dir: elsewhere");
+    let without = there.replace("state_dir: state, ", "").replace("source: api, ", "");
+    for (before, after) in [(&there, &elsewhere), (&without, &there)] {
+        scratch.write("portcullis.yaml", before);
+        let node = load(&path, None).unwrap();
+        scratch.write("portcullis.yaml", after);
+        let refused = load(&path, Some(&node)).unwrap_err();
+        let expected = "line 1: node.state_dir: a change here needs a restart";
+        assert_eq!(refused.to_string(), expected);
+    }
+    assert!(!scratch.path("elsewhere").exists());
+}

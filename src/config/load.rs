@@ -212,6 +212,7 @@ fn prepare(path: &Path, purpose: Purpose<'_>) -> (Inputs, Result<Prepared, Fault
         });
     faults.sort();
     let Some(mut prepared) = prepared.filter(|_| faults.is_empty()) else {
+        debug_assert!(!faults.is_empty(), "whoever is refused is told why");
         return (files.inputs(Follow::UntilLoaded), Err(faults));
     };
     let inputs = files.inputs(Follow::Always);
@@ -270,13 +271,18 @@ fn compile_all(
     if written.listeners.0.is_empty() {
         faults.note_missing("listeners", "there is no listener");
     }
+    let (node, admin) = (node?, admin?);
+    let metrics = match metrics {
+        Some(metrics) => Some(metrics?),
+        None => None,
+    };
+    if let Some(previous) = previous {
+        refuse_restart(previous, &node, &admin, metrics, faults);
+    }
     let mut loaded = Loaded {
-        node: node?,
-        admin: admin?,
-        metrics: match metrics {
-            Some(metrics) => Some(metrics?),
-            None => None,
-        },
+        node,
+        admin,
+        metrics,
         live: kept.live(listeners),
         inputs: Inputs::default(),
         staged: Vec::new(),
@@ -292,9 +298,6 @@ fn compile_all(
     };
     if let Some(metrics) = loaded.metrics {
         refuse_shared_port(metrics, loaded.live.listeners.values(), faults);
-    }
-    if let Some(previous) = previous {
-        refuse_restart(previous, &loaded, faults);
     }
     loaded.live.warnings = faults.sorted_warnings();
     Some(Prepared { loaded, log, seeds })
@@ -312,7 +315,7 @@ fn state(node: &Node, purpose: Purpose<'_>, faults: &mut Faults) -> Option<Optio
             Directory::open(path, &owner)
         }
         Purpose::Reload(previous) => {
-            // Another path is noted where all that needs a restart is.
+            // Another path is noted by `refuse_restart`.
             let own = previous.origin.state.as_ref().filter(|own| own.path() == path);
             return own.map(|own| Some(Arc::clone(own)));
         }
@@ -374,8 +377,14 @@ fn refuse_shared_port<'a>(
 }
 
 /// What only a restart can change is a fault in a reload, never accepted and ignored.
-fn refuse_restart(previous: &Loaded, next: &Loaded, faults: &mut Faults) {
-    let (old, new) = (&previous.node, &next.node);
+fn refuse_restart(
+    previous: &Loaded,
+    new: &Node,
+    admin: &Endpoint,
+    metrics: Option<SocketAddr>,
+    faults: &mut Faults,
+) {
+    let old = &previous.node;
     let node = [
         ("name", old.name != new.name),
         ("shards", old.shards != new.shards),
@@ -391,10 +400,10 @@ fn refuse_restart(previous: &Loaded, next: &Loaded, faults: &mut Faults) {
             faults.note(key, needs);
         }
     });
-    if previous.admin != next.admin {
+    if previous.admin != *admin {
         faults.within("admin", |faults| faults.note("bind", needs));
     }
-    if previous.metrics != next.metrics {
+    if previous.metrics != metrics {
         faults.within("metrics", |faults| faults.note("bind", needs));
     }
 }
@@ -406,7 +415,11 @@ impl Prepared {
         if let Some(state) = &self.loaded.origin.state {
             for (name, contents) in &self.seeds {
                 match state.stage(name, contents) {
-                    Ok(staged) => self.loaded.staged.push(staged),
+                    Ok(staged) => {
+                        let begins = "it begins with the files of the configuration";
+                        tracing::warn!("trust store {name}: state_dir has nothing of it, {begins}");
+                        self.loaded.staged.push(staged);
+                    }
                     Err(fault) => faults.because(Reason::State, |faults| {
                         faults.within("node", |faults| faults.note("state_dir", fault));
                     }),

@@ -8,11 +8,12 @@
 //! DELETE /trust_stores/NAME/revocations?files=a%0Ab    with dry_run=true: names, a line each
 //! ```
 //!
+//! A parameter that is not known is refused: it may be a `dry_run` that is misspelt.
 //! With `dry_run=true` nothing is done, and the answer is a [`crate::api::dry_run::DryRun`].
 //! One upload is in memory at a time, from its first byte until its change has ended.
 use super::upload;
 use crate::api::Control;
-use crate::api::dry_run::{self, Asking, Proposal};
+use crate::api::dry_run::{self, Proposal};
 use crate::config::candidate::Asked;
 use crate::config::state::{Change, File};
 use crate::limits;
@@ -53,8 +54,11 @@ async fn report(State(desk): State<Desk>) -> impl IntoResponse {
 
 /// What becomes of the present revocation files when the bundle is replaced.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Replacing {
     revocations: Present,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 #[derive(Deserialize)]
@@ -67,8 +71,7 @@ enum Present {
 async fn replace(
     State(desk): State<Desk>,
     Path(name): Path<String>,
-    Query(Replacing { revocations }): Query<Replacing>,
-    Query(Asking { dry_run, .. }): Query<Asking>,
+    Query(Replacing { revocations, dry_run }): Query<Replacing>,
     body: Body,
 ) -> Result<Response, Response> {
     let (mut files, upload) = desk.receive(body).await?;
@@ -87,10 +90,17 @@ async fn replace(
     Ok(desk.do_or_ask(name, change, dry_run, Some(upload)).await)
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Adding {
+    #[serde(default)]
+    dry_run: bool,
+}
+
 async fn add(
     State(desk): State<Desk>,
     Path(name): Path<String>,
-    Query(Asking { dry_run, .. }): Query<Asking>,
+    Query(Adding { dry_run }): Query<Adding>,
     body: Body,
 ) -> Result<Response, Response> {
     let (files, upload) = desk.receive(body).await?;
@@ -99,24 +109,26 @@ async fn add(
 
 /// Which revocation files.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Removing {
     /// Ids, with commas between them.
     ids: Option<String>,
     /// Names, a line each.
     files: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 async fn remove(
     State(desk): State<Desk>,
     Path(name): Path<String>,
-    Query(Removing { ids, files }): Query<Removing>,
-    Query(Asking { dry_run, .. }): Query<Asking>,
+    Query(Removing { ids, files, dry_run }): Query<Removing>,
 ) -> Result<Response, Response> {
     let ids = match (ids, files, dry_run) {
         (Some(ids), None, _) => ids,
         (None, Some(files), true) => {
             let asked = Asked::RemoveFiles(files.lines().map(str::to_owned).collect());
-            return Ok(desk.ask(name, asked).await);
+            return Ok(desk.ask(name, asked, None).await);
         }
         _ => return Err(refuse(StatusCode::BAD_REQUEST, "give ids, or files with dry_run=true")),
     };
@@ -134,7 +146,7 @@ impl Desk {
             Err(_) => return Err(refuse(StatusCode::REQUEST_TIMEOUT, "the upload takes too long")),
         };
         let files = upload::files(body)
-            .map_err(|cut| refuse(StatusCode::BAD_REQUEST, &format!("the upload: {cut}")))?;
+            .map_err(|broken| refuse(StatusCode::BAD_REQUEST, &format!("the upload: {broken}")))?;
         Ok((files, upload))
     }
 
@@ -146,14 +158,18 @@ impl Desk {
         upload: Option<OwnedMutexGuard<()>>,
     ) -> Response {
         if dry_run {
-            // The upload is let go of when this is answered.
-            return self.ask(name, Asked::Change(change)).await;
+            return self.ask(name, Asked::Change(change), upload).await;
         }
         self.change(name, change, upload).await
     }
 
-    async fn ask(self, trust_store: String, asked: Asked) -> Response {
-        dry_run::answer(&*self.control, Proposal::Trust { trust_store, asked }).await
+    async fn ask(
+        self,
+        trust_store: String,
+        asked: Asked,
+        upload: Option<OwnedMutexGuard<()>>,
+    ) -> Response {
+        dry_run::answer(self.control, Proposal::Trust { trust_store, asked }, upload).await
     }
 
     /// The change goes on when the client hangs up: it is whole or does not happen.
@@ -308,6 +324,18 @@ mod tests {
             (format!("DELETE {store}/revocations?ids= HTTP/1.1\r\n"), 400),
             (format!("DELETE {store}/revocations?ids=1,x HTTP/1.1\r\n"), 400),
             (format!("DELETE {store}/revocations HTTP/1.1\r\n"), 400),
+            (format!("DELETE {store}/revocations?ids=1&dry-run=true HTTP/1.1\r\n"), 400),
+            (
+                format!("POST {store}/revocations?dryrun=true HTTP/1.1\r\nContent-Length: 0\r\n"),
+                400,
+            ),
+            (
+                format!(
+                    "PUT {store}?revocations=replace&dry_rum=true HTTP/1.1\r\nContent-Length: 0\r\n"
+                ),
+                400,
+            ),
+            (format!("POST /reload?dryrun=true HTTP/1.1\r\n"), 400),
             (format!("GET {store}/revocations HTTP/1.1\r\n"), 405),
         ] {
             let mut stream = UnixStream::connect(dir.socket()).await.unwrap();

@@ -3,6 +3,7 @@
 //! Each file is two [parts](crate::config::parts): its name and its content.
 use crate::config::parts::{self, Cut, Parts};
 use crate::config::state::File;
+use crate::limits;
 use bytes::Bytes;
 use std::io::Read;
 use std::path::Path;
@@ -48,11 +49,26 @@ impl Upload {
     }
 }
 
+/// Why a body is no upload.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(super) enum Broken {
+    #[error(transparent)]
+    Cut(#[from] Cut),
+    #[error("it holds more than {FILES_MAX} files")]
+    TooManyFiles,
+}
+
+/// A bundle, and one list too many: the trust store says of which there are too many.
+const FILES_MAX: usize = limits::REVOCATION_FILES_MAX + 2;
+
 /// The files of a body.
-pub(super) fn files(body: Bytes) -> Result<Vec<File>, Cut> {
+pub(super) fn files(body: Bytes) -> Result<Vec<File>, Broken> {
     let mut parts = Parts::new(body);
     let mut files = Vec::new();
     while !parts.is_empty() {
+        if files.len() == FILES_MAX {
+            return Err(Broken::TooManyFiles);
+        }
         files.push(File { name: parts.take_text()?, bytes: parts.take()? });
     }
     Ok(files)
@@ -79,7 +95,15 @@ mod tests {
             bytes: content.into(),
         };
         assert_eq!(arrived, [file(&a, "one"), file(&b, "")]);
-        assert_eq!(files(body.slice(..body.len() - 1)), Err(Cut));
+        assert_eq!(files(body.slice(..body.len() - 1)), Err(Broken::Cut(Cut)));
+    }
+
+    #[test]
+    fn files_beyond_all_limits_are_not_even_read() {
+        // Each is an empty name and no content.
+        let body = |files: usize| Bytes::from(vec![0; files * 16]);
+        assert_eq!(files(body(FILES_MAX)).map(|files| files.len()), Ok(FILES_MAX));
+        assert_eq!(files(body(FILES_MAX + 1)), Err(Broken::TooManyFiles));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Trust stores: a CA bundle, and the revocation files that its CAs must have signed.
 //!
 //! With `source: files` they are read in each load. With `source: api` the files are read once, where
-//! `state_dir` has nothing of the trust store yet; from then on that is what it holds.
+//! `state_dir` has nothing of the trust store yet; from then on that is what it holds. A node that runs
+//! never goes back to them: what a command has revoked would be let in again.
 use super::{Kept, Made, Named, name_of_alb, named, written_time};
 use crate::config::Faults;
 use crate::config::faults::OrNote;
@@ -122,6 +123,11 @@ impl Load<'_> {
                     None
                 }
             },
+            Ok(None) if self.was_kept(name) => {
+                let gone = state.gone(name);
+                faults.because(Reason::State, |faults| faults.note("source", gone));
+                None
+            }
             Ok(None) => self.seed(name, written, faults),
             Err(fault) => {
                 faults.because(Reason::State, |faults| faults.note("source", fault));
@@ -155,6 +161,12 @@ impl Load<'_> {
             .ok()?;
         self.seeds.push((Arc::clone(name), contents));
         Some(made)
+    }
+
+    /// Whether the last load had it of `state_dir`: then its seed is not what it holds any more.
+    fn was_kept(&self, name: &Name) -> bool {
+        let kept = self.previous.trust_stores.get(name);
+        kept.is_some_and(|kept| matches!(kept.source, Source::Api { .. }))
     }
 
     /// The one of the last load, if it was made of the same.

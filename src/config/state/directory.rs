@@ -43,6 +43,7 @@ impl Directory {
         fs::set_permissions(&trust_stores, Permissions::from_mode(0o700))
             .and_then(|()| remove_leftovers(&trust_stores))
             .map_err(naming(&trust_stores))?;
+        sync(path)?;
         Ok(directory)
     }
 
@@ -74,10 +75,18 @@ impl Directory {
         let bytes = files::read(&file, FILE_BYTES_MAX).map_err(|error| said(&error))?;
         let contents = Contents::decode(trust_store, &bytes.into());
         contents.map(Some).map_err(|broken| {
-            let restored = "restore it from a backup, or move it away to begin with the files of \
-                            the configuration again";
+            let restored = "restore it from a backup, or move it away and restart the node to \
+                            begin with the files of the configuration again";
             format!("{}; {restored}", said(&broken))
         })
+    }
+
+    /// What is said of a trust store whose file is missing while the node runs.
+    pub fn gone(&self, trust_store: &str) -> String {
+        let file = self.file(trust_store);
+        let restored = "restore it from a backup, or restart the node to begin with the files of \
+                        the configuration again";
+        format!("{} is gone: {restored}", file.display())
     }
 
     /// The checksum in a trust store's file, which changes whenever the contents do; nothing where there
@@ -114,8 +123,7 @@ impl Directory {
     /// # Errors
     /// A sentence that names the directory: a power cut may bring the old files back.
     pub fn sync(&self) -> Result<(), String> {
-        let path = self.trust_stores();
-        fs::File::open(&path).and_then(|directory| directory.sync_all()).map_err(naming(&path))
+        sync(&self.trust_stores())
     }
 
     fn trust_stores(&self) -> PathBuf {
@@ -168,8 +176,23 @@ const NEW_EXTENSION: &str = "state.new";
 /// The longest encoded form: what it holds, and its beginning and end.
 const FILE_BYTES_MAX: usize = limits::TRUST_STORE_BYTES_MAX + 1024;
 
+/// Makes a directory where it is missing, and those above it; what is made is still there after a
+/// power cut.
 fn make_directory(path: &Path) -> Result<(), String> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(naming(path))
+    let parents = parents_of_missing(path);
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(naming(path))?;
+    parents.into_iter().try_for_each(sync)
+}
+
+/// The directories that get an entry when `path` is made, the nearest first.
+fn parents_of_missing(path: &Path) -> Vec<&Path> {
+    let missing = path.ancestors().take_while(|path| is_missing(path));
+    missing.filter_map(Path::parent).collect()
+}
+
+/// Has the disk confirm the entries of a directory.
+fn sync(path: &Path) -> Result<(), String> {
+    fs::File::open(path).and_then(|directory| directory.sync_all()).map_err(naming(path))
 }
 
 /// Takes the lock, which ends with the process, however that ends.

@@ -53,6 +53,18 @@ fn what_is_committed_is_read_and_what_is_not_goes() {
 }
 
 #[test]
+fn each_directory_that_gets_an_entry_is_synced() {
+    let scratch = Scratch::new();
+    let state = scratch.path("a/b/state");
+    let expected = [scratch.path("a/b"), scratch.path("a"), scratch.path("")];
+    let parents = parents_of_missing(&state);
+    assert!(parents.iter().map(|path| path.join("")).eq(expected.map(|path| path.join(""))));
+    drop(Directory::open(&state, "node edge-1").unwrap());
+    assert!(state.join("trust_stores").is_dir());
+    assert_eq!(parents_of_missing(&state), [Path::new(""); 0]);
+}
+
+#[test]
 fn only_its_user_can_read_or_write_what_is_kept() {
     let scratch = Scratch::new();
     fs::create_dir_all(scratch.path("state/trust_stores")).unwrap();
