@@ -335,7 +335,7 @@ mod tests {
                 ),
                 400,
             ),
-            (format!("POST /reload?dryrun=true HTTP/1.1\r\n"), 400),
+            ("POST /reload?dryrun=true HTTP/1.1\r\n".to_owned(), 400),
             (format!("GET {store}/revocations HTTP/1.1\r\n"), 405),
         ] {
             let mut stream = UnixStream::connect(dir.socket()).await.unwrap();
