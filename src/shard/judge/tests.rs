@@ -64,6 +64,7 @@ impl Site {
         let next = Live {
             generation: live.generation + 1,
             listeners: live.listeners.clone(),
+            trust_stores: live.trust_stores.clone(),
             ticket_keys: Arc::clone(&live.ticket_keys),
             ..Live::empty()
         };
@@ -173,6 +174,24 @@ fn who_is_refused_gets_no_ticket() {
     assert!(both.judge(&stranger).is_err());
     assert_eq!(site.sealed(&both, now), None);
     assert_eq!(both.resumption(false), Some(Resumption::Declined(Declined::Unfit)));
+}
+
+#[test]
+fn a_ticket_that_is_not_resumed_gives_no_other() {
+    let site = Site::new();
+    let now = clock::now().as_secs();
+    let full = site.judge("bound");
+    assert_eq!(full.judge(&site.chain), Ok(()));
+    let ticket = site.sealed(&full, now).unwrap();
+    let judge = site.judge("bound");
+    assert!(site.opened(&judge, &ticket, now).is_ok());
+    judge.requested();
+    assert_eq!(site.sealed(&judge, now), None);
+    assert_eq!(judge.resumption(false), Some(Resumption::Declined(Declined::Unfit)));
+    let late = site.judge("bound");
+    assert_eq!(site.opened(&late, &ticket, now + LIFETIME + 1), Err(Declined::Expired));
+    late.requested();
+    assert_eq!(late.resumption(false), Some(Resumption::Declined(Declined::Expired)));
 }
 
 #[test]
