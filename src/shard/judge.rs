@@ -372,6 +372,13 @@ impl Judge for HandshakeJudge {
         *self.brought.borrow_mut() = Some(brought);
         session
     }
+
+    fn requested(&self) {
+        if let Some(brought) = &mut *self.brought.borrow_mut() {
+            // Why it was declined, if it was, stays.
+            *brought = brought.clone().and(Err(Declined::Unfit));
+        }
+    }
 }
 
 impl Authentication {

@@ -32,6 +32,9 @@ pub trait Judge {
     fn open(&self, _ticket: &[u8]) -> Option<Vec<u8>> {
         None
     }
+
+    /// The client is asked for a certificate, so that none of the sessions that it brought is resumed.
+    fn requested(&self) {}
 }
 
 thread_local! {
@@ -99,7 +102,10 @@ impl ClientCertVerifier for Verifier {
         self.ask == Ask::Required
     }
 
+    /// rustls asks for these where it writes a CertificateRequest and nowhere else, which is in full
+    /// handshakes alone.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        ask(|judge| judge.requested());
         &self.advertised
     }
 

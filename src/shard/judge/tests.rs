@@ -177,6 +177,24 @@ fn who_is_refused_gets_no_ticket() {
 }
 
 #[test]
+fn a_ticket_that_is_not_resumed_gives_no_other() {
+    let site = Site::new();
+    let now = clock::now().as_secs();
+    let full = site.judge("bound");
+    assert_eq!(full.judge(&site.chain), Ok(()));
+    let ticket = site.sealed(&full, now).unwrap();
+    let judge = site.judge("bound");
+    assert!(site.opened(&judge, &ticket, now).is_ok());
+    judge.requested();
+    assert_eq!(site.sealed(&judge, now), None);
+    assert_eq!(judge.resumption(false), Some(Resumption::Declined(Declined::Unfit)));
+    let late = site.judge("bound");
+    assert_eq!(site.opened(&late, &ticket, now + LIFETIME + 1), Err(Declined::Expired));
+    late.requested();
+    assert_eq!(late.resumption(false), Some(Resumption::Declined(Declined::Expired)));
+}
+
+#[test]
 fn a_ticket_of_a_listener_that_asks_nobody_opens_none_that_does() {
     let site = Site::new();
     let now = clock::now().as_secs();
