@@ -2,11 +2,9 @@
 use crate::support::client::{handshake, tls_config, tls_config_with};
 use crate::support::node::piece;
 use crate::support::pki::{Leaf, RSA_SERIAL};
-use crate::support::{Client, Node, Setup, Target, long, pki, target, wait};
+use crate::support::{Client, Node, Setup, Target, long, pki, wait};
 use std::fs;
-use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Three listeners, one for each way to end; the revocation list lies beside the configuration.
@@ -39,21 +37,6 @@ fn configuration(target: &Target, bundle: &str) -> String {
 fn revoke_the_rsa_client(node: &Node) {
     fs::write(node.path("partners.crl"), pki().issuing.crl(&[&[0x22], RSA_SERIAL])).unwrap();
     node.reload();
-}
-
-/// A target that answers `/slow` only when it is told to, in two halves.
-fn slow_target() -> (Target, Arc<AtomicBool>) {
-    let go = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&go);
-    let target = Target::with(move |received, stream| {
-        if received.request_line().contains("/slow") {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")?;
-            wait::until("the word to go on", || told.load(Ordering::Relaxed).then_some(()));
-            return stream.write_all(b"other");
-        }
-        stream.write_all(target::ok("hello").as_bytes())
-    });
-    (target, go)
 }
 
 fn ended(node: &Node, listener: &str) -> f64 {
@@ -103,7 +86,7 @@ fn under_keep_a_revoked_client_stays_connected_and_is_refused_when_it_comes_back
 
 #[test]
 fn under_drain_what_has_begun_finishes_and_nothing_new_is_served() {
-    let (target, go) = slow_target();
+    let (target, go) = Target::slow();
     let node = node(&target);
     let mut client = Client::tls(node.address("drain"), "localhost", &tls_config(Some("good-rsa")));
     client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -119,7 +102,7 @@ fn under_drain_what_has_begun_finishes_and_nothing_new_is_served() {
 
 #[test]
 fn under_close_what_has_begun_is_cut_off() {
-    let (target, go) = slow_target();
+    let (target, go) = Target::slow();
     let node = node(&target);
     let mut client = Client::tls(node.address("close"), "localhost", &tls_config(Some("good-rsa")));
     client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -199,7 +182,7 @@ fn under_drain_what_does_not_finish_is_cut_off_after_its_time() {
     if !long() {
         return;
     }
-    let (target, _go) = slow_target();
+    let (target, go) = Target::slow();
     let node = node(&target);
     let connect = || {
         let stream = handshake(node.address("drain"), "localhost", &tls_config(Some("good-rsa")));
@@ -220,6 +203,7 @@ fn under_drain_what_does_not_finish_is_cut_off_after_its_time() {
     }
     let labels = ["listener=\"drain\"", "reason=\"no_longer_accepted\""];
     node.metric_becomes("portcullis_connections_closed_total", &labels, 2.0);
+    go.store(true, Ordering::Relaxed);
 }
 
 /// As the README promises.

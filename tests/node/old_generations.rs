@@ -2,7 +2,7 @@
 use crate::support::client::tls_config;
 use crate::support::node::piece;
 use crate::support::scratch::Scratch;
-use crate::support::{Client, Node, Setup, Target, pki, target, wait};
+use crate::support::{Client, Node, Setup, Target, pki, wait};
 use arc_swap::ArcSwap;
 use portcullis::config::load;
 use portcullis::config::publish::{Line, Publisher};
@@ -10,28 +10,10 @@ use portcullis::config::snapshot::Live;
 use portcullis::net::{self, Engine};
 use portcullis::observe::metrics::Board;
 use portcullis::shard::{self, Room, Seat};
-use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread;
 use tokio::sync::mpsc;
-
-/// A target that answers `/slow` in two halves, the second when it is told to.
-fn slow_target() -> (Target, Arc<AtomicBool>) {
-    let go = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&go);
-    let target = Target::with(move |received, stream| {
-        if received.request_line().contains("/slow") {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")?;
-            wait::within(10 * wait::PATIENCE, "the word to go on", || {
-                told.load(Ordering::Relaxed).then_some(())
-            });
-            return stream.write_all(b"other");
-        }
-        stream.write_all(target::ok("hello").as_bytes())
-    });
-    (target, go)
-}
 
 fn configuration(target: &Target, bundle: &str, list: &str) -> String {
     [
@@ -55,7 +37,7 @@ fn configuration(target: &Target, bundle: &str, list: &str) -> String {
 /// in the middle of a download, and one of a listener that goes; a weak reference to what was live.
 #[test]
 fn what_was_live_is_gone_once_its_successor_is_acknowledged() {
-    let (target, go) = slow_target();
+    let (target, go) = Target::slow();
     let scratch = Scratch::new("generations");
     let file = scratch.path().join("portcullis.yaml");
     let load = |more: &str, without: &str| {
@@ -124,7 +106,7 @@ const GROWTH_KIB_MAX: u64 = 48 * 1024;
 
 #[test]
 fn swaps_of_a_large_list_under_live_connections_leave_memory_as_it_was() {
-    let (target, go) = slow_target();
+    let (target, go) = Target::slow();
     let serials: Vec<[u8; 16]> =
         (0..100_000_u128).map(|index| (index | 1 << 120).to_be_bytes()).collect();
     let lists = [0, 1].map(|from| {

@@ -91,6 +91,23 @@ impl Target {
         Self::on(Ipv4Addr::LOCALHOST.into(), script)
     }
 
+    /// Answers `/slow` in two halves, the second once it is told to, and all else at once.
+    pub fn slow() -> (Self, Arc<AtomicBool>) {
+        let go = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&go);
+        let target = Self::with(move |received, stream| {
+            if !received.request_line().contains("/slow") {
+                return stream.write_all(ok("hello").as_bytes());
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")?;
+            wait::within(10 * wait::PATIENCE, "the word to go on", || {
+                told.load(Ordering::Relaxed).then_some(())
+            });
+            stream.write_all(b"other")
+        });
+        (target, go)
+    }
+
     pub fn on(
         address: IpAddr,
         script: impl Fn(&Received, &mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
