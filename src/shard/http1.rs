@@ -227,16 +227,14 @@ impl Session<'_> {
                 let answer = Answer {
                     status: fixed.status,
                     content_type: &fixed.content_type,
-                    body: Some(fixed.body.as_bytes()),
+                    content: fixed.body.as_bytes().into(),
                 };
                 self.inbox.consume(asked.head_bytes);
                 let keep_alive = !asked.has_body() && self.keeps_alive(rules, &asked);
                 self.answer(rules, Some(&asked), &answer, keep_alive).await
             }
             Decision::Refuse(refusal) => {
-                let manner = self.manner(rules, Some(&asked), false);
-                let out = self.write(|out| respond::write_refused(out, refusal, &manner));
-                self.tell(rules, out, 403, false).await
+                self.answer(rules, Some(&asked), &Answer::refused(refusal), false).await
             }
             Decision::Misdirect => {
                 self.answer(rules, Some(&asked), &Answer::standard(421), false).await
