@@ -165,9 +165,9 @@ pub fn onward(
     client_keep_alive: bool,
 ) -> Onward {
     let body = match (response.body, client_version) {
-        (Body::Chunked | Body::UntilClose, Version::Http11) => Body::Chunked,
+        (Body::Chunked | Body::UntilClose, Version::Http11 | Version::Http2) => Body::Chunked,
         (Body::Chunked | Body::UntilClose, Version::Http10) => Body::UntilClose,
-        (body @ (Body::Empty | Body::Length(_)), Version::Http10 | Version::Http11) => body,
+        (body @ (Body::Empty | Body::Length(_)), _) => body,
     };
     Onward { body, keep_alive: client_keep_alive && body != Body::UntilClose }
 }
@@ -194,7 +194,7 @@ pub fn response(
         match (onward.keep_alive, client_version) {
             (false, _) => out.line("Connection", b"close"),
             (true, Version::Http10) => out.line("Connection", b"keep-alive"),
-            (true, Version::Http11) => {}
+            (true, Version::Http11 | Version::Http2) => {}
         }
     }
     out.extend_from_slice(b"\r\n");

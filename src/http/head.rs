@@ -45,6 +45,8 @@ pub enum Version {
     Http10,
     /// HTTP/1.1
     Http11,
+    /// HTTP/2
+    Http2,
 }
 
 /// One header line: name and value without surrounding blanks.
@@ -120,11 +122,11 @@ pub fn request<'h, 'b>(
     let headers: &'h [Header<'b>] = parsed.headers;
     let said = Said::by_request(headers)?;
     let host = match (authority.or(said.host), version) {
-        (None, Version::Http11) => return Err(Malformed::MissingHost),
+        (None, Version::Http11 | Version::Http2) => return Err(Malformed::MissingHost),
         // RFC 9112, section 3.2: 400 "to any HTTP/1.1 request message that lacks a Host header field",
         // an absolute form's authority notwithstanding.
         (Some(_), Version::Http11) if said.host.is_none() => return Err(Malformed::MissingHost),
-        (host, Version::Http10 | Version::Http11) => host,
+        (host, _) => host,
     };
     let body = said.framing.body(version)?.unwrap_or(Body::Empty);
     Ok(Some(Request {
@@ -219,15 +221,15 @@ pub fn response<'h, 'b>(
 
 /// What the headers say that the node itself reads.
 #[derive(Default)]
-struct Said<'b> {
-    host: Option<&'b str>,
-    framing: Framing,
+pub(super) struct Said<'b> {
+    pub(super) host: Option<&'b str>,
+    pub(super) framing: Framing,
     connection: Connection<'b>,
     expects_continue: bool,
 }
 
 impl<'b> Said<'b> {
-    fn by_request(headers: &[Header<'b>]) -> Result<Self, Malformed> {
+    pub(super) fn by_request(headers: &[Header<'b>]) -> Result<Self, Malformed> {
         let mut said = Self::default();
         for header in headers {
             match known(header.name) {
@@ -276,7 +278,7 @@ impl<'b> Said<'b> {
 }
 
 /// Methods that are not offered, in any case: a target may not care about theirs.
-fn judge_method(method: &str) -> Result<(), Malformed> {
+pub(super) fn judge_method(method: &str) -> Result<(), Malformed> {
     if method.eq_ignore_ascii_case("CONNECT") {
         Err(Malformed::ConnectMethod)
     } else if method.eq_ignore_ascii_case("TRACE") {

@@ -46,7 +46,7 @@ pub struct Connection {
 }
 
 /// What a client is to the requests of its connection.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Client {
     /// The generation that judged it; of no meaning without TLS.
     pub generation: u64,

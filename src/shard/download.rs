@@ -64,7 +64,7 @@ impl Download<'_, '_> {
     pub(super) async fn run(self) -> Result<Answered, Unanswered> {
         let mut received = Buf::take();
         let (head, mut out) = self.final_head(&mut received).await?;
-        self.session.count_response(head.status);
+        self.session.connection.count_response(head.status);
         let mut transfer = Transfer::new(head.body, head.onward.body);
         let mut told = Told::Nothing;
         let failed = |reason, told| Unanswered { reason, told, silent: false };
@@ -147,7 +147,7 @@ impl Download<'_, '_> {
         // the request is not worth waiting for.
         let keep = self.uploaded.get() && self.session.keeps_alive(self.task.rules, asked);
         let onward = forward::onward(&response, asked.version, keep);
-        let out = self.session.write(|out| {
+        let out = self.session.connection.write(|out| {
             forward::response(out, &response, onward, asked.version);
         });
         let head = Head {

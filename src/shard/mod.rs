@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod front;
 pub mod http1;
 pub mod judge;
+mod request;
 pub mod seen;
 pub mod slices;
 mod sweep;
