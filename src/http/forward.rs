@@ -7,8 +7,9 @@
 use super::attributes::Attributes;
 use super::head::{Body, Request, Response, Version};
 use super::identity::Forbidden;
+use super::lines_out::Lines;
 use super::name::{Known, known};
-use super::{host, write_display, write_line};
+use super::{host, write_display};
 use std::net::{IpAddr, SocketAddr};
 
 /// What does not change during a client's connection.
@@ -31,8 +32,8 @@ pub struct Client<'a> {
 /// What the added lines take at most without the identity block, for one growth of the buffer.
 const ADDED_BYTES: usize = 512;
 
-/// Writes the head that a target gets: hop-by-hop headers and client-sent identity headers removed,
-/// `Host`, `X-Forwarded-*`, identity and framing headers as the rules say. HTTP/1.1, keep-alive.
+/// Writes the head that a target gets: HTTP/1.1, keep-alive, `Host` and framing anew, then
+/// [`request_lines`].
 pub fn request(
     out: &mut Vec<u8>,
     request: &Request<'_, '_>,
@@ -44,12 +45,45 @@ pub fn request(
     for part in [request.method, " ", request.path, request.query, " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
-    write_host(out, request, client, attributes);
+    out.line_of("Host", |value| host(value, request, client, attributes));
+    framing_lines(out, request.body);
+    request_lines(out, request, client, attributes, forbidden);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the host that a target is asked for: the value of Host, or of `:authority`.
+pub fn host(
+    out: &mut Vec<u8>,
+    request: &Request<'_, '_>,
+    client: &Client<'_>,
+    attributes: &Attributes,
+) {
+    let port = client.listener_port;
+    match request.host {
+        Some(host) if attributes.preserve_host => out.extend_from_slice(host.as_bytes()),
+        Some(host) => host::write(out, host, port),
+        // HTTP/1.0 alone may lack it, seldom enough to spend an allocation on.
+        None => {
+            let local = SocketAddr::new(client.local_address.to_canonical(), port);
+            host::write(out, &local.to_string(), port);
+        }
+    }
+}
+
+/// Writes the lines that a target gets, but for host and framing: hop-by-hop headers and client-sent
+/// identity headers removed, `X-Forwarded-*` and identity headers as the rules say.
+pub fn request_lines(
+    out: &mut impl Lines,
+    request: &Request<'_, '_>,
+    client: &Client<'_>,
+    attributes: &Attributes,
+    forbidden: &Forbidden,
+) {
     for header in request.headers {
         match known(header.name) {
             Known::Other => {
                 if !forbidden.contains(header.name) && !request.connection.nominates(header.name) {
-                    write_line(out, header.name, header.value);
+                    out.line(header.name, header.value);
                 }
             }
             // Written anew, here or by the shard that answers the expectation, or not at all.
@@ -65,74 +99,49 @@ pub fn request(
             | Known::ForwardedLookalike => {}
         }
     }
-    write_framing(out, request.body);
-    write_forwarded(out, request, client, attributes);
+    forwarded_lines(out, request, client, attributes);
     if let Some((version, cipher)) =
         client.tls_names.filter(|_| attributes.tls_version_and_cipher_suite)
     {
-        write_line(out, &attributes.names.tls_version, version.as_bytes());
-        write_line(out, &attributes.names.tls_cipher_suite, cipher.as_bytes());
+        out.line(&attributes.names.tls_version, version.as_bytes());
+        out.line(&attributes.names.tls_cipher_suite, cipher.as_bytes());
     }
-    out.extend_from_slice(client.identity);
-    out.extend_from_slice(b"\r\n");
-}
-
-fn write_host(
-    out: &mut Vec<u8>,
-    request: &Request<'_, '_>,
-    client: &Client<'_>,
-    attributes: &Attributes,
-) {
-    out.extend_from_slice(b"Host: ");
-    let port = client.listener_port;
-    match request.host {
-        Some(host) if attributes.preserve_host => out.extend_from_slice(host.as_bytes()),
-        Some(host) => host::write(out, host, port),
-        // HTTP/1.0 alone may lack it, seldom enough to spend an allocation on.
-        None => {
-            let local = SocketAddr::new(client.local_address.to_canonical(), port);
-            host::write(out, &local.to_string(), port);
-        }
-    }
-    out.extend_from_slice(b"\r\n");
+    out.ready_lines(client.identity);
 }
 
 /// X-Forwarded-For, -Proto and -Port: the client behind all that it says itself.
-fn write_forwarded(
-    out: &mut Vec<u8>,
+fn forwarded_lines(
+    out: &mut impl Lines,
     request: &Request<'_, '_>,
     client: &Client<'_>,
     attributes: &Attributes,
 ) {
-    out.extend_from_slice(b"X-Forwarded-For: ");
-    for header in request.headers {
-        if known(header.name) == Known::ForwardedFor && !header.value.is_empty() {
-            out.extend_from_slice(header.value);
-            out.extend_from_slice(b", ");
+    out.line_of("X-Forwarded-For", |value| {
+        for header in request.headers {
+            if known(header.name) == Known::ForwardedFor && !header.value.is_empty() {
+                value.extend_from_slice(header.value);
+                value.extend_from_slice(b", ");
+            }
         }
-    }
-    // An IPv4 client of a listener for both families is known by its IPv4 address.
-    let address = client.address.ip().to_canonical();
-    if attributes.xff_client_port {
-        write_display(out, SocketAddr::new(address, client.address.port()));
-    } else {
-        write_display(out, address);
-    }
-    out.extend_from_slice(b"\r\nX-Forwarded-Proto: ");
-    out.extend_from_slice(if client.tls { b"https" } else { b"http" });
-    out.extend_from_slice(b"\r\nX-Forwarded-Port: ");
-    write_display(out, client.listener_port);
-    out.extend_from_slice(b"\r\n");
+        // An IPv4 client of a listener for both families is known by its IPv4 address.
+        let address = client.address.ip().to_canonical();
+        if attributes.xff_client_port {
+            write_display(value, SocketAddr::new(address, client.address.port()));
+        } else {
+            write_display(value, address);
+        }
+    });
+    out.line("X-Forwarded-Proto", if client.tls { b"https" } else { b"http" });
+    out.line_of("X-Forwarded-Port", |value| write_display(value, client.listener_port));
 }
 
-fn write_framing(out: &mut Vec<u8>, body: Body) {
+/// The framing of a body towards HTTP/1.1.
+fn framing_lines(out: &mut Vec<u8>, body: Body) {
     match body {
         Body::Length(length) => {
-            out.extend_from_slice(b"Content-Length: ");
-            write_display(out, length);
-            out.extend_from_slice(b"\r\n");
+            out.line_of("Content-Length", |value| write_display(value, length));
         }
-        Body::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        Body::Chunked => out.line("Transfer-Encoding", b"chunked"),
         Body::Empty | Body::UntilClose => {}
     }
 }
@@ -163,7 +172,7 @@ pub fn onward(
     Onward { body, keep_alive: client_keep_alive && body != Body::UntilClose }
 }
 
-/// Writes the head that the client gets: hop-by-hop headers removed, framing and `Connection` anew.
+/// Writes the head that the client gets: [`response_lines`], framing and `Connection` anew.
 ///
 /// Interim responses (1xx, for HTTP/1.1 clients alone) get neither framing nor `Connection`, as another
 /// response follows.
@@ -179,13 +188,27 @@ pub fn response(
     out.extend_from_slice(b" ");
     out.extend_from_slice(response.phrase.as_bytes());
     out.extend_from_slice(b"\r\n");
+    response_lines(out, response);
+    if !is_interim(response) {
+        framing_lines(out, onward.body);
+        match (onward.keep_alive, client_version) {
+            (false, _) => out.line("Connection", b"close"),
+            (true, Version::Http10) => out.line("Connection", b"keep-alive"),
+            (true, Version::Http11 | Version::Http2) => {}
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the lines that the client gets, but for framing: hop-by-hop headers removed.
+pub fn response_lines(out: &mut impl Lines, response: &Response<'_, '_>) {
     // RFC 9110, section 8.6: to HEAD and with 304 the length is that of the content which is not sent;
     // with 1xx and 204 there is none.
-    let interim = response.status < 200;
-    let length_stays = onward.body == Body::Empty && !interim && response.status != 204;
+    let length_stays =
+        response.body == Body::Empty && !is_interim(response) && response.status != 204;
     for header in response.headers {
         match known(header.name) {
-            Known::ContentLength if length_stays => write_line(out, header.name, header.value),
+            Known::ContentLength if length_stays => out.line(header.name, header.value),
             Known::Host
             | Known::Expect
             | Known::ForwardedFor
@@ -193,7 +216,7 @@ pub fn response(
             | Known::ForwardedLookalike
             | Known::Other => {
                 if !response.connection.nominates(header.name) {
-                    write_line(out, header.name, header.value);
+                    out.line(header.name, header.value);
                 }
             }
             Known::ContentLength
@@ -203,15 +226,11 @@ pub fn response(
             | Known::FramingLookalike => {}
         }
     }
-    if !interim {
-        write_framing(out, onward.body);
-        match (onward.keep_alive, client_version) {
-            (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
-            (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
-            (true, Version::Http11 | Version::Http2) => {}
-        }
-    }
-    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether another response follows.
+const fn is_interim(response: &Response<'_, '_>) -> bool {
+    response.status < 200
 }
 
 #[cfg(test)]

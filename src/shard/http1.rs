@@ -130,10 +130,7 @@ impl Session<'_> {
                 self.answer(rules, Some(&asked), &request::fixed_answer(fixed), keep_alive).await
             }
             Decision::Refuse(refusal) => {
-                let manner = self.manner(rules, Some(&asked), false);
-                let out =
-                    self.connection.write(|out| respond::write_refused(out, refusal, &manner));
-                self.tell(rules, out, 403, false).await
+                self.answer(rules, Some(&asked), &Answer::refused(refusal), false).await
             }
             Decision::Turn(status) => {
                 self.answer(rules, Some(&asked), &Answer::standard(status), false).await
