@@ -15,6 +15,7 @@ use crate::net::Buf;
 use crate::route::{Action, FixedResponse};
 use crate::target::Group;
 use crate::trust::Refusal;
+use std::sync::Arc;
 
 /// What is kept of a request's head once it has been read.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +97,7 @@ pub(super) enum Decision<'r> {
     /// It gets this status: it came to the wrong place (421), or in the wrong protocol (464).
     Turn(u16),
     /// It goes to a target of this group.
-    Forward(&'r Group),
+    Forward(&'r Arc<Group>),
 }
 
 /// The answer of a `fixed-response` action.
