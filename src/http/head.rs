@@ -76,6 +76,8 @@ pub struct Request<'h, 'b> {
     pub headers: &'h [Header<'b>],
     /// The one Host value (or the authority of an absolute-form target, which wins); none with HTTP/1.0.
     pub host: Option<&'b str>,
+    /// The first X-Amzn-Trace-Id.
+    pub trace_id: Option<&'b [u8]>,
     /// What the Connection headers say.
     pub connection: Connection<'b>,
     /// How the body is delimited.
@@ -136,6 +138,7 @@ pub fn request<'h, 'b>(
         version,
         headers,
         host,
+        trace_id: said.trace_id,
         connection: said.connection,
         body,
         keep_alive: said.connection.keeps(version),
@@ -222,6 +225,7 @@ pub fn response<'h, 'b>(
 #[derive(Default)]
 pub(super) struct Said<'b> {
     pub(super) host: Option<&'b str>,
+    pub(super) trace_id: Option<&'b [u8]>,
     pub(super) framing: Framing,
     connection: Connection<'b>,
     expects_continue: bool,
@@ -250,6 +254,9 @@ impl<'b> Said<'b> {
                 Known::ForwardedFor => {
                     said.forwarded_for += forwarded_for::addresses(header.value);
                 }
+                Known::TraceId => {
+                    said.trace_id.get_or_insert(header.value);
+                }
                 Known::HopByHop | Known::Forwarded | Known::ForwardedLookalike | Known::Other => {}
             }
         }
@@ -272,6 +279,7 @@ impl<'b> Said<'b> {
                 | Known::FramingLookalike
                 | Known::ForwardedFor
                 | Known::Forwarded
+                | Known::TraceId
                 | Known::ForwardedLookalike
                 | Known::Other => {}
             }

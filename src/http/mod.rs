@@ -20,6 +20,7 @@ pub mod malformed;
 mod name;
 pub mod respond;
 mod target;
+pub mod trace_id;
 
 use std::fmt::Display;
 use std::io::Write;

@@ -11,6 +11,7 @@ use crate::config::snapshot::{OnRevocation, RefusalForm};
 use crate::http::forward::{self, InvalidNames};
 use crate::http::head::{Body, Malformed, Request, Version};
 use crate::http::respond::Answer;
+use crate::http::trace_id;
 use crate::net::Buf;
 use crate::route::{Action, FixedResponse};
 use crate::target::Group;
@@ -193,6 +194,14 @@ impl Connection {
         }))
     }
 
+    /// Puts the request's value of X-Amzn-Trace-Id in the place of what is in `out`.
+    pub(super) fn renew_trace_id(&self, out: &mut Vec<u8>, request: &Request<'_, '_>) {
+        let random = self.shard.random.borrow_mut().bytes();
+        let fresh = trace_id::Fresh { since_epoch: clock::since_epoch(), random };
+        out.clear();
+        trace_id::write(out, request.trace_id, fresh);
+    }
+
     /// The head that an HTTP/1.1 target gets, and what became of headers with invalid names.
     pub(super) fn head_for_target(
         &self,
@@ -200,6 +209,7 @@ impl Connection {
         client: &Client,
         rules: &Rules,
         request: &Request<'_, '_>,
+        trace_id: &[u8],
     ) -> (Buf, Option<InvalidNames>) {
         let behind = forward::Client {
             address: self.client,
@@ -208,6 +218,7 @@ impl Connection {
             tls: matches!(wire, Wire::Tls(_)),
             tls_names: client.tls_names,
             identity: &client.identity,
+            trace_id,
         };
         let attributes = &rules.listener.attributes;
         let mut invalid_names = None;
