@@ -10,6 +10,7 @@ pub mod connection;
 mod fault;
 pub mod forward;
 mod framing;
+pub mod h2;
 pub mod head;
 pub mod host;
 pub mod identity;

@@ -8,6 +8,7 @@ use crate::config::{Faults, defaults, later};
 use crate::http::attributes::{Attributes, ServerName};
 use crate::http::identity;
 use crate::net;
+use crate::tls::server::Protocols;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub(super) struct Balancer {
     pub(super) idle_timeout: Duration,
     pub(super) client_keep_alive: Duration,
     pub(super) steering: net::Steering,
+    pub(super) protocols: Protocols,
     preserve_host: bool,
     xff_client_port: bool,
     tls_version_and_cipher_suite: bool,
@@ -33,6 +35,7 @@ pub(super) fn balancer(
         idle_timeout: defaults::IDLE_TIMEOUT,
         client_keep_alive: defaults::CLIENT_KEEP_ALIVE,
         steering,
+        protocols: Protocols::default(),
         preserve_host: false,
         xff_client_port: false,
         tls_version_and_cipher_suite: false,
@@ -47,6 +50,11 @@ pub(super) fn balancer(
             CLIENT_KEEP_ALIVE => {
                 set(&mut balancer.client_keep_alive, seconds(value, 60, 604_800), faults);
             }
+            HTTP2 => set(
+                &mut balancer.protocols,
+                parsed(value).map(|on| if on { Protocols::Http2 } else { Protocols::Http1 }),
+                faults,
+            ),
             PRESERVE_HOST => set(&mut balancer.preserve_host, parsed(value), faults),
             XFF_CLIENT_PORT => set(&mut balancer.xff_client_port, parsed(value), faults),
             TLS_HEADERS => {
@@ -208,13 +216,14 @@ fn folded(name: &str) -> String {
 
 const IDLE_TIMEOUT: &str = "idle_timeout.timeout_seconds";
 const CLIENT_KEEP_ALIVE: &str = "client_keep_alive.seconds";
+const HTTP2: &str = "routing.http2.enabled";
 const PRESERVE_HOST: &str = "routing.http.preserve_host_header.enabled";
 const XFF_CLIENT_PORT: &str = "routing.http.xff_client_port.enabled";
 const TLS_HEADERS: &str = "routing.http.x_amzn_tls_version_and_cipher_suite.enabled";
 const SERVER_ENABLED: &str = "routing.http.response.server.enabled";
 
 const BALANCER_BUILT: &[&str] =
-    &[IDLE_TIMEOUT, CLIENT_KEEP_ALIVE, PRESERVE_HOST, XFF_CLIENT_PORT, TLS_HEADERS];
+    &[IDLE_TIMEOUT, CLIENT_KEEP_ALIVE, HTTP2, PRESERVE_HOST, XFF_CLIENT_PORT, TLS_HEADERS];
 
 const LISTENER_BUILT: &[&str] = &[
     "routing.http.request.x_amzn_mtls_clientcert_serial_number.header_name",
@@ -245,8 +254,6 @@ const BALANCER_LATER: &[(&str, &str)] = &[
     ("routing.http.desync_mitigation_mode", "defensive"),
     ("routing.http.drop_invalid_header_fields.enabled", "false"),
     ("routing.http.xff_header_processing.mode", "append"),
-    // ALB's default is true; this build speaks HTTP/1.1 alone.
-    ("routing.http2.enabled", "false"),
     ("waf.fail_open.enabled", "false"),
     ("zonal_shift.config.enabled", "false"),
 ];

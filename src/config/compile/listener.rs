@@ -10,7 +10,7 @@ use crate::config::snapshot::{Access, Listener, Name, Tls};
 use crate::config::written::{self, List, OnOff, Protocol};
 use crate::net;
 use crate::target::Group;
-use crate::tls::server::Resumption;
+use crate::tls::server::{Protocols, Resumption};
 use crate::tls::{Certificate, Policy, Resolver, ServerNames, policy};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -53,7 +53,7 @@ pub(super) fn all(
             }
         }
         let tls = match written.protocol {
-            Protocol::Https => Some(tls(name, written, known, configs, faults)),
+            Protocol::Https => Some(tls(name, written, balancer.protocols, known, configs, faults)),
             Protocol::Http => {
                 refuse_tls(written, faults);
                 None
@@ -106,6 +106,7 @@ fn refuse_tls(written: &written::Listener, faults: &mut Faults) {
 fn tls(
     name: &Name,
     written: &written::Listener,
+    protocols: Protocols,
     known: &Known<'_>,
     configs: &mut ServerConfigs<'_>,
     faults: &mut Faults,
@@ -134,6 +135,7 @@ fn tls(
             ask: asked.ask,
             advertised: asked.advertised,
             resumption: asked.resumption,
+            protocols,
         };
         let server_config = configs.get(key, &policy, &resolver).or_note(faults, "certificates")?;
         let authentication = asked.authentication;
