@@ -116,6 +116,10 @@ pub const INTERIM_ANSWERS_MAX: usize = 1_000;
 pub const HEADERS_MAX: usize = 200;
 /// Headers that the Connection headers of one message may name (each is compared with each header).
 pub const CONNECTION_OPTIONS_MAX: usize = 16;
+/// Addresses in what a client sends as X-Forwarded-For (ALB answers more by 463).
+pub const FORWARDED_FOR_ADDRESSES_MAX: usize = 30;
+/// Bytes of the value of a response header that a listener sets (ALB: 1 KB).
+pub const RESPONSE_HEADER_VALUE_BYTES_MAX: usize = 1_024;
 /// Bytes of a chunk-size line with its extensions, and of a trailer section.
 pub const CHUNK_LINE_BYTES_MAX: usize = 4 * 1024;
 /// Bytes read and thrown away after an early answer, so that the client gets to read it.

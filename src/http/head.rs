@@ -5,22 +5,21 @@
 //! lines end in CR LF alone, one way to read the length of the body, one Host, targets of a known form.
 //! What comes out can be written anew by `forward` with one meaning to every reader.
 //! Bounds: `limits::{REQUEST_LINE,HEADER,REQUEST_HEAD,RESPONSE_HEAD}_BYTES_MAX`, `HEADERS_MAX`,
-//! `CONNECTION_OPTIONS_MAX`; they hold for heads that are not whole yet, too.
+//! `CONNECTION_OPTIONS_MAX`, `FORWARDED_FOR_ADDRESSES_MAX`; they hold for heads that are not whole yet, too.
 //! Source: RFC 9110 and RFC 9112; `threats.md`, section 3.
 #![deny(clippy::indexing_slicing)]
 pub use super::connection::Connection;
 pub use super::lines::worth_parsing;
 pub use super::malformed::Malformed;
 
-use super::fault;
 use super::framing::Framing;
-use super::host;
 use super::lines::{lines_end_in_cr_lf, over_limit, skip_empty_line, within};
 use super::name::{Known, known};
 use super::target::{self, Target};
+use super::{fault, forwarded_for, host};
 use crate::limits::{
-    HEADER_BYTES_MAX, HEADERS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX,
-    RESPONSE_HEAD_BYTES_MAX,
+    FORWARDED_FOR_ADDRESSES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, REQUEST_HEAD_BYTES_MAX,
+    REQUEST_LINE_BYTES_MAX, RESPONSE_HEAD_BYTES_MAX,
 };
 use httparse::{ParserConfig, Status};
 use std::mem::MaybeUninit;
@@ -226,6 +225,8 @@ pub(super) struct Said<'b> {
     pub(super) framing: Framing,
     connection: Connection<'b>,
     expects_continue: bool,
+    /// Addresses in X-Forwarded-For.
+    forwarded_for: usize,
 }
 
 impl<'b> Said<'b> {
@@ -246,12 +247,14 @@ impl<'b> Said<'b> {
                 // RFC 9110, section 10.1.1: "MAY respond with a 417".
                 Known::Expect => return Err(Malformed::UnknownExpectation),
                 Known::FramingLookalike => return Err(Malformed::SuspiciousHeader),
-                Known::HopByHop
-                | Known::ForwardedFor
-                | Known::Forwarded
-                | Known::ForwardedLookalike
-                | Known::Other => {}
+                Known::ForwardedFor => {
+                    said.forwarded_for += forwarded_for::addresses(header.value);
+                }
+                Known::HopByHop | Known::Forwarded | Known::ForwardedLookalike | Known::Other => {}
             }
+        }
+        if said.forwarded_for > FORWARDED_FOR_ADDRESSES_MAX {
+            return Err(Malformed::TooManyForwardedFor);
         }
         Ok(said)
     }

@@ -9,6 +9,7 @@ pub mod chunked;
 pub mod connection;
 mod fault;
 pub mod forward;
+mod forwarded_for;
 mod framing;
 pub mod h2;
 pub mod head;

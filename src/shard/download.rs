@@ -133,7 +133,8 @@ impl Download<'_, '_> {
         let keep = self.uploaded.get() && self.session.keeps_alive(self.task.rules, asked);
         let onward = forward::onward(&response, asked.version, keep);
         let out = self.session.connection.write(|out| {
-            forward::response(out, &response, onward, asked.version);
+            let attributes = &self.task.rules.listener.attributes;
+            forward::response(out, &response, onward, asked.version, attributes);
         });
         let head = Head {
             bytes: response.length,

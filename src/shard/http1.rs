@@ -9,6 +9,7 @@ use super::request::{self, Asked, Decision, Method};
 use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
+use crate::http::forward::InvalidNames;
 use crate::http::head::{self, Malformed};
 use crate::http::respond::{self, Answer, Manner};
 use crate::limits;
@@ -171,7 +172,11 @@ impl Session<'_> {
         let Some(request) = head::request(&self.inbox, &mut slots)? else { return Ok(None) };
         let decision = request::decide(&self.client, rules, &request);
         let head = match decision {
-            Decision::Forward(_) => self.head_for_target(rules, &request),
+            Decision::Forward(_) => {
+                let (head, invalid_names) = self.head_for_target(rules, &request);
+                self.connection.count_invalid_names(invalid_names);
+                head
+            }
             Decision::Answer(_) | Decision::Refuse(_) | Decision::Turn(_) => Buf::default(),
         };
         Ok(Some((Asked::of(&request), decision, head)))
@@ -181,10 +186,14 @@ impl Session<'_> {
     pub(super) fn head_again(&self, rules: &Rules) -> Option<Buf> {
         let mut slots = head::slots();
         let request = head::request(&self.inbox, &mut slots).ok().flatten()?;
-        Some(self.head_for_target(rules, &request))
+        Some(self.head_for_target(rules, &request).0)
     }
 
-    fn head_for_target(&self, rules: &Rules, request: &head::Request<'_, '_>) -> Buf {
+    fn head_for_target(
+        &self,
+        rules: &Rules,
+        request: &head::Request<'_, '_>,
+    ) -> (Buf, Option<InvalidNames>) {
         self.connection.head_for_target(self.wire, &self.client, rules, request)
     }
 
@@ -247,11 +256,11 @@ impl Session<'_> {
         self.tell(rules, out, answer.status, keep_alive).await
     }
 
-    fn manner(&self, rules: &Rules, asked: Option<&Asked>, keep_alive: bool) -> Manner {
+    fn manner<'r>(&self, rules: &'r Rules, asked: Option<&Asked>, keep_alive: bool) -> Manner<'r> {
         Manner {
             keep_alive,
             head_only: asked.is_some_and(|asked| asked.method == Method::Head),
-            server: rules.listener.attributes.server,
+            attributes: &rules.listener.attributes,
             since_epoch: clock::since_epoch(),
         }
     }

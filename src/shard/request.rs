@@ -8,7 +8,7 @@ use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::{OnRevocation, RefusalForm};
-use crate::http::forward;
+use crate::http::forward::{self, InvalidNames};
 use crate::http::head::{Body, Malformed, Request, Version};
 use crate::http::respond::Answer;
 use crate::net::Buf;
@@ -193,14 +193,14 @@ impl Connection {
         }))
     }
 
-    /// The head that an HTTP/1.1 target gets.
+    /// The head that an HTTP/1.1 target gets, and what became of headers with invalid names.
     pub(super) fn head_for_target(
         &self,
         wire: &Wire,
         client: &Client,
         rules: &Rules,
         request: &Request<'_, '_>,
-    ) -> Buf {
+    ) -> (Buf, Option<InvalidNames>) {
         let behind = forward::Client {
             address: self.client,
             local_address: self.address,
@@ -210,7 +210,18 @@ impl Connection {
             identity: &client.identity,
         };
         let attributes = &rules.listener.attributes;
-        self.write(|out| forward::request(out, request, &behind, attributes, &rules.forbidden))
+        let mut invalid_names = None;
+        let head = self.write(|out| {
+            invalid_names = forward::request(out, request, &behind, attributes, &rules.forbidden);
+        });
+        (head, invalid_names)
+    }
+
+    /// Counts a request with headers whose names are invalid.
+    pub(super) fn count_invalid_names(&self, became: Option<InvalidNames>) {
+        if let Some(became) = became {
+            self.front.counters.invalid_names[became.index()].add(1);
+        }
     }
 
     /// What `write` writes, in a buffer that can be sent.

@@ -59,7 +59,8 @@ pub(super) fn all(
                 None
             }
         };
-        let attributes = attributes::listener(written, balancer, faults);
+        let attributes =
+            attributes::listener(written.protocol, &written.attributes, balancer, faults);
         let default_action = action::default_action(&written.default_actions, known, faults);
         let handshake_timeout_ms = in_range(written.handshake_timeout_ms, 1..=60_000)
             .or_note(faults, "handshake_timeout_ms");

@@ -246,7 +246,9 @@ impl Session {
             Decision::Forward(group) => {
                 let (group, client) = (group.clone(), Rc::clone(&self.client));
                 let connection = &self.shared.connection;
-                let head = connection.head_for_target(&self.shared.wire, &client, rules, &request);
+                let wire = &self.shared.wire;
+                let (head, invalid) = connection.head_for_target(wire, &client, rules, &request);
+                connection.count_invalid_names(invalid);
                 let parts = asked.may_repeat().then_some(parts);
                 let stream = Stream { sender, client, asked, grpc, group, parts };
                 net::spawn(stream.exchange(head, body));

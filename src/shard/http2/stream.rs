@@ -76,7 +76,7 @@ impl Stream {
         let request = head::checked(parts, &fields, !self.asked.has_body()).ok()?;
         let (connection, rules) = (self.sender.connection(), &self.sender.rules);
         let wire = &self.sender.place.shared.wire;
-        Some(connection.head_for_target(wire, &self.client, rules, &request))
+        Some(connection.head_for_target(wire, &self.client, rules, &request).0)
     }
 
     /// What follows from how both directions ended.
@@ -247,7 +247,8 @@ impl Stream {
         let mut slots = slots();
         let method = self.asked.method.for_response();
         let Some(read) = response(received, method, &mut slots)? else { return Ok(None) };
-        let response = answer::of_target(&read).ok_or(Malformed::BadStatus)?;
+        let attributes = &self.sender.rules.listener.attributes;
+        let response = answer::of_target(&read, attributes).ok_or(Malformed::BadStatus)?;
         let (bytes, body) = (read.length, read.body);
         Ok(Some(Head { bytes, body, response, keep_target: read.keep_alive }))
     }
