@@ -2,7 +2,7 @@
 //!
 //! New listeners are bound first, then what outlives the process is kept: both can fail, and nothing
 //! after them can. Then the value is swapped under the next generation; then every shard is told to take
-//! it over. The answer comes when all have, or after [`ACKNOWLEDGED_WITHIN`] with the shards that are
+//! it over. The answer comes when all have, or after `limits::ACKNOWLEDGED_WITHIN` with the shards that are
 //! late: the change stays made.
 use super::Faults;
 use super::snapshot::{Live, Name, Order};
@@ -19,9 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
-
-/// How long the shards have to take over a generation before the answer names the late ones.
-pub const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The control thread's line to one shard.
 #[derive(Clone, Debug)]
@@ -241,8 +238,8 @@ impl Pending {
     /// Waits until every shard works by the generation.
     ///
     /// # Errors
-    /// [`NotAcknowledged`] after [`ACKNOWLEDGED_WITHIN`].
-    pub async fn acknowledged(mut self) -> Result<u64, NotAcknowledged> {
+    /// [`NotAcknowledged`] when that is not so `within` this time from now.
+    pub async fn acknowledged(mut self, within: Duration) -> Result<u64, NotAcknowledged> {
         let all = async {
             for _ in 0..self.lines.len() {
                 if self.acknowledged.recv().await.is_none() {
@@ -251,7 +248,7 @@ impl Pending {
             }
         };
         // The counters say who is late, whatever the channel said.
-        let _ = tokio::time::timeout(ACKNOWLEDGED_WITHIN, all).await;
+        let _ = tokio::time::timeout(within, all).await;
         let late: Vec<usize> = self
             .lines
             .iter()
