@@ -8,13 +8,13 @@
 //! Bounds: `limits::DRY_RUN_CLIENTS_MAX` clients listed, `limits::DRY_RUN_TEXT_CHARS_MAX` characters of
 //! each thing that one says of itself.
 use super::Control;
+use crate::calendar::rfc3339;
 use crate::config::Fault;
 use crate::config::candidate::Asked;
 use crate::config::snapshot::{Live, OnRevocation};
 use crate::limits;
 use crate::shard::judge;
 use crate::shard::seen::{Client, Clients, Connected, Key, Seen};
-use crate::trust::explain::write_time;
 use crate::trust::{Facts, Refusal};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
@@ -239,7 +239,7 @@ impl Change {
             serial_number: serial_number.map(cut),
             listener: client.listener.to_string(),
             server_name: server_name.map(cut),
-            last_seen: last.map(write_time),
+            last_seen: last.map(rfc3339),
             count,
             last_refusal: last_refusal.map(|refusal| refusal.code().to_owned()),
             live_connections: connections,
