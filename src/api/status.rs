@@ -268,6 +268,7 @@ mod tests {
             },
             certificates: vec!["api".into()],
             own: Access {
+                policy: String::new(),
                 server_names: Vec::new(),
                 authentication: Authentication::Passthrough,
                 tickets: None,

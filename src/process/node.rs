@@ -300,7 +300,7 @@ impl Node {
         let bug = || ReloadError::Faults(bug());
         let next = next.await.unwrap_or_else(|_| Err(bug()))?;
         self.begin().await?.publisher.check(&next).map_err(ReloadError::Faults)?;
-        let clients = publish::clients(&self.lines).await;
+        let clients = publish::clients(&self.lines, limits::TOLD_WITHIN).await;
         let clients = clients.map_err(|late_shards| ReloadError::Untold { late_shards })?;
         let compare = move || dry_run::compare(&live, &next, clients, clock::now());
         tokio::task::spawn_blocking(compare).await.map_err(|_| bug())
