@@ -1,6 +1,8 @@
 use super::*;
 use rustls_pki_types::CertificateDer;
 use std::collections::HashMap;
+use std::sync::mpsc;
+use std::thread::ThreadId;
 use std::time::Duration;
 
 fn change(subject: &str) -> Change {
@@ -57,6 +59,23 @@ fn a_client_is_judged_by_the_chain_for_which_most_speaks() {
         assert_eq!((row.count, row.connections), (seen, 5));
         assert_eq!((row.last, row.last_refusal), (Some(at(20)), Some(Refusal::Untrusted)));
     }
+}
+
+/// Says which thread writes it.
+struct Thread(mpsc::Sender<ThreadId>);
+
+impl Serialize for Thread {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.0.send(std::thread::current().id()).unwrap();
+        to.serialize_unit()
+    }
+}
+
+#[tokio::test]
+async fn a_long_answer_is_not_written_by_the_control_thread() {
+    let (sender, writer) = mpsc::channel();
+    assert_eq!(written(Thread(sender)).await.status(), StatusCode::OK);
+    assert_ne!(writer.recv().unwrap(), std::thread::current().id());
 }
 
 #[test]
