@@ -83,6 +83,8 @@ pub const TOLD_CHAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const DRY_RUN_CLIENTS_MAX: usize = 10_000;
 /// Characters of a subject, an issuer, a serial number or a server name in its answer.
 pub const DRY_RUN_TEXT_CHARS_MAX: usize = 256;
+/// How long the shards have to take over a generation before the answer names those that are late.
+pub const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 /// How long the shards have to tell which clients they have seen.
 pub const TOLD_WITHIN: Duration = Duration::from_secs(10);
 /// Identity filters of one mutual authentication.

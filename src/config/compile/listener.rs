@@ -147,8 +147,9 @@ fn tls(
                 Some(access::binding(name, served, server_names, &authentication, bundle))
             }
         };
+        let policy = access::policy(server_names);
         let server_names = server_names.iter().map(|name| (*name).to_owned()).collect();
-        Some(Access { server_names, authentication, tickets, server_config })
+        Some(Access { policy, server_names, authentication, tickets, server_config })
     };
     let own = access(&[], own?, faults)?;
     let mut table = ServerNames::default();
