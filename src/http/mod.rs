@@ -11,6 +11,7 @@ mod fault;
 pub mod forward;
 mod forwarded_for;
 mod framing;
+pub mod h2;
 pub mod head;
 pub mod host;
 pub mod identity;

@@ -99,8 +99,11 @@ impl Download<'_, '_> {
     async fn final_head(&self, received: &mut Buf) -> Result<(Head, Buf), Unanswered> {
         let mut silent = true;
         for _ in 0..=limits::INTERIM_ANSWERS_MAX {
-            let (head, out) = self.head(received, &mut silent).await.map_err(|reason| {
-                Unanswered { reason, told: Told::Nothing, silent: silent && !timed_out(reason) }
+            let parse = |received: &Buf| self.parse(received);
+            let head = self.target.head(received, self.uploaded, &mut silent, parse).await;
+            let (head, out) = head.map_err(|reason| {
+                let silent = silent && !timed_out(reason);
+                Unanswered { reason, told: Told::Nothing, silent }
             })?;
             received.consume(head.bytes);
             if head.status >= 200 {
@@ -116,24 +119,6 @@ impl Download<'_, '_> {
         }
         let reason = Reason::TargetMalformed;
         Err(Unanswered { reason, told: Told::Nothing, silent: false })
-    }
-
-    /// Reads one response head. `silent` stays true while the target has sent nothing.
-    async fn head(&self, received: &mut Buf, silent: &mut bool) -> Result<(Head, Buf), Reason> {
-        let mut seen = 0;
-        loop {
-            if !received.is_empty()
-                && head::worth_parsing(received, seen)
-                && let Some(read) = self.parse(received).map_err(|_| Reason::TargetMalformed)?
-            {
-                return Ok(read);
-            }
-            seen = received.len();
-            match self.target.receive(received, self.uploaded.get()).await? {
-                0 => return Err(Reason::TargetClosed),
-                _ => *silent = false,
-            }
-        }
     }
 
     fn parse(&self, received: &Buf) -> Result<Option<(Head, Buf)>, Malformed> {

@@ -136,7 +136,7 @@ fn is_misdirected(client: &Client, rules: &Rules, host: Option<&str>) -> bool {
 
 /// Whether it is a call of gRPC (its HTTP/2 mapping, "Requests": `Content-Type: application/grpc`, bare
 /// or followed by `+` and the name of a format). gRPC-Web, which has another type, is plain HTTP.
-fn is_grpc(request: &Request<'_, '_>) -> bool {
+pub(super) fn is_grpc(request: &Request<'_, '_>) -> bool {
     let is_type = |value: &[u8]| {
         let (kind, rest) = value.split_at_checked(GRPC.len()).unwrap_or_default();
         kind.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';'))

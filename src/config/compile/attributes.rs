@@ -10,6 +10,7 @@ use crate::http::attributes::{Attributes, ForwardedFor, ServerName};
 use crate::http::identity;
 use crate::limits::RESPONSE_HEADER_VALUE_BYTES_MAX;
 use crate::net;
+use crate::tls::server::Protocols;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub(super) struct Balancer {
     pub(super) idle_timeout: Duration,
     pub(super) client_keep_alive: Duration,
     pub(super) steering: net::Steering,
+    pub(super) protocols: Protocols,
     /// Header rules, as far as they are not the listener's.
     http: Attributes,
 }
@@ -33,6 +35,7 @@ pub(super) fn balancer(
         idle_timeout: defaults::IDLE_TIMEOUT,
         client_keep_alive: defaults::CLIENT_KEEP_ALIVE,
         steering,
+        protocols: Protocols::default(),
         http: Attributes::default(),
     };
     let http = &mut balancer.http;
@@ -47,6 +50,11 @@ pub(super) fn balancer(
             CLIENT_KEEP_ALIVE => {
                 set(&mut balancer.client_keep_alive, seconds(value, 60, 604_800), faults);
             }
+            HTTP2 => set(
+                &mut balancer.protocols,
+                parsed(value).map(|on| if on { Protocols::Http2 } else { Protocols::Http1 }),
+                faults,
+            ),
             PRESERVE_HOST => set(&mut http.preserve_host, parsed(value), faults),
             XFF_MODE => set(&mut http.forwarded_for, forwarded_for(value), faults),
             XFF_CLIENT_PORT => set(&mut client_port, parsed(value), faults),
@@ -235,6 +243,7 @@ fn folded(name: &str) -> String {
 
 const IDLE_TIMEOUT: &str = "idle_timeout.timeout_seconds";
 const CLIENT_KEEP_ALIVE: &str = "client_keep_alive.seconds";
+const HTTP2: &str = "routing.http2.enabled";
 const PRESERVE_HOST: &str = "routing.http.preserve_host_header.enabled";
 const DROP_INVALID: &str = "routing.http.drop_invalid_header_fields.enabled";
 const XFF_MODE: &str = "routing.http.xff_header_processing.mode";
@@ -245,6 +254,7 @@ const SERVER_ENABLED: &str = "routing.http.response.server.enabled";
 const BALANCER_BUILT: &[&str] = &[
     IDLE_TIMEOUT,
     CLIENT_KEEP_ALIVE,
+    HTTP2,
     PRESERVE_HOST,
     DROP_INVALID,
     XFF_MODE,

@@ -50,8 +50,6 @@ pub(super) const BALANCER: Keys = &[
     ("ipv6.deny_all_igw_traffic", "false"),
     ("load_balancing.cross_zone.enabled", "true"),
     ("routing.http.desync_mitigation_mode", "defensive"),
-    // ALB's default is true; this build speaks HTTP/1.1 alone.
-    ("routing.http2.enabled", "false"),
     ("waf.fail_open.enabled", "false"),
     ("zonal_shift.config.enabled", "false"),
 ];
