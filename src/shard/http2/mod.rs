@@ -247,10 +247,13 @@ impl Session {
                 let (group, client) = (group.clone(), Rc::clone(&self.client));
                 let connection = &self.shared.connection;
                 let wire = &self.shared.wire;
-                let (head, invalid) = connection.head_for_target(wire, &client, rules, &request);
+                let mut trace_id = Vec::new();
+                connection.renew_trace_id(&mut trace_id, &request);
+                let (head, invalid) =
+                    connection.head_for_target(wire, &client, rules, &request, &trace_id);
                 connection.count_invalid_names(invalid);
                 let parts = asked.may_repeat().then_some(parts);
-                let stream = Stream { sender, client, asked, grpc, group, parts };
+                let stream = Stream { sender, client, asked, grpc, group, trace_id, parts };
                 net::spawn(stream.exchange(head, body));
             }
         }

@@ -36,6 +36,8 @@ pub(super) struct Stream {
     pub(super) asked: Asked,
     pub(super) grpc: bool,
     pub(super) group: Arc<Group>,
+    /// X-Amzn-Trace-Id: each try is sent with the same one.
+    pub(super) trace_id: Vec<u8>,
     /// The head, where it may be sent again.
     pub(super) parts: Option<Parts>,
 }
@@ -76,7 +78,8 @@ impl Stream {
         let request = head::checked(parts, &fields, !self.asked.has_body()).ok()?;
         let (connection, rules) = (self.sender.connection(), &self.sender.rules);
         let wire = &self.sender.place.shared.wire;
-        Some(connection.head_for_target(wire, &self.client, rules, &request).0)
+        let (client, trace_id) = (&self.client, &self.trace_id);
+        Some(connection.head_for_target(wire, client, rules, &request, trace_id).0)
     }
 
     /// What follows from how both directions ended.
