@@ -21,6 +21,7 @@ pub mod malformed;
 mod name;
 pub mod respond;
 mod target;
+pub mod upgrade;
 
 use std::fmt::Display;
 use std::io::Write;
