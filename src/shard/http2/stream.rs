@@ -248,8 +248,8 @@ impl Stream {
 
     fn parse(&self, received: &Buf) -> Result<Option<Head>, Malformed> {
         let mut slots = slots();
-        let method = self.asked.method.for_response();
-        let Some(read) = response(received, method, &mut slots)? else { return Ok(None) };
+        let expected = self.asked.expected();
+        let Some(read) = response(received, expected, &mut slots)? else { return Ok(None) };
         let attributes = &self.sender.rules.listener.attributes;
         let response = answer::of_target(&read, attributes).ok_or(Malformed::BadStatus)?;
         let (bytes, body) = (read.length, read.body);
