@@ -10,7 +10,7 @@ use super::identity::Forbidden;
 use super::lines_out::Lines;
 use super::name::{self, Known, known};
 use super::trailers::{self, Filter};
-use super::{forwarded_for, host, write_display};
+use super::{forwarded_for, host, upgrade, write_display};
 use std::net::{IpAddr, SocketAddr};
 
 /// What a target is told that does not stand in its client's request.
@@ -79,7 +79,9 @@ pub fn request(
     }
     out.line_of("Host", |value| host(value, request, client, attributes));
     framing_lines(out, request.body);
-    if request.takes_trailers {
+    if upgrade::is_asked(request) {
+        upgrade_lines(out);
+    } else if request.takes_trailers {
         // RFC 9110, section 10.1.4: "A sender of TE MUST also send a "TE" connection option".
         out.line("Connection", b"TE");
         out.line("TE", b"trailers");
@@ -174,6 +176,12 @@ pub fn request_lines(
     invalid_names
 }
 
+/// What asks for a WebSocket, and agrees to one.
+fn upgrade_lines(out: &mut Vec<u8>) {
+    out.line("Upgrade", upgrade::WEBSOCKET);
+    out.line("Connection", b"Upgrade");
+}
+
 /// The framing of a body towards HTTP/1.1.
 fn framing_lines(out: &mut Vec<u8>, body: Body) {
     match body {
@@ -230,6 +238,9 @@ pub fn response(
     out.extend_from_slice(response.phrase.as_bytes());
     out.extend_from_slice(b"\r\n");
     response_lines(out, response, onward.body, attributes, forbidden);
+    if upgrade::is_agreed(response) {
+        upgrade_lines(out);
+    }
     if !is_interim(response) {
         framing_lines(out, onward.body);
         match (onward.keep_alive, client_version) {

@@ -174,13 +174,24 @@ pub struct Response<'h, 'b> {
     pub length: usize,
 }
 
-/// Parses a response head to a request of `method`. `Ok(None)` needs more bytes.
+/// What a request lets its response be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expected {
+    /// Head and content.
+    Content,
+    /// The head alone: it answers HEAD.
+    HeadAlone,
+    /// Another protocol, or head and content.
+    Upgrade,
+}
+
+/// Parses a response head. `Ok(None)` needs more bytes.
 ///
 /// # Errors
 /// [`Malformed`]; the client gets 502.
 pub fn response<'h, 'b>(
     bytes: &'b [u8],
-    method: &str,
+    expected: Expected,
     slots: &'h mut HeaderSlots<'b>,
 ) -> Result<Option<Response<'h, 'b>>, Malformed> {
     let bytes = within(bytes, RESPONSE_HEAD_BYTES_MAX);
@@ -198,7 +209,7 @@ pub fn response<'h, 'b>(
     lines_end_in_cr_lf(within(bytes, length), parsed.headers.len())?;
 
     let status = match parsed.code.unwrap_or_default() {
-        101 => return Err(Malformed::UnexpectedUpgrade),
+        101 if expected != Expected::Upgrade => return Err(Malformed::UnexpectedUpgrade),
         status @ 100..=999 => status,
         _ => return Err(Malformed::BadStatus),
     };
@@ -208,7 +219,9 @@ pub fn response<'h, 'b>(
     let announced = said.framing.body(version)?;
     // RFC 9112, section 6.3, items 1 and 2.
     let body = match announced {
-        _ if method == "HEAD" || matches!(status, 100..=199 | 204 | 304) => Body::Empty,
+        _ if expected == Expected::HeadAlone || matches!(status, 100..=199 | 204 | 304) => {
+            Body::Empty
+        }
         Some(body) => body,
         None => Body::UntilClose,
     };

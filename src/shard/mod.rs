@@ -20,6 +20,7 @@ pub mod seen;
 pub mod slices;
 mod sweep;
 mod target;
+mod tunnel;
 mod upload;
 pub mod wire;
 

@@ -9,9 +9,9 @@ use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::{OnRevocation, RefusalForm};
 use crate::http::forward::{self, InvalidNames};
-use crate::http::head::{Body, Malformed, Request, Version};
+use crate::http::head::{Body, Expected, Malformed, Request, Version};
 use crate::http::respond::Answer;
-use crate::http::{trace_id, trailers};
+use crate::http::{trace_id, trailers, upgrade};
 use crate::net::Buf;
 use crate::route::{Action, FixedResponse};
 use crate::target::Group;
@@ -35,6 +35,8 @@ pub(super) struct Asked {
     pub(super) trailers_may_pass: bool,
     /// The method, as far as the answer depends on it.
     pub(super) method: Method,
+    /// Whether it asks for a WebSocket.
+    pub(super) upgrade: bool,
 }
 
 /// What an answer depends on in a method.
@@ -56,14 +58,6 @@ impl Method {
             _ => Self::Other,
         }
     }
-
-    /// As `http::head::response` wants it.
-    pub(super) const fn for_response(self) -> &'static str {
-        match self {
-            Self::Head => "HEAD",
-            Self::Idempotent | Self::Other => "GET",
-        }
-    }
 }
 
 impl Asked {
@@ -77,6 +71,16 @@ impl Asked {
             expects_continue: request.expects_continue,
             trailers_may_pass: trailers::may_pass(&request.connection),
             method: Method::of(request.method),
+            upgrade: upgrade::is_asked(request),
+        }
+    }
+
+    /// What its response may be.
+    pub(super) const fn expected(&self) -> Expected {
+        match self.method {
+            Method::Head => Expected::HeadAlone,
+            Method::Idempotent if self.upgrade => Expected::Upgrade,
+            Method::Idempotent | Method::Other => Expected::Content,
         }
     }
 

@@ -412,7 +412,11 @@ fn answered(
     client_keep_alive: bool,
 ) -> (Onward, String) {
     let mut slots = slots();
-    let parsed = head::response(bytes.as_bytes(), method, &mut slots).unwrap().unwrap();
+    let expected = match method {
+        "HEAD" => head::Expected::HeadAlone,
+        _ => head::Expected::Content,
+    };
+    let parsed = head::response(bytes.as_bytes(), expected, &mut slots).unwrap().unwrap();
     let onward = onward(&parsed, client_version, client_keep_alive);
     let mut out = Vec::new();
     response(
@@ -529,7 +533,9 @@ fn a_response_header_that_the_listener_sets_replaces_its_targets() {
             "HTTP/1.1 {status}\r\nX-FRAME-OPTIONS: SAMEORIGIN\r\nX-A: b\r\n\
              x-frame-options: ALLOWALL\r\nX-Frame-Option: c\r\n\r\n"
         );
-        let parsed = head::response(bytes.as_bytes(), "HEAD", &mut slots).unwrap().unwrap();
+        let parsed = head::response(bytes.as_bytes(), head::Expected::HeadAlone, &mut slots)
+            .unwrap()
+            .unwrap();
         let onward = Onward { body: Body::Empty, keep_alive: true };
         let mut out = Vec::new();
         response(&mut out, &parsed, onward, Version::Http11, &attributes, &Forbidden::default());
@@ -543,7 +549,8 @@ fn a_response_header_that_the_listener_sets_replaces_its_targets() {
     }
     let hints = "HTTP/1.1 103 Early Hints\r\nX-Frame-Options: SAMEORIGIN\r\n\r\n";
     let mut slots = slots();
-    let parsed = head::response(hints.as_bytes(), "GET", &mut slots).unwrap().unwrap();
+    let parsed =
+        head::response(hints.as_bytes(), head::Expected::Content, &mut slots).unwrap().unwrap();
     let mut out = Vec::new();
     let onward = Onward { body: Body::Empty, keep_alive: true };
     response(&mut out, &parsed, onward, Version::Http11, &attributes, &Forbidden::default());

@@ -252,8 +252,8 @@ impl Stream {
 
     fn parse(&self, received: &Buf) -> Result<Option<Head>, Malformed> {
         let mut slots = slots();
-        let method = self.asked.method.for_response();
-        let Some(read) = response(received, method, &mut slots)? else { return Ok(None) };
+        let expected = self.asked.expected();
+        let Some(read) = response(received, expected, &mut slots)? else { return Ok(None) };
         let Rules { listener, forbidden, .. } = &*self.sender.rules;
         let response = answer::of_target(&read, &listener.attributes, forbidden);
         let response = response.ok_or(Malformed::BadStatus)?;
