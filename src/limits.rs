@@ -124,7 +124,9 @@ pub const FORWARDED_FOR_ADDRESSES_MAX: usize = 30;
 pub const TRACE_ID_BYTES_MAX: usize = 7 * 1024;
 /// Bytes of the value of a response header that a listener sets (ALB: 1 KB).
 pub const RESPONSE_HEADER_VALUE_BYTES_MAX: usize = 1_024;
-/// Bytes of a chunk-size line with its extensions, and of a trailer section.
+/// Bytes of a trailer section: what one header may have.
+pub const TRAILERS_BYTES_MAX: usize = HEADER_BYTES_MAX;
+/// Bytes of a chunk-size line with its extensions.
 pub const CHUNK_LINE_BYTES_MAX: usize = 4 * 1024;
 /// Bytes read and thrown away after an early answer, so that the client gets to read it.
 pub const DISCARDED_BODY_BYTES_MAX: usize = 256 * 1024;

@@ -4,12 +4,14 @@
 //! what can still be said when the target fails.
 //! Bound: `limits::INTERIM_ANSWERS_MAX`.
 use super::exchange::Task;
+use super::front::Rules;
 use super::http1::Session;
 use super::target::{Target, timed_out};
 use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::forward::{self, Onward};
 use crate::http::head::{self, Body, Malformed, Version};
+use crate::http::trailers::{self, Filter};
 use crate::http::upgrade;
 use crate::limits;
 use crate::net::Buf;
@@ -61,6 +63,7 @@ struct Head {
     body: Body,
     onward: Onward,
     keep_target: bool,
+    trailers_may_pass: bool,
 }
 
 impl Download<'_, '_> {
@@ -68,7 +71,9 @@ impl Download<'_, '_> {
         let mut received = Buf::take();
         let (head, mut out) = self.final_head(&mut received).await?;
         self.session.connection.count_response(head.status);
-        let mut transfer = Transfer::new(head.body, head.onward.body);
+        let Rules { listener, forbidden, .. } = self.task.rules;
+        let trailers = Filter::of_response(head.trailers_may_pass, forbidden, &listener.attributes);
+        let mut transfer = Transfer::new(head.body, head.onward.body, trailers);
         let mut told = Told::Nothing;
         let failed = |reason, told| Unanswered { reason, told, silent: false };
         loop {
@@ -139,8 +144,9 @@ impl Download<'_, '_> {
         let keep = self.uploaded.get() && self.session.keeps_alive(self.task.rules, asked);
         let onward = forward::onward(&response, asked.version, keep);
         let out = self.session.connection.write(|out| {
-            let attributes = &self.task.rules.listener.attributes;
-            forward::response(out, &response, onward, asked.version, attributes);
+            let Rules { listener, forbidden, .. } = self.task.rules;
+            let attributes = &listener.attributes;
+            forward::response(out, &response, onward, asked.version, attributes, forbidden);
         });
         let head = Head {
             bytes: response.length,
@@ -148,6 +154,7 @@ impl Download<'_, '_> {
             body: response.body,
             onward,
             keep_target: response.keep_alive && response.body != Body::UntilClose,
+            trailers_may_pass: trailers::may_pass(&response.connection),
         };
         Ok(Some((head, out)))
     }

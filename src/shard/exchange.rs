@@ -16,6 +16,7 @@ use super::upload::{Upload, Uploaded};
 use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::respond::CONTINUE;
+use crate::http::trailers::Filter;
 use crate::net::Buf;
 use crate::observe::count;
 use crate::target::Group;
@@ -167,7 +168,9 @@ async fn attempt(
         return (answered, Uploaded::Whole);
     }
     session.inbox.consume(asked.head_bytes);
-    let mut transfer = Transfer::new(asked.body, asked.body);
+    let (forbidden, attributes) = (&task.rules.forbidden, &task.rules.listener.attributes);
+    let trailers = Filter::of_request(asked.trailers_may_pass, forbidden, attributes);
+    let mut transfer = Transfer::new(asked.body, asked.body, trailers);
     // What is here already goes with the head, in one segment where it fits.
     if let Err(malformed) = transfer.step(&mut session.inbox, &mut head) {
         return (Err(target.unsent()), Uploaded::Malformed(malformed));
@@ -190,7 +193,7 @@ async fn relay(
     session: &mut Session<'_>,
     task: &Task<'_>,
     target: Target<'_>,
-    transfer: Transfer,
+    transfer: Transfer<'_>,
 ) -> (Result<Answered, Unanswered>, Uploaded) {
     let uploaded = Cell::new(transfer.is_done());
     let answered = Cell::new(false);

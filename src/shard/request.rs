@@ -11,8 +11,7 @@ use crate::config::snapshot::{OnRevocation, RefusalForm};
 use crate::http::forward::{self, InvalidNames};
 use crate::http::head::{Body, Expected, Malformed, Request, Version};
 use crate::http::respond::Answer;
-use crate::http::trace_id;
-use crate::http::upgrade;
+use crate::http::{trace_id, trailers, upgrade};
 use crate::net::Buf;
 use crate::route::{Action, FixedResponse};
 use crate::target::Group;
@@ -32,6 +31,8 @@ pub(super) struct Asked {
     pub(super) keep_alive: bool,
     /// Whether it waits for `100 Continue`.
     pub(super) expects_continue: bool,
+    /// What `trailers::may_pass` said of it.
+    pub(super) trailers_may_pass: bool,
     /// The method, as far as the answer depends on it.
     pub(super) method: Method,
     /// Whether it asks for a WebSocket.
@@ -68,6 +69,7 @@ impl Asked {
             body: request.body,
             keep_alive: request.keep_alive,
             expects_continue: request.expects_continue,
+            trailers_may_pass: trailers::may_pass(&request.connection),
             method: Method::of(request.method),
             upgrade: upgrade::is_asked(request),
         }

@@ -4,6 +4,7 @@
 use crate::http::attributes::Attributes;
 use crate::http::forward;
 use crate::http::head::{Body, Response};
+use crate::http::identity::Forbidden;
 use crate::http::lines_out::Lines;
 use crate::http::respond::{self, Answer, Manner};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -12,12 +13,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 pub fn of_target(
     response: &Response<'_, '_>,
     attributes: &Attributes,
+    forbidden: &Forbidden,
 ) -> Option<http::Response<()>> {
     let mut fields = HeaderMap::with_capacity(response.headers.len() + 1);
     if let Body::Length(length) = response.body {
         fields.insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    forward::response_lines(&mut fields, response, attributes);
+    forward::response_lines(&mut fields, response, response.body, attributes, forbidden);
     assembled(response.status, fields)
 }
 
@@ -54,7 +56,7 @@ mod tests {
         let mut slots = head::slots();
         let response =
             head::response(bytes.as_bytes(), head::Expected::Content, &mut slots).unwrap().unwrap();
-        of_target(&response, &Attributes::default()).unwrap()
+        of_target(&response, &Attributes::default(), &Forbidden::default()).unwrap()
     }
 
     #[test]

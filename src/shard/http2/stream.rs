@@ -11,11 +11,13 @@ use crate::http::h2::answer;
 use crate::http::h2::request as head;
 use crate::http::head::{Body, Malformed, response, slots};
 use crate::http::respond::Answer;
+use crate::http::trailers::{self, Filter};
 use crate::limits;
 use crate::net::Buf;
 use crate::observe::count;
 use crate::shard::connection::Client;
 use crate::shard::download::{Told, Unanswered};
+use crate::shard::front::Rules;
 use crate::shard::request::Asked;
 use crate::shard::target::{Target, timed_out};
 use crate::target::Group;
@@ -194,7 +196,9 @@ impl Stream {
         let mut received = Buf::take();
         let head = self.final_head(target, uploaded, &mut received).await?;
         let failed = |reason, told| Unanswered { reason, told, silent: false };
-        let mut transfer = Transfer::new(head.body, Body::UntilClose);
+        let Rules { listener, forbidden, .. } = &*self.sender.rules;
+        let trailers = Filter::of_response(head.trailers_may_pass, forbidden, &listener.attributes);
+        let mut transfer = Transfer::new(head.body, Body::UntilClose, trailers);
         self.sender.connection().count_response(head.response.status().as_u16());
         self.sender
             .begin(head.response, transfer.is_done())
@@ -250,10 +254,12 @@ impl Stream {
         let mut slots = slots();
         let expected = self.asked.expected();
         let Some(read) = response(received, expected, &mut slots)? else { return Ok(None) };
-        let attributes = &self.sender.rules.listener.attributes;
-        let response = answer::of_target(&read, attributes).ok_or(Malformed::BadStatus)?;
+        let Rules { listener, forbidden, .. } = &*self.sender.rules;
+        let response = answer::of_target(&read, &listener.attributes, forbidden);
+        let response = response.ok_or(Malformed::BadStatus)?;
         let (bytes, body) = (read.length, read.body);
-        Ok(Some(Head { bytes, body, response, keep_target: read.keep_alive }))
+        let trailers_may_pass = trailers::may_pass(&read.connection);
+        Ok(Some(Head { bytes, body, response, keep_target: read.keep_alive, trailers_may_pass }))
     }
 }
 
@@ -263,6 +269,7 @@ struct Head {
     body: Body,
     response: http::Response<()>,
     keep_target: bool,
+    trailers_may_pass: bool,
 }
 
 /// Whether the target's connection can serve another request.
