@@ -167,6 +167,8 @@ pub const SWEEP_SLICE: Duration = Duration::from_millis(1);
 pub const SWEEP_PAUSE: Duration = Duration::from_millis(1);
 /// File descriptors kept free for configuration files, logs and the admin socket.
 pub const RESERVED_FILES: u64 = 128;
+/// Bytes of a request's User-Agent in the access log (ALB: 8 KB).
+pub const LOGGED_USER_AGENT_BYTES_MAX: usize = 8 * 1024;
 /// Lines of a log that wait for the disk; more are dropped and counted.
 pub const LOG_BACKLOG_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Waiting log lines are written together up to about this size.

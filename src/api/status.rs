@@ -212,6 +212,7 @@ mod tests {
     use crate::http::attributes::{Attributes, ServerName};
     use crate::http::identity::Names;
     use crate::net::{Options, Steering};
+    use crate::observe::arn;
     use crate::route::FixedResponse;
     use crate::target::Target;
     use crate::tls::{Policy, ServerNames};
@@ -286,6 +287,7 @@ mod tests {
     fn status_shows_the_live_value_and_the_node() {
         let group = Arc::new(Group {
             name: "orders".into(),
+            arn: arn::target_group("orders"),
             targets: vec![Target { place: Place::Name("orders.internal".to_owned()), port: 8080 }],
             addresses: ArcSwap::from_pointee(vec!["10.0.0.5:8080".parse().unwrap()]),
         });

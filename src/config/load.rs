@@ -3,16 +3,16 @@
 //! Called by `process` at start and on the control thread for each reload. Nothing is published here
 //! and nothing that traffic uses is touched, so a bad file changes nothing.
 use super::compile::{self, Compiled, Kept, State};
-use super::files::{Digest, Files, Follow, Inputs};
+use super::files::{Files, Follow, Inputs};
 use super::read::Declared;
 use super::snapshot::{Listener, Live, Name};
 use super::state::{Contents, Directory, Staged};
 use super::written::{Configuration, LogFormat};
 use super::{Fault, Faults, read, tree};
+use crate::observe::arn;
 use crate::observe::load::Reason;
 use crate::observe::sink::{ConnectionLog, Form, Sink};
 use crate::{clock, limits, net};
-use std::fmt::Write;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -343,18 +343,7 @@ fn log(written: &Configuration, files: &Files, faults: &mut Faults) -> Option<Lo
         LogFormat::Alb => Form::Alb,
         LogFormat::Json => Form::Json,
     };
-    Some(LogWanted { path, form, elb: elb(&written.load_balancer.name) })
-}
-
-/// `app/<name>/<id>`, as in ALB's logs. The id is 16 digits that follow from the name, so that they are
-/// the same after a restart and on every node of one name.
-fn elb(name: &str) -> Arc<str> {
-    let mut elb = format!("app/{name}/");
-    for byte in Digest::of(name.as_bytes()).bytes().iter().take(8) {
-        // Writing to a string cannot fail.
-        let _ = write!(elb, "{byte:02x}");
-    }
-    elb.into()
+    Some(LogWanted { path, form, elb: arn::load_balancer(&written.load_balancer.name) })
 }
 
 /// Metrics and a listener cannot share a port; the kernel would say only that somebody has it.
