@@ -208,7 +208,7 @@ fn time(time: UnixTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::snapshot::Name;
+    use crate::config::snapshot::{Logs, Name};
     use crate::http::attributes::{Attributes, ServerName};
     use crate::http::identity::Names;
     use crate::net::{Options, Steering};
@@ -310,7 +310,7 @@ mod tests {
             target_groups: [(group.name.clone(), group)].into(),
             ticket_keys: Arc::default(),
             forbidden: Arc::default(),
-            connection_log: None,
+            logs: Logs::default(),
             warnings: vec![Fault {
                 path: "listeners[1].ssl_policy".to_owned(),
                 line: None,

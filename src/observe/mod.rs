@@ -1,7 +1,8 @@
 //! Observing: counters that shards write in their own memory, their way to Prometheus, the connection
-//! log.
+//! log and the access log.
 pub mod access_log;
 pub mod arn;
+pub mod batch;
 pub mod connection_log;
 pub mod count;
 mod expiry;

@@ -80,14 +80,14 @@ pub(super) async fn serve(
 }
 
 /// Writes the line of a connection that the shard has no room for.
-pub(super) fn log_shed(front: &Front, socket: &Sock, client: SocketAddr) {
+pub(super) fn log_shed(shard: &Shard, front: &Front, socket: &Sock, client: SocketAddr) {
     let rules = front.rules();
     let word = Reason::Shed.word();
     let attempt = match rules.tls() {
         Some(_) => Attempt::failed(Handshake::Shed, None, word),
         None => Attempt { reason: Some(word), ..Attempt::plain() },
     };
-    log(front, &rules, client, address_of(socket), &attempt);
+    log(shard, front, &rules, client, address_of(socket), &attempt);
 }
 
 /// The address of this node that the client came to.
@@ -217,18 +217,24 @@ impl Connection {
     }
 
     fn log(&self, rules: &Rules, attempt: &Attempt<'_>) {
-        log(&self.front, rules, self.client, self.address, attempt);
+        log(&self.shard, &self.front, rules, self.client, self.address, attempt);
     }
 }
 
 /// Writes the line of one connection attempt.
-fn log(front: &Front, rules: &Rules, client: SocketAddr, address: IpAddr, attempt: &Attempt<'_>) {
-    let Some(log) = &rules.connection_log else { return };
+fn log(
+    shard: &Shard,
+    front: &Front,
+    rules: &Rules,
+    client: SocketAddr,
+    address: IpAddr,
+    attempt: &Attempt<'_>,
+) {
+    let Some(log) = &rules.logs.connection else { return };
     let mut trace_id = [0; 16];
     // Without randomness the line is still worth having; its id is then all zeros.
     let _ = aws_lc_rs::rand::fill(&mut trace_id);
-    let mut line = Vec::with_capacity(512);
-    Entry {
+    let entry = Entry {
         time: clock::since_epoch(),
         client,
         listener_port: front.port,
@@ -246,9 +252,8 @@ fn log(front: &Front, rules: &Rules, client: SocketAddr, address: IpAddr, attemp
         server_name: attempt.server_name,
         listener: &rules.listener.name,
         reason: attempt.reason,
-    }
-    .write(log.form, &mut line);
-    log.sink.write(line);
+    };
+    shard.logging.add(log, |form, out| entry.write(form, out));
 }
 
 /// How a killed handshake is counted.

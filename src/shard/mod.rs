@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod front;
 pub mod http1;
 pub mod judge;
+mod logging;
 pub mod seen;
 pub mod slices;
 mod sweep;
@@ -30,6 +31,7 @@ use crate::upstream::Upstreams;
 use arc_swap::ArcSwap;
 use front::Front;
 use http1::Waits;
+use logging::Logging;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
@@ -87,6 +89,7 @@ pub struct Shard {
     emptied: Notify,
     /// Room for heads while they are written; borrowed between awaits only.
     scratch: RefCell<Vec<u8>>,
+    logging: Logging,
 }
 
 /// The connections of a shard.
@@ -137,9 +140,11 @@ pub async fn run(seat: Seat) {
         seen: Rc::default(),
         emptied: Notify::new(),
         scratch: RefCell::default(),
+        logging: Logging::default(),
     });
     let upkeep = net::spawn(upkeep(Rc::clone(&shard)));
     let sweep = net::spawn(sweep::run(Rc::clone(&shard)));
+    let logging = net::spawn(logging::run(Rc::clone(&shard)));
     while let Some(order) = orders.recv().await {
         match order {
             Order::Adopt { live, open, done } => {
@@ -159,9 +164,11 @@ pub async fn run(seat: Seat) {
             }
         }
     }
-    // Neither holds an operation, so both may be aborted.
+    // None of them holds an operation, so all may be aborted.
     upkeep.abort();
     sweep.abort();
+    logging.abort();
+    shard.logging.hand_over();
 }
 
 /// Gives up idle connections to targets, once a second.
