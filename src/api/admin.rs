@@ -217,8 +217,9 @@ impl IntoResponse for ReloadError {
                 let body = json!({"error": error, "late_shards": late_shards});
                 (StatusCode::GATEWAY_TIMEOUT, Json(body)).into_response()
             }
-            Self::NotDurable { generation, error: _ } => {
-                let body = json!({"error": error, "generation": generation});
+            Self::NotDurable { generation, error: _, late_shards } => {
+                let body =
+                    json!({"error": error, "generation": generation, "late_shards": late_shards});
                 (StatusCode::INSUFFICIENT_STORAGE, Json(body)).into_response()
             }
         }

@@ -69,6 +69,11 @@ static BY_LENGTH: [&[(&str, Known)]; 20] = [
     &[("proxy-authorization", Known::HopByHop)],
 ];
 
+/// Whether ALB calls a name valid (`routing.http.drop_invalid_header_fields.enabled`): `[-A-Za-z0-9]+`.
+pub(super) fn is_valid(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
 /// A letter in lower case, a digit as it is, anything else as `-`.
 pub(super) fn fold(byte: u8) -> u8 {
     FOLDED[usize::from(byte)]
@@ -113,6 +118,16 @@ mod tests {
     fn every_name_stands_at_its_length() {
         for (length, candidates) in BY_LENGTH.iter().enumerate() {
             assert!(candidates.iter().all(|(name, _)| name.len() == length), "{length}");
+        }
+    }
+
+    #[test]
+    fn letters_digits_and_hyphens_make_a_valid_name() {
+        for valid in ["a", "X-Request-Id", "HTTP2-Settings", "-", "0"] {
+            assert!(is_valid(valid), "{valid}");
+        }
+        for invalid in ["", "x_request_id", "X.Id", "a!", "a b", "$", "~a", "a:", "caf\u{e9}"] {
+            assert!(!is_valid(invalid), "{invalid}");
         }
     }
 

@@ -8,7 +8,8 @@
 //! byte of an answer and the method may be repeated (RFC 9110, section 9.2.2).
 use super::download::{Answered, Download, Told, Unanswered};
 use super::front::Rules;
-use super::http1::{Asked, Next, Session};
+use super::http1::{Next, Session};
+use super::request::Asked;
 use super::target::Target;
 use super::upload::{Upload, Uploaded};
 use crate::close::Reason;
@@ -87,7 +88,7 @@ async fn conclude(
         (Ok(_), Uploaded::TargetStopped | Uploaded::Abandoned) => Next::Done,
         (Ok(_), Uploaded::ClientEnded(reason)) => Next::Close(reason),
         (Ok(_), Uploaded::Malformed(malformed)) => {
-            session.note_malformed(malformed);
+            session.connection.note_malformed(malformed);
             Next::Done
         }
         (Err(Unanswered { told: Told::Nothing, .. }), Uploaded::Malformed(malformed)) => {

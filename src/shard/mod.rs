@@ -13,8 +13,10 @@ mod download;
 pub mod exchange;
 pub mod front;
 pub mod http1;
+mod http2;
 pub mod judge;
 mod logging;
+mod request;
 pub mod seen;
 pub mod slices;
 mod sweep;
@@ -39,6 +41,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
 use std::time::Duration;
 use sweep::{Agenda, Judged};
 use tokio::sync::{Notify, mpsc};
@@ -112,6 +115,8 @@ struct Handle {
     ending: Cell<bool>,
     /// The target that it waits for.
     target: RefCell<Option<Sock>>,
+    /// Wakes the task that says goodbye on a connection of many streams.
+    waker: RefCell<Option<Waker>>,
 }
 
 /// A connection's place among the open ones; gives it back on drop.
@@ -236,7 +241,7 @@ impl Shard {
                 continue;
             }
             match handle.waits.get() {
-                Waits::Nothing => {}
+                Waits::Nothing => handle.wake(),
                 Waits::First => handle.socket.arm_reading(limits::LINGER, Reason::Draining),
                 Waits::Next => handle.socket.stop_reading(Reason::Draining),
             }
@@ -282,6 +287,7 @@ impl Shard {
             judged: OnceCell::new(),
             ending: Cell::new(false),
             target: RefCell::new(None),
+            waker: RefCell::new(None),
         });
         open.by_key.insert(key, Rc::clone(&handle));
         self.counters.open.add(1);
@@ -315,6 +321,13 @@ impl Handle {
         }
     }
 
+    /// Has it say goodbye while it goes on with what it has begun.
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
     /// Ends both sides of whatever it is doing.
     fn kill(&self, why: Reason) {
         self.socket.kill(why);
@@ -335,9 +348,24 @@ impl Place {
         }
     }
 
+    /// A task of the connection ended by a bug of ours.
+    fn note_panic(&self) {
+        self.shard.counters.panics.add(1);
+        tracing::error!("a connection ended by a bug of ours");
+    }
+
     /// Whether the connection serves no further request.
     fn is_ending(&self) -> bool {
         self.handle.ending.get()
+    }
+
+    /// Has `waker` woken when the connection should say goodbye.
+    fn wakes(&self, waker: &Waker) {
+        let mut place = self.handle.waker.borrow_mut();
+        match &mut *place {
+            Some(present) => present.clone_from(waker),
+            None => *place = Some(waker.clone()),
+        }
     }
 
     /// Says what the connection waits for.
@@ -354,8 +382,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.shard.counters.panics.add(1);
-            tracing::error!("a connection ended by a bug of ours");
+            self.note_panic();
         }
         self.shard.counters.open.add(-1);
         self.handle.front.counters.open.add(-1);

@@ -25,6 +25,7 @@ mod ending;
 mod engines;
 mod explain;
 mod handshakes;
+mod header_rules;
 mod host_forms;
 mod hostile_certificates;
 mod hot_swap;

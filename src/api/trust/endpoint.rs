@@ -290,10 +290,22 @@ mod tests {
     #[tokio::test]
     async fn a_change_that_did_not_work_is_told_in_full() {
         let late = ReloadError::NotAcknowledged { generation: 8, late_shards: vec![1, 3] };
-        let undurable = ReloadError::NotDurable { generation: 8, error: "no disk".to_owned() };
+        let undurable = |late_shards| ReloadError::NotDurable {
+            generation: 8,
+            error: "no disk".to_owned(),
+            late_shards,
+        };
         for (index, (error, expected)) in [
             (late, "generation 8 is live, but shards [1, 3] are late to take it"),
-            (undurable, "generation 8 is live, but the disk has not confirmed it: no disk"),
+            (
+                undurable(Vec::new()),
+                "generation 8 is live, but the disk has not confirmed it: no disk",
+            ),
+            (
+                undurable(vec![2]),
+                "generation 8 is live, but the disk has not confirmed it: no disk; and shards [2] are \
+                 late to take it",
+            ),
             (
                 ReloadError::Trust(Faults::one(Reason::Revocations, "a.crl: the file is empty")),
                 "the trust store stays as it was; 1 fault stands in the way\n  \

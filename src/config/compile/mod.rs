@@ -28,7 +28,6 @@ use super::read::{Declared, Names};
 use super::snapshot::{Listener, Live, Logs, Name};
 use super::state::Contents;
 use super::written::{Configuration, List};
-use crate::calendar::Seconds;
 use crate::http::identity::Forbidden;
 use crate::target::Group;
 use crate::tls::Certificate;
@@ -36,7 +35,6 @@ use crate::tls::tickets::Keys;
 use rustls_pki_types::UnixTime;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use trust_store::TrustStore;
 
 /// What the next load may take over.
@@ -269,11 +267,6 @@ fn name_of_ours(name: &str) -> Result<(), String> {
         return Ok(());
     }
     Err("a name is 1 to 64 letters, digits, '.', '_' and '-'".to_owned())
-}
-
-/// A time of a certificate or list, as people read it.
-fn written_time(time: UnixTime) -> Seconds {
-    Seconds(Duration::from_secs(time.as_secs()))
 }
 
 /// A number in its range.

@@ -3,7 +3,8 @@
 //! With `source: files` they are read in each load. With `source: api` the files are read once, where
 //! `state_dir` has nothing of the trust store yet; from then on that is what it holds. A node that runs
 //! never goes back to them: what a command has revoked would be let in again.
-use super::{Kept, Made, Named, name_of_alb, named, written_time};
+use super::{Kept, Made, Named, name_of_alb, named};
+use crate::calendar::rfc3339;
 use crate::config::Faults;
 use crate::config::faults::OrNote;
 use crate::config::files::{Content, Digest, Files, Follow};
@@ -220,7 +221,7 @@ pub(super) fn warn(
             }
             for list in made.value.revocations.status() {
                 if let Some(due) = list.next_update.filter(|due| now > *due) {
-                    let (file, issuer, due) = (&list.file, &list.issuer, written_time(due));
+                    let (file, issuer, due) = (&list.file, &list.issuer, rfc3339(due));
                     let message =
                         format!("{file}: the list of {issuer} was due for renewal at {due}");
                     faults.warn(

@@ -163,6 +163,10 @@ impl Record {
         let version: &[u8] = match request.version {
             Version::Http10 => b"HTTP/1.0",
             Version::Http11 => b"HTTP/1.1",
+            Version::Http2 => {
+                self.kind = Kind::H2;
+                b"HTTP/2.0"
+            }
         };
         text.version = Some(text.add(version));
         let header = |name: &str| {
