@@ -41,8 +41,6 @@ pub struct Connection<'a> {
     pub trace_id: [u8; 16],
     /// JSON form only: the listener.
     pub listener: &'a str,
-    /// JSON form only: the generation by which the request was served.
-    pub generation: u64,
 }
 
 /// The handshake of a connection.
@@ -201,7 +199,7 @@ impl Line<'_> {
             request_transform_status: None,
             ip_address: connection.address.to_canonical(),
             listener: connection.listener,
-            generation: connection.generation,
+            generation: record.generation,
             server_name: tls.and_then(|tls| tls.server_name),
             reason: record.reason,
         }

@@ -70,7 +70,7 @@ impl Entry<'_> {
             "{time} {client_ip} {client_port} {listener_port} {protocol} {cipher} {latency} \
              \"{subject}\" {validity} {serial} {verify} {trace_id} {group} {elb} {address}",
             time = Micros(self.time),
-            client_ip = self.client.ip(),
+            client_ip = self.client.ip().to_canonical(),
             client_port = self.client.port(),
             listener_port = self.listener_port,
             protocol = Bare(self.tls_protocol.unwrap_or_default()),
@@ -83,14 +83,14 @@ impl Entry<'_> {
             trace_id = TraceId(self.trace_id),
             group = Bare(self.key_exchange.unwrap_or_default()),
             elb = Bare(self.elb),
-            address = self.address,
+            address = self.address.to_canonical(),
         )
     }
 
     fn record(&self) -> Record<'_> {
         Record {
             timestamp: Shown(Micros(self.time)),
-            client_ip: self.client.ip(),
+            client_ip: self.client.ip().to_canonical(),
             client_port: self.client.port(),
             listener_port: self.listener_port,
             tls_protocol: self.tls_protocol,
@@ -103,7 +103,7 @@ impl Entry<'_> {
             conn_trace_id: Shown(TraceId(self.trace_id)),
             tls_keyexchange: self.key_exchange,
             elb: self.elb,
-            ip_address: self.address,
+            ip_address: self.address.to_canonical(),
             resumed: self.resumed,
             generation: self.generation,
             listener: self.listener,
@@ -259,6 +259,15 @@ mod tests {
             "2026-11-20T10:11:14.000001Z 2001:db8::1 40114 80 - - - \"-\" - - - \
              TID_00000000000000000000000000000000 - app/edge/1234567890abcdef 2001:db8::2"
         );
+    }
+
+    #[test]
+    fn an_ipv4_client_of_a_listener_for_both_families_has_its_ipv4_address() {
+        let client = "[::ffff:203.0.113.9]:40112".parse().unwrap();
+        let address = "::ffff:198.51.100.4".parse().unwrap();
+        let line = line(&Entry { client, address, ..plain() }, Form::Alb);
+        assert!(line.contains("Z 203.0.113.9 40112 80 "), "{line}");
+        assert!(line.ends_with(" 198.51.100.4"), "{line}");
     }
 
     #[test]

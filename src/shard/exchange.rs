@@ -16,13 +16,15 @@ use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::respond::CONTINUE;
 use crate::net::Buf;
+use crate::observe::access_log::Record;
 use crate::observe::count;
 use crate::target::Group;
-use crate::upstream::Connection as Upstream;
+use crate::upstream::{Connection as Upstream, Unreached};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Instant;
 
 /// What is to be exchanged.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +40,12 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
     let counters = shard.target_group(&task.group.name);
     let mut upstream = match shard.upstreams.checkout(task.group, &counters).await {
         Ok(upstream) => upstream,
-        Err(reason) => return session.refuse(task.rules, Some(&task.asked), reason).await,
+        Err(Unreached { reason, target }) => {
+            session.recording.note(|record| record.chose(target));
+            return session.refuse(task.rules, Some(&task.asked), reason).await;
+        }
     };
+    session.recording.note(|record| record.chose(Some(upstream.target)));
     counters.requests.add(1);
     loop {
         session.connection.place.set_target(Some(upstream.socket.clone()));
@@ -49,7 +55,11 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
             && upstream.reused
             && task.asked.may_repeat();
         if !repeats {
-            if !task.asked.has_body() {
+            if task.asked.has_body() {
+                // What is left is of the next request.
+                let left = session.inbox.len() as u64;
+                session.recording.note(|record| record.received_bytes -= left);
+            } else {
                 session.inbox.consume(task.asked.head_bytes);
             }
             return conclude(session, &task, &counters, upstream, answered, uploaded).await;
@@ -89,12 +99,16 @@ async fn conclude(
         (Ok(_), Uploaded::ClientEnded(reason)) => Next::Close(reason),
         (Ok(_), Uploaded::Malformed(malformed)) => {
             session.connection.note_malformed(malformed);
+            session.recording.note(|record| record.reason = Some(malformed.word()));
             Next::Done
         }
         (Err(Unanswered { told: Told::Nothing, .. }), Uploaded::Malformed(malformed)) => {
             session.refuse_malformed(task.rules, malformed).await
         }
         (Err(failed), Uploaded::ClientEnded(reason)) => {
+            if failed.told == Told::Nothing {
+                session.recording.note(Record::cut_short);
+            }
             session.end_untold(task, failed.told, reason).await
         }
         (
@@ -134,6 +148,7 @@ async fn attempt(
         idle: task.rules.listener.idle_timeout,
         receive_bytes_max: session.wire.write_bytes_max(),
     };
+    session.recording.note(|record| record.dispatched(Instant::now()));
     if !asked.has_body() {
         if target.send(head).await.is_err() {
             return (Err(target.unsent()), Uploaded::Whole);
@@ -142,6 +157,7 @@ async fn attempt(
         return (answered, Uploaded::Whole);
     }
     session.inbox.consume(asked.head_bytes);
+    session.recording.note(|record| record.received_bytes += session.inbox.len() as u64);
     let mut transfer = Transfer::new(asked.body, asked.body);
     // What is here already goes with the head, in one segment where it fits.
     if let Err(malformed) = transfer.step(&mut session.inbox, &mut head) {
@@ -172,8 +188,15 @@ async fn relay(
     let wire = session.wire;
     let inbox = std::mem::take(&mut session.inbox);
     let received_bytes = &session.connection.front.counters.received_bytes;
-    let upload =
-        Upload { wire, target, transfer, whole: &uploaded, answered: &answered, received_bytes };
+    let upload = Upload {
+        wire,
+        target,
+        transfer,
+        whole: &uploaded,
+        answered: &answered,
+        received_bytes,
+        recording: &session.recording,
+    };
     let mut up = pin!(upload.run(inbox));
     let mut ended = None;
     let download = {

@@ -16,6 +16,7 @@ pub mod http1;
 mod http2;
 pub mod judge;
 mod logging;
+mod recording;
 mod request;
 pub mod seen;
 pub mod slices;

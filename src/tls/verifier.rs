@@ -12,6 +12,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use webpki::aws_lc_rs as algorithm;
 
 /// Judges a client in the handshake that it belongs to: its chain, and its way round it, a ticket.
@@ -32,6 +33,10 @@ pub trait Judge {
     fn open(&self, _ticket: &[u8]) -> Option<Vec<u8>> {
         None
     }
+
+    /// This server certificate is chosen for the client, because it answers for the name that the client
+    /// gave, or as the default.
+    fn chosen(&self, _certificate: &Arc<str>, _is_for_name: bool) {}
 
     /// The client is asked for a certificate, so that none of the sessions that it brought is resumed.
     fn requested(&self) {}

@@ -5,6 +5,7 @@
 //! Bounds: a request line, a host, a User-Agent cut at `limits::LOGGED_USER_AGENT_BYTES_MAX`, and a header
 //! or two more, each within the bounds of the head that it came in.
 #![deny(clippy::indexing_slicing)]
+use crate::close::Reason;
 use crate::http::head::{Request, Version};
 use crate::http::host;
 use crate::limits::{LOGGED_USER_AGENT_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
@@ -17,9 +18,8 @@ use std::time::{Duration, Instant};
 /// What became of a request.
 ///
 /// ```text
-/// new --> asked | unreadable --> dispatched --> answering --> answered --> passed_on
-///                                    ^              |            (each at most a step back:
-///                                    `--- retry ----+-- interim   a retry, an interim answer)
+/// new --> asked --> dispatched --> answering --> answered --> passed_on
+///     `-> unreadable    ^  `-- retry --'  `-- interim: answering anew
 /// ```
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -41,7 +41,9 @@ pub struct Record {
     pub error_reason: Option<&'static str>,
     /// Its desync class and the reason for it, in ALB's words; none for what is as RFC 9112 has it.
     pub classification: Option<(&'static str, &'static str)>,
-    /// JSON form only: why it was refused or not answered in whole, in a word of ours.
+    /// JSON form only: the generation by which it was decided what is done with it.
+    pub generation: u64,
+    /// JSON form only: why it was refused or not served to its end, in a word of ours.
     pub reason: Option<&'static str>,
     entrance: Entrance,
     created: Duration,
@@ -134,6 +136,7 @@ impl Record {
             action: None,
             error_reason: None,
             classification: None,
+            generation: 0,
             reason: None,
             entrance,
             created,
@@ -150,6 +153,7 @@ impl Record {
 
     /// Its head is whole.
     pub fn asked(&mut self, request: &Request<'_, '_>) {
+        self.received_bytes = request.length as u64;
         let text = &mut self.text;
         text.bytes.reserve(2 * request.target.len() + TEXT_BYTES);
         text.method = Some(text.add(request.method.as_bytes()));
@@ -183,6 +187,7 @@ impl Record {
 
     /// It was refused before its head could be read: what can be told apart of its first line.
     pub fn unreadable(&mut self, received: &[u8]) {
+        self.received_bytes = received.len() as u64;
         let line = FirstLine::of(received);
         let text = &mut self.text;
         text.method = text.add_some(line.method);
@@ -198,19 +203,14 @@ impl Record {
         self.text.redirect_url = Some(self.text.add(url));
     }
 
-    /// This target was chosen for it.
-    pub fn chose(&mut self, target: SocketAddr) {
-        self.target = Some(target);
+    /// This target was chosen for it, if there was one to choose.
+    pub fn chose(&mut self, target: Option<SocketAddr>) {
+        self.target = target;
     }
 
     /// It goes to the target, for the first time or once more.
     pub fn dispatched(&mut self, now: Instant) {
         self.dispatched = Some(now);
-    }
-
-    /// The target broke off before it had answered, or never took the connection.
-    pub fn undispatched(&mut self) {
-        self.dispatched = None;
     }
 
     /// The target has sent something.
@@ -233,6 +233,31 @@ impl Record {
     /// The first bytes of that answer go to the client.
     pub fn passed_on(&mut self, now: Instant) {
         self.passed_on.get_or_insert(now);
+    }
+
+    /// What was to be passed on did not reach the client.
+    pub fn not_passed_on(&mut self) {
+        if self.sent_bytes == 0 {
+            self.elb_status = None;
+        }
+    }
+
+    /// The client ended it before all of its content had come.
+    pub fn cut_short(&mut self) {
+        self.elb_status = Some(400);
+    }
+
+    /// It was not served, or not to its end, because of this.
+    pub fn failed(&mut self, reason: Reason) {
+        self.reason.get_or_insert(reason.word());
+        let is_dispatched = self.dispatched.is_some();
+        if reason == Reason::ClientClosed {
+            self.elb_status.get_or_insert(if is_dispatched { 460 } else { 400 });
+        }
+        // A target that breaks off before it has answered counts as never reached.
+        if reason.is_unreached() && self.answered.is_none() {
+            self.dispatched = None;
+        }
     }
 
     pub(super) fn created(&self) -> Duration {

@@ -1,5 +1,6 @@
 //! Lines of the access log, field by field and as their readers match them.
 use super::*;
+use crate::close::Reason;
 use crate::http::head;
 use crate::limits::LOGGED_USER_AGENT_BYTES_MAX;
 use regex::bytes::Regex;
@@ -62,7 +63,6 @@ fn connection() -> Connection<'static> {
         tls: Some(tls()),
         trace_id: 0x0f1e_2d3c_4b5a_6978_8796_a5b4_c3d2_e1f0_u128.to_be_bytes(),
         listener: "https",
-        generation: 7,
     }
 }
 
@@ -89,13 +89,14 @@ fn served(began: Instant) -> Record {
     record.action = Some(Executed::Forward);
     record.matched_rule_priority = Some(0);
     record.target_group = Some(arn::target_group("web"));
-    record.chose("10.0.0.5:8080".parse().unwrap());
+    record.chose(Some("10.0.0.5:8080".parse().unwrap()));
     record.dispatched(after(began, 1_200));
     record.answering(after(began, 13_300));
     record.answered(200, after(began, 13_500));
     record.passed_on(after(began, 13_600));
     record.elb_status = Some(200);
     (record.received_bytes, record.sent_bytes) = (310, 912);
+    record.generation = 7;
     record
 }
 
@@ -210,7 +211,7 @@ fn field_4_is_the_peer_and_an_ipv4_one_in_its_own_form() {
 fn fields_5_and_26_are_the_target_that_was_chosen() {
     assert_eq!(field_of(5, |_| {}), "10.0.0.5:8080");
     assert_eq!(field_of(26, |_| {}), "\"10.0.0.5:8080\"");
-    let ipv6 = "[2001:db8::5]:80".parse().unwrap();
+    let ipv6 = Some("[2001:db8::5]:80".parse().unwrap());
     assert_eq!(field_of(5, |record| record.chose(ipv6)), "[2001:db8::5]:80");
     assert_eq!(field_of(26, |record| record.chose(ipv6)), "\"[2001:db8::5]:80\"");
     let head = GET.as_bytes();
@@ -232,16 +233,28 @@ fn times(steps: impl FnOnce(&mut Record, &dyn Fn(u64) -> Instant)) -> [String; 3
 fn fields_6_to_8_are_the_steps_of_a_request_and_minus_1_is_one_not_taken() {
     let none = times(|_, _| {});
     assert_eq!(none, ["-1", "-1", "-1"], "malformed, or the node answered");
-    let silent = times(|record, at| record.dispatched(at(2)));
-    assert_eq!(silent, ["0.002", "-1", "-1"], "the target is silent, or the client left meanwhile");
+    for reason in [Reason::TargetTimeout, Reason::ClientClosed] {
+        let silent = times(|record, at| {
+            record.dispatched(at(2));
+            record.failed(reason);
+        });
+        assert_eq!(silent, ["0.002", "-1", "-1"], "{reason}");
+    }
     let broke_off = times(|record, at| {
         record.dispatched(at(2));
-        record.undispatched();
+        record.failed(Reason::TargetClosed);
     });
     assert_eq!(broke_off, ["-1", "-1", "-1"], "the target closed before it answered");
+    let broke_off = times(|record, at| {
+        record.dispatched(at(2));
+        record.answering(at(5));
+        record.failed(Reason::TargetClosed);
+    });
+    assert_eq!(broke_off, ["-1", "-1", "-1"], "and within its head");
     let malformed = times(|record, at| {
         record.dispatched(at(2));
         record.answering(at(5));
+        record.failed(Reason::TargetMalformed);
     });
     assert_eq!(malformed, ["0.002", "0.003", "-1"], "no answer that the client could be given");
     let whole = times(|record, at| {
@@ -275,6 +288,28 @@ fn fields_6_to_8_are_the_steps_of_a_request_and_minus_1_is_one_not_taken() {
 fn fields_9_10_and_27_are_the_statuses() {
     assert_eq!(field_of(9, |record| record.elb_status = Some(502)), "502");
     assert_eq!(field_of(9, |record| record.elb_status = None), "-");
+    // The client left: what it was told, or what ALB says it would have been.
+    let left = |record: &mut Record| {
+        record.elb_status = None;
+        record.failed(Reason::ClientClosed);
+    };
+    assert_eq!(field_of(9, left), "460");
+    let mut unread = asked(Instant::now(), GET.as_bytes());
+    left(&mut unread);
+    assert_eq!(unread.elb_status, Some(400), "nothing went to a target");
+    let cut_short = |record: &mut Record| {
+        record.cut_short();
+        record.failed(Reason::ClientClosed);
+    };
+    assert_eq!(field_of(9, cut_short), "400", "it had not sent its whole content");
+    let while_answered = |sent_bytes| {
+        move |record: &mut Record| {
+            record.sent_bytes = sent_bytes;
+            record.not_passed_on();
+            record.failed(Reason::ClientClosed);
+        }
+    };
+    assert_eq!([field_of(9, while_answered(1)), field_of(9, while_answered(0))], ["200", "460"]);
     let now = Instant::now();
     assert_eq!(field_of(10, |record| record.answered(404, now)), "404");
     assert_eq!(field_of(27, |record| record.answered(404, now)), "\"404\"");
