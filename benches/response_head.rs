@@ -23,7 +23,8 @@ fn response_head(c: &mut Criterion) {
         group.bench_function(format!("{name}/read_and_rewrite"), |bench| {
             bench.iter(|| {
                 let mut slots = head::slots();
-                let response = head::response(black_box(bytes), "GET", &mut slots);
+                let response =
+                    head::response(black_box(bytes), head::Expected::Content, &mut slots);
                 let response = response.expect("a good head").expect("a whole one");
                 let onward = forward::onward(&response, Version::Http11, true);
                 out.clear();

@@ -120,6 +120,8 @@ pub const HEADERS_MAX: usize = 200;
 pub const CONNECTION_OPTIONS_MAX: usize = 16;
 /// Addresses in what a client sends as X-Forwarded-For (ALB answers more by 463).
 pub const FORWARDED_FOR_ADDRESSES_MAX: usize = 30;
+/// Bytes of what a client sends as X-Amzn-Trace-Id (ALB: 7 KB).
+pub const TRACE_ID_BYTES_MAX: usize = 7 * 1024;
 /// Bytes of the value of a response header that a listener sets (ALB: 1 KB).
 pub const RESPONSE_HEADER_VALUE_BYTES_MAX: usize = 1_024;
 /// Bytes of a chunk-size line with its extensions, and of a trailer section.

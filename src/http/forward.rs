@@ -9,13 +9,13 @@ use super::head::{Body, Request, Response, Version};
 use super::identity::Forbidden;
 use super::lines_out::Lines;
 use super::name::{self, Known, known};
-use super::{forwarded_for, host, write_display};
+use super::{forwarded_for, host, upgrade, write_display};
 use std::net::{IpAddr, SocketAddr};
 
-/// What does not change during a client's connection.
+/// What a target is told that does not stand in its client's request.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
-    /// Its address.
+    /// The client's address.
     pub address: SocketAddr,
     /// The address of ours that it came to: the Host of an HTTP/1.0 request that has none.
     pub local_address: IpAddr,
@@ -27,6 +27,8 @@ pub struct Client<'a> {
     pub tls_names: Option<(&'a str, &'a str)>,
     /// Ready header lines of `identity`, empty when there are none.
     pub identity: &'a [u8],
+    /// The request's value of X-Amzn-Trace-Id, as `trace_id` made it.
+    pub trace_id: &'a [u8],
 }
 
 /// What the added lines take at most without the identity block, for one growth of the buffer.
@@ -76,6 +78,9 @@ pub fn request(
     }
     out.line_of("Host", |value| host(value, request, client, attributes));
     framing_lines(out, request.body);
+    if upgrade::is_asked(request) {
+        upgrade_lines(out);
+    }
     let invalid_names = request_lines(out, request, client, attributes, forbidden);
     out.extend_from_slice(b"\r\n");
     invalid_names
@@ -101,7 +106,7 @@ pub fn host(
 }
 
 /// Writes the lines that a target gets, but for host and framing: hop-by-hop headers and client-sent
-/// identity headers removed, `X-Forwarded-*` and identity headers as the rules say.
+/// identity headers removed, `X-Forwarded-*`, `X-Amzn-Trace-Id` and identity headers as the rules say.
 ///
 /// A name with other characters than letters, digits and hyphens is dropped where an attribute says so.
 /// Whether HTTP/2 is on makes no difference to that, for requests of either protocol.
@@ -140,6 +145,7 @@ pub fn request_lines(
             | Known::HopByHop
             | Known::ForwardedFor
             | Known::Forwarded
+            | Known::TraceId
             | Known::FramingLookalike
             | Known::ForwardedLookalike => {}
         }
@@ -147,6 +153,7 @@ pub fn request_lines(
     forwarded_for::line(out, request.headers, client.address, attributes.forwarded_for);
     out.line("X-Forwarded-Proto", if client.tls { b"https" } else { b"http" });
     out.line_of("X-Forwarded-Port", |value| write_display(value, client.listener_port));
+    out.line("X-Amzn-Trace-Id", client.trace_id);
     if let Some((version, cipher)) =
         client.tls_names.filter(|_| attributes.tls_version_and_cipher_suite)
     {
@@ -155,6 +162,12 @@ pub fn request_lines(
     }
     out.ready_lines(client.identity);
     invalid_names
+}
+
+/// What asks for a WebSocket, and agrees to one.
+fn upgrade_lines(out: &mut Vec<u8>) {
+    out.line("Upgrade", upgrade::WEBSOCKET);
+    out.line("Connection", b"Upgrade");
 }
 
 /// The framing of a body towards HTTP/1.1.
@@ -212,6 +225,9 @@ pub fn response(
     out.extend_from_slice(response.phrase.as_bytes());
     out.extend_from_slice(b"\r\n");
     response_lines(out, response, attributes);
+    if upgrade::is_agreed(response) {
+        upgrade_lines(out);
+    }
     if !is_interim(response) {
         framing_lines(out, onward.body);
         match (onward.keep_alive, client_version) {
@@ -237,6 +253,7 @@ pub fn response_lines(out: &mut impl Lines, response: &Response<'_, '_>, attribu
             | Known::Expect
             | Known::ForwardedFor
             | Known::Forwarded
+            | Known::TraceId
             | Known::ForwardedLookalike
             | Known::Other => {
                 let replaced = !interim && attributes.inserted.replaces(header.name);

@@ -76,6 +76,8 @@ pub struct Request<'h, 'b> {
     pub headers: &'h [Header<'b>],
     /// The one Host value (or the authority of an absolute-form target, which wins); none with HTTP/1.0.
     pub host: Option<&'b str>,
+    /// The first X-Amzn-Trace-Id.
+    pub trace_id: Option<&'b [u8]>,
     /// What the Connection headers say.
     pub connection: Connection<'b>,
     /// How the body is delimited.
@@ -136,6 +138,7 @@ pub fn request<'h, 'b>(
         version,
         headers,
         host,
+        trace_id: said.trace_id,
         connection: said.connection,
         body,
         keep_alive: said.connection.keeps(version),
@@ -167,13 +170,24 @@ pub struct Response<'h, 'b> {
     pub length: usize,
 }
 
-/// Parses a response head to a request of `method`. `Ok(None)` needs more bytes.
+/// What a request lets its response be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expected {
+    /// Head and content.
+    Content,
+    /// The head alone: it answers HEAD.
+    HeadAlone,
+    /// Another protocol, or head and content.
+    Upgrade,
+}
+
+/// Parses a response head. `Ok(None)` needs more bytes.
 ///
 /// # Errors
 /// [`Malformed`]; the client gets 502.
 pub fn response<'h, 'b>(
     bytes: &'b [u8],
-    method: &str,
+    expected: Expected,
     slots: &'h mut HeaderSlots<'b>,
 ) -> Result<Option<Response<'h, 'b>>, Malformed> {
     let bytes = within(bytes, RESPONSE_HEAD_BYTES_MAX);
@@ -191,7 +205,7 @@ pub fn response<'h, 'b>(
     lines_end_in_cr_lf(within(bytes, length), parsed.headers.len())?;
 
     let status = match parsed.code.unwrap_or_default() {
-        101 => return Err(Malformed::UnexpectedUpgrade),
+        101 if expected != Expected::Upgrade => return Err(Malformed::UnexpectedUpgrade),
         status @ 100..=999 => status,
         _ => return Err(Malformed::BadStatus),
     };
@@ -201,7 +215,9 @@ pub fn response<'h, 'b>(
     let announced = said.framing.body(version)?;
     // RFC 9112, section 6.3, items 1 and 2.
     let body = match announced {
-        _ if method == "HEAD" || matches!(status, 100..=199 | 204 | 304) => Body::Empty,
+        _ if expected == Expected::HeadAlone || matches!(status, 100..=199 | 204 | 304) => {
+            Body::Empty
+        }
         Some(body) => body,
         None => Body::UntilClose,
     };
@@ -222,6 +238,7 @@ pub fn response<'h, 'b>(
 #[derive(Default)]
 pub(super) struct Said<'b> {
     pub(super) host: Option<&'b str>,
+    pub(super) trace_id: Option<&'b [u8]>,
     pub(super) framing: Framing,
     connection: Connection<'b>,
     expects_continue: bool,
@@ -250,6 +267,9 @@ impl<'b> Said<'b> {
                 Known::ForwardedFor => {
                     said.forwarded_for += forwarded_for::addresses(header.value);
                 }
+                Known::TraceId => {
+                    said.trace_id.get_or_insert(header.value);
+                }
                 Known::HopByHop | Known::Forwarded | Known::ForwardedLookalike | Known::Other => {}
             }
         }
@@ -272,6 +292,7 @@ impl<'b> Said<'b> {
                 | Known::FramingLookalike
                 | Known::ForwardedFor
                 | Known::Forwarded
+                | Known::TraceId
                 | Known::ForwardedLookalike
                 | Known::Other => {}
             }

@@ -21,6 +21,8 @@ pub mod malformed;
 mod name;
 pub mod respond;
 mod target;
+pub mod trace_id;
+pub mod upgrade;
 
 use std::fmt::Display;
 use std::io::Write;

@@ -23,9 +23,11 @@ pub(super) enum Known {
     ForwardedFor,
     /// `X-Forwarded-Proto`, `X-Forwarded-Port`: written anew.
     Forwarded,
+    /// `X-Amzn-Trace-Id`
+    TraceId,
     /// Folds to Content-Length or Transfer-Encoding without being it.
     FramingLookalike,
-    /// Folds to one of X-Forwarded-* without being it.
+    /// Folds to one of X-Forwarded-*, or to X-Amzn-Trace-Id, without being it.
     ForwardedLookalike,
     /// None of these.
     Other,
@@ -62,7 +64,7 @@ static BY_LENGTH: [&[(&str, Known)]; 20] = [
     &[],
     &[],
     &[("content-length", Known::ContentLength), ("http2-settings", Known::HopByHop)],
-    &[("x-forwarded-for", Known::ForwardedFor)],
+    &[("x-forwarded-for", Known::ForwardedFor), ("x-amzn-trace-id", Known::TraceId)],
     &[("x-forwarded-port", Known::Forwarded), ("proxy-connection", Known::HopByHop)],
     &[("transfer-encoding", Known::TransferEncoding), ("x-forwarded-proto", Known::Forwarded)],
     &[("proxy-authenticate", Known::HopByHop)],
@@ -101,7 +103,7 @@ const fn lookalike(known: Known) -> Known {
         Known::ContentLength | Known::TransferEncoding | Known::FramingLookalike => {
             Known::FramingLookalike
         }
-        Known::ForwardedFor | Known::Forwarded | Known::ForwardedLookalike => {
+        Known::ForwardedFor | Known::Forwarded | Known::TraceId | Known::ForwardedLookalike => {
             Known::ForwardedLookalike
         }
         Known::Host | Known::Connection | Known::Expect | Known::HopByHop | Known::Other => {
@@ -150,6 +152,8 @@ mod tests {
             ("x-forwarded-proto", Known::Forwarded),
             ("X-FORWARDED-PORT", Known::Forwarded),
             ("X-Forwarded-Host", Known::Other),
+            ("x-amzn-trace-id", Known::TraceId),
+            ("X_Amzn_Trace_Id", Known::ForwardedLookalike),
             ("Keep-Alive", Known::HopByHop),
             ("Keep_Alive", Known::Other),
             ("TE", Known::HopByHop),

@@ -10,6 +10,7 @@ use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::forward::{self, Onward};
 use crate::http::head::{self, Body, Malformed, Version};
+use crate::http::upgrade;
 use crate::limits;
 use crate::net::Buf;
 use crate::observe::access_log::Record;
@@ -17,8 +18,10 @@ use std::cell::Cell;
 use std::time::Instant;
 
 /// How an answer went to the client.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Answered {
+    /// Both speak another protocol now; what the target has said in it already.
+    pub(super) upgraded: Option<Buf>,
     /// Both sides agreed to keep the client's connection.
     pub(super) keep_client: bool,
     /// The target's connection can serve another request.
@@ -102,6 +105,7 @@ impl Download<'_, '_> {
         Ok(Answered {
             keep_client: head.onward.keep_alive,
             keep_target: head.keep_target && received.is_empty(),
+            upgraded: (head.status == 101).then_some(received),
         })
     }
 
@@ -121,7 +125,7 @@ impl Download<'_, '_> {
                 Unanswered { reason, told: Told::Nothing, silent }
             })?;
             received.consume(head.bytes);
-            if head.status >= 200 {
+            if head.status >= 200 || head.status == 101 {
                 return Ok((head, out));
             }
             self.session.recording.note(Record::interim);
@@ -140,10 +144,12 @@ impl Download<'_, '_> {
     fn parse(&self, received: &Buf) -> Result<Option<(Head, Buf)>, Malformed> {
         let asked = &self.task.asked;
         let mut slots = head::slots();
-        let Some(response) = head::response(received, asked.method.for_response(), &mut slots)?
-        else {
+        let Some(response) = head::response(received, asked.expected(), &mut slots)? else {
             return Ok(None);
         };
+        if response.status == 101 && !upgrade::is_agreed(&response) {
+            return Err(Malformed::UnexpectedUpgrade);
+        }
         // An answer that comes before the request is whole ends the client's connection: the rest of
         // the request is not worth waiting for.
         let keep = self.uploaded.get() && self.session.keeps_alive(self.task.rules, asked);

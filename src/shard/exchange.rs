@@ -11,6 +11,7 @@ use super::front::Rules;
 use super::http1::{Next, Session};
 use super::request::Asked;
 use super::target::Target;
+use super::tunnel::Tunnel;
 use super::upload::{Upload, Uploaded};
 use crate::close::Reason;
 use crate::http::body::Transfer;
@@ -51,7 +52,7 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
         session.connection.place.set_target(Some(upstream.socket.clone()));
         let (answered, uploaded) = attempt(session, &task, &upstream, head).await;
         session.connection.place.set_target(None);
-        let repeats = matches!(answered, Err(failed) if failed.silent)
+        let repeats = matches!(&answered, Err(failed) if failed.silent)
             && upstream.reused
             && task.asked.may_repeat();
         if !repeats {
@@ -89,6 +90,9 @@ async fn conclude(
     uploaded: Uploaded,
 ) -> Next {
     match (answered, uploaded) {
+        (Ok(Answered { upgraded: Some(rest), .. }), Uploaded::Whole) => {
+            tunnel(session, task, &upstream, rest).await
+        }
         (Ok(answered), Uploaded::Whole) => {
             if answered.keep_target {
                 session.connection.shard.upstreams.put_back(upstream);
@@ -124,6 +128,32 @@ async fn conclude(
     }
 }
 
+/// Client and target speak another protocol from here on. What the client said behind its request has
+/// waited for this.
+async fn tunnel(
+    session: &mut Session<'_>,
+    task: &Task<'_>,
+    upstream: &Upstream,
+    from_target: Buf,
+) -> Next {
+    let from_client = std::mem::take(&mut session.inbox);
+    session.recording.note(|record| {
+        record.upgraded();
+        record.received_bytes += from_client.len() as u64;
+    });
+    session.connection.place.set_target(Some(upstream.socket.clone()));
+    let tunnel = Tunnel {
+        wire: session.wire,
+        target: &upstream.socket,
+        idle: task.rules.listener.idle_timeout,
+        counters: &session.connection.front.counters,
+        recording: &session.recording,
+    };
+    let ended = tunnel.run(from_client, from_target).await;
+    session.connection.place.set_target(None);
+    ended.map_or(Next::Done, Next::Close)
+}
+
 impl Session<'_> {
     /// Ends a request without a whole answer of its target's.
     async fn end_untold(&self, task: &Task<'_>, told: Told, reason: Reason) -> Next {
@@ -148,8 +178,8 @@ async fn attempt(
         idle: task.rules.listener.idle_timeout,
         receive_bytes_max: session.wire.write_bytes_max(),
     };
-    session.recording.note(|record| record.dispatched(Instant::now()));
     if !asked.has_body() {
+        session.recording.note(|record| record.dispatched(Instant::now()));
         if target.send(head).await.is_err() {
             return (Err(target.unsent()), Uploaded::Whole);
         }
@@ -170,6 +200,7 @@ async fn attempt(
             return (Err(target.unsent()), Uploaded::ClientEnded(reason));
         }
     }
+    session.recording.note(|record| record.dispatched(Instant::now()));
     if target.send(head).await.is_err() {
         return (Err(target.unsent()), Uploaded::TargetStopped);
     }

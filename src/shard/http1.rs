@@ -24,6 +24,8 @@ pub(super) struct Session<'a> {
     pub(super) client: Client,
     /// Received and not consumed.
     pub(super) inbox: Buf,
+    /// X-Amzn-Trace-Id of the request in work: each try is sent with the same one.
+    trace_id: Vec<u8>,
     /// Of the request in work.
     pub(super) recording: Recording,
     /// What it waits for between requests.
@@ -57,8 +59,15 @@ pub(super) enum Next {
 
 /// Serves requests until the connection ends; says why, where it was not as agreed.
 pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) -> Option<Reason> {
-    let (inbox, recording) = Default::default();
-    let mut session = Session { connection, wire, client, inbox, recording, waits: Waits::First };
+    let mut session = Session {
+        connection,
+        wire,
+        client,
+        inbox: Buf::default(),
+        trace_id: Vec::new(),
+        recording: Recording::default(),
+        waits: Waits::First,
+    };
     let (reason, abort) = loop {
         match session.turn().await {
             Next::KeepAlive => session.waits = Waits::Next,
@@ -197,11 +206,15 @@ impl Session<'_> {
 
     /// Parses the head, decides what is done, and writes the head that a target gets. `None` needs more
     /// bytes.
-    fn read<'r>(&self, rules: &'r Rules) -> Result<Option<(Asked, Decision<'r>, Buf)>, Malformed> {
+    fn read<'r>(
+        &mut self,
+        rules: &'r Rules,
+    ) -> Result<Option<(Asked, Decision<'r>, Buf)>, Malformed> {
         let mut slots = head::slots();
         let Some(request) = head::request(&self.inbox, &mut slots)? else { return Ok(None) };
+        self.connection.renew_trace_id(&mut self.trace_id, &request);
         let decision = request::decide(&self.client, rules, &request);
-        self.recording.note(|record| record.asked(&request));
+        self.recording.note(|record| record.asked(&request, &self.trace_id));
         self.recording.decided(decision, rules);
         let head = match decision {
             Decision::Forward(_) => {
@@ -226,7 +239,8 @@ impl Session<'_> {
         rules: &Rules,
         request: &head::Request<'_, '_>,
     ) -> (Buf, Option<InvalidNames>) {
-        self.connection.head_for_target(self.wire, &self.client, rules, request)
+        let (wire, client) = (self.wire, &self.client);
+        self.connection.head_for_target(wire, client, rules, request, &self.trace_id)
     }
 
     /// Receives more into the inbox.

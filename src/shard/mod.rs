@@ -22,6 +22,7 @@ pub mod seen;
 pub mod slices;
 mod sweep;
 mod target;
+mod tunnel;
 mod upload;
 pub mod wire;
 
@@ -30,6 +31,7 @@ use crate::config::snapshot::{Live, Name, Order};
 use crate::limits;
 use crate::net::{self, Sock};
 use crate::observe::{count, metrics::Board};
+use crate::random::Random;
 use crate::upstream::Upstreams;
 use arc_swap::ArcSwap;
 use front::Front;
@@ -93,6 +95,8 @@ pub struct Shard {
     emptied: Notify,
     /// Room for heads while they are written; borrowed between awaits only.
     scratch: RefCell<Vec<u8>>,
+    /// For the ids of requests.
+    random: RefCell<Random>,
     logging: Logging,
 }
 
@@ -146,6 +150,7 @@ pub async fn run(seat: Seat) {
         seen: Rc::default(),
         emptied: Notify::new(),
         scratch: RefCell::default(),
+        random: RefCell::new(Random::from_system()),
         logging: Logging::default(),
     });
     let upkeep = net::spawn(upkeep(Rc::clone(&shard)));

@@ -97,7 +97,7 @@ impl ResolvesServerCert for Resolver {
         let schemes = client_hello.signature_schemes();
         let chosen = self.choose(client_hello.server_name(), schemes, clock::now());
         let (certificate, is_for_name) = chosen?;
-        verifier::ask(|judge| judge.chosen(&certificate.name, is_for_name));
+        verifier::tell(|judge| judge.chosen(&certificate.name, is_for_name));
         Some(Arc::clone(&certificate.key))
     }
 }

@@ -58,10 +58,16 @@ pub fn under<R>(judge: Rc<dyn Judge>, f: impl FnOnce() -> R) -> R {
 
 /// Asks the judge of the handshake that this thread is driving; `None` when there is none.
 pub(super) fn ask<R>(question: impl FnOnce(&dyn Judge) -> R) -> Option<R> {
+    let answer = tell(question);
+    debug_assert!(answer.is_some(), "a handshake that has questions runs under a judge");
+    answer
+}
+
+/// The same for what the judge, if there is one, may know and need not answer.
+pub(super) fn tell<R>(fact: impl FnOnce(&dyn Judge) -> R) -> Option<R> {
     // Not borrowed while it answers: a judge may itself drive a handshake.
     let judge = JUDGE.with_borrow(Clone::clone);
-    debug_assert!(judge.is_some(), "a handshake that has questions runs under a judge");
-    judge.map(|judge| question(&*judge))
+    judge.map(|judge| fact(&*judge))
 }
 
 /// Puts the outer judge back.

@@ -1,7 +1,9 @@
 //! What targets and clients get of each other's headers, by ALB's attributes.
 use crate::support::node::piece;
-use crate::support::target::{Received, ok};
+use crate::support::target::{Received, close, ok};
 use crate::support::{Client, Node, Target};
+use std::collections::HashSet;
+use std::io::Write;
 
 /// A node with one plain listener, under these attributes of the load balancer and of the listener.
 fn node(target: &Target, balancer: &str, listener: &str) -> Node {
@@ -94,7 +96,6 @@ fn headers_with_invalid_names_pass_unless_an_attribute_drops_them() {
 #[test]
 fn a_response_header_that_the_listener_sets_is_on_every_answer() {
     let target = Target::with(|received, stream| {
-        use std::io::Write;
         if received.request_line().contains("/missing") {
             let head = "HTTP/1.1 404 Not Found\r\nx-frame-options: SAMEORIGIN\r\nServer: ours\r\n";
             return stream.write_all(format!("{head}Content-Length: 0\r\n\r\n").as_bytes());
@@ -117,4 +118,57 @@ fn a_response_header_that_the_listener_sets_is_on_every_answer() {
         assert_eq!(answer.values("Access-Control-Allow-Origin"), ["*"], "{}", answer.head);
         assert_eq!(answer.values("Server"), server, "{}", answer.head);
     }
+}
+
+/// `alb-contract`, section 6.1.
+#[test]
+fn every_request_has_a_trace_id_of_its_own() {
+    let target = Target::named("hello");
+    let node = node(&target, "", "");
+    let address = node.address("plain");
+    let mut client = Client::plain(address);
+    let mut seen = HashSet::new();
+    for _ in 0..2 {
+        client.get("/");
+        let id = target.received().value("X-Amzn-Trace-Id").to_owned();
+        let id = id.strip_prefix("Root=").unwrap_or_else(|| panic!("{id}"));
+        assert_is_id(id);
+        assert!(seen.insert(id.to_owned()), "{id} again");
+    }
+    let sent = "X-Amzn-Trace-Id: Root=1-67891233-abcdef012345678912345678;CalledFrom=app\r\n\
+                X-Amzn-Trace-Id: Root=1-1-1\r\nX_Amzn_Trace_Id: Root=1-2-2\r\n";
+    let got = received(&node, &target, sent);
+    let value = got.value("X-Amzn-Trace-Id");
+    let (own, rest) = value.split_once(';').unwrap();
+    assert_eq!(rest, "Root=1-67891233-abcdef012345678912345678;CalledFrom=app");
+    assert_is_id(own.strip_prefix("Self=").unwrap());
+    assert!(got.values("X_Amzn_Trace_Id").is_empty(), "{}", got.head);
+}
+
+/// Asserts `1-`, the seconds as 8 hexadecimal digits, 24 more.
+fn assert_is_id(id: &str) {
+    let parts: Vec<_> = id.split('-').collect();
+    let is_hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    assert!(parts.len() == 3 && parts.iter().all(|part| is_hex(part)), "{id}");
+    assert_eq!((parts[0], parts[1].len(), parts[2].len()), ("1", 8, 24), "{id}");
+    let seconds = u64::from_str_radix(parts[1], 16).unwrap();
+    let now = portcullis::clock::since_epoch().as_secs();
+    assert!(seconds.abs_diff(now) < 3_600, "{id} at {now}");
+}
+
+/// A reused connection that the target has closed: the request goes to it once more, as the same one.
+#[test]
+fn a_request_that_is_tried_again_keeps_its_trace_id() {
+    let target = Target::with(|received, stream| {
+        // The second request of a connection is read and never answered.
+        if received.index == 1 { close() } else { stream.write_all(ok("hello").as_bytes()) }
+    });
+    let node = node(&target, "", "");
+    let mut client = Client::plain(node.address("plain"));
+    client.get("/");
+    assert_eq!(client.get("/").status, 200);
+    let ids: Vec<_> =
+        (0..3).map(|_| target.received().value("X-Amzn-Trace-Id").to_owned()).collect();
+    assert_ne!(ids[0], ids[1]);
+    assert_eq!(ids[1], ids[2]);
 }

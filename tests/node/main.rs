@@ -54,3 +54,4 @@ mod tickets;
 mod trust_commands;
 mod trust_files;
 mod trust_state;
+mod websocket;

@@ -26,7 +26,7 @@ use super::files::{Digest, Files};
 use super::nearest::nearest;
 use super::read::{Declared, Names};
 use super::snapshot::{Listener, Live, Logs, Name};
-use super::state::Contents;
+use super::state::Sealed;
 use super::written::{Configuration, List};
 use crate::http::identity::Forbidden;
 use crate::target::Group;
@@ -101,7 +101,7 @@ pub(super) struct Compiled {
     pub(super) listeners: BTreeMap<Name, Arc<Listener>>,
     pub(super) kept: Kept,
     /// What `state_dir` is to hold of trust stores that it has nothing of yet.
-    pub(super) seeds: Vec<(Name, Contents)>,
+    pub(super) seeds: Vec<Sealed>,
 }
 
 /// Compiles everything that shards work by.
@@ -134,14 +134,15 @@ pub(super) fn changed(
     written: &Configuration,
     declared: &Declared,
     previous: &Kept,
-    (name, contents): (&Name, &Contents),
+    sealed: &Sealed,
     now: UnixTime,
     faults: &mut Faults,
 ) -> Option<Compiled> {
-    let (_, store) = written.trust_stores.0.iter().find(|(_, store)| *store.name == **name)?;
-    let store = trust_store::changed(name, store, contents, now, faults)?;
+    let name = sealed.trust_store();
+    let (_, store) = written.trust_stores.0.iter().find(|(_, store)| store.name == name)?;
+    let store = trust_store::changed(store, sealed, now, faults)?;
     let mut trust_stores = previous.trust_stores.clone();
-    trust_stores.insert(Arc::clone(name), store);
+    trust_stores.insert(name.into(), store);
     let kept = Kept {
         certificates: previous.certificates.clone(),
         trust_stores,

@@ -4,6 +4,8 @@ use super::*;
 use crate::http::head::{self, Malformed, slots};
 use crate::http::identity::Names;
 
+const TRACE_ID: &str = "Root=1-6740a1b0-0123456789abcdef01234567";
+
 const CLIENT: Client<'static> = Client {
     address: SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)), 50_000),
     local_address: IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1)),
@@ -11,6 +13,7 @@ const CLIENT: Client<'static> = Client {
     tls: true,
     tls_names: Some(("TLSv1.3", "TLS_AES_128_GCM_SHA256")),
     identity: b"",
+    trace_id: TRACE_ID.as_bytes(),
 };
 
 fn forwarded(bytes: impl AsRef<[u8]>, client: &Client<'_>, attributes: &Attributes) -> String {
@@ -27,7 +30,8 @@ fn kept(lines: &str) -> String {
     let out = forwarded(head, &CLIENT, &Attributes::default());
     let out = out.strip_prefix("POST / HTTP/1.1\r\nHost: a\r\n").unwrap();
     let added = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n\
-                 X-Forwarded-Port: 443\r\n\r\n";
+                 X-Forwarded-Port: 443\r\n\
+                 X-Amzn-Trace-Id: Root=1-6740a1b0-0123456789abcdef01234567\r\n\r\n";
     out.strip_suffix(added).unwrap().to_owned()
 }
 
@@ -47,6 +51,7 @@ fn a_request_goes_on_with_what_the_node_knows() {
          X-Forwarded-For: 192.0.2.7\r\n\
          X-Forwarded-Proto: https\r\n\
          X-Forwarded-Port: 443\r\n\
+         X-Amzn-Trace-Id: Root=1-6740a1b0-0123456789abcdef01234567\r\n\
          X-Amzn-Tls-Version: TLSv1.3\r\n\
          X-Amzn-Tls-Cipher-Suite: TLS_AES_128_GCM_SHA256\r\n\
          X-Amzn-Mtls-Clientcert-Subject: CN=a\r\n\
@@ -61,7 +66,7 @@ fn a_plain_listener_says_so() {
     assert_eq!(
         forwarded("GET / HTTP/1.1\r\nHost: a\r\n\r\n", &client, &attributes),
         "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n\
-         X-Forwarded-Port: 80\r\n\r\n"
+         X-Forwarded-Port: 80\r\nX-Amzn-Trace-Id: Root=1-6740a1b0-0123456789abcdef01234567\r\n\r\n"
     );
 }
 
@@ -197,7 +202,8 @@ fn hop_by_hop_headers_end_here() {
         ),
         ("Upgrade: TLS/1.0\r\n", ""),
         ("Content-Length: 1\r\nExpect: 100-continue\r\n", "Content-Length: 1\r\n"),
-        ("X-Amzn-Trace-Id: Root=1-2-3\r\n", "X-Amzn-Trace-Id: Root=1-2-3\r\n"),
+        // Written anew, by `trace_id`.
+        ("X-Amzn-Trace-Id: Root=1-2-3\r\nx-amzn-trace-id: a\r\nX_Amzn_Trace_Id: b\r\n", ""),
         ("Via: 1.0 a\r\nForwarded: for=b\r\n", "Via: 1.0 a\r\nForwarded: for=b\r\n"),
     ] {
         assert_eq!(kept(lines), expected, "{lines:?}");
@@ -250,7 +256,7 @@ fn no_client_can_forge_or_remove_an_identity() {
                     );
                     let out = forwarded(head, &client, &attributes);
                     assert!(!out.contains("forged"), "{out:?}");
-                    assert!(out.ends_with(&format!("\r\nX-Forwarded-Port: 443\r\n{identity}\r\n")));
+                    assert!(out.ends_with(&format!("{TRACE_ID}\r\n{identity}\r\n")));
                 }
             }
         }
@@ -370,7 +376,11 @@ fn answered(
     client_keep_alive: bool,
 ) -> (Onward, String) {
     let mut slots = slots();
-    let parsed = head::response(bytes.as_bytes(), method, &mut slots).unwrap().unwrap();
+    let expected = match method {
+        "HEAD" => head::Expected::HeadAlone,
+        _ => head::Expected::Content,
+    };
+    let parsed = head::response(bytes.as_bytes(), expected, &mut slots).unwrap().unwrap();
     let onward = onward(&parsed, client_version, client_keep_alive);
     let mut out = Vec::new();
     response(&mut out, &parsed, onward, client_version, &Attributes::default());
@@ -480,7 +490,9 @@ fn a_response_header_that_the_listener_sets_replaces_its_targets() {
             "HTTP/1.1 {status}\r\nX-FRAME-OPTIONS: SAMEORIGIN\r\nX-A: b\r\n\
              x-frame-options: ALLOWALL\r\nX-Frame-Option: c\r\n\r\n"
         );
-        let parsed = head::response(bytes.as_bytes(), "HEAD", &mut slots).unwrap().unwrap();
+        let parsed = head::response(bytes.as_bytes(), head::Expected::HeadAlone, &mut slots)
+            .unwrap()
+            .unwrap();
         let onward = Onward { body: Body::Empty, keep_alive: true };
         let mut out = Vec::new();
         response(&mut out, &parsed, onward, Version::Http11, &attributes);
@@ -494,7 +506,8 @@ fn a_response_header_that_the_listener_sets_replaces_its_targets() {
     }
     let hints = "HTTP/1.1 103 Early Hints\r\nX-Frame-Options: SAMEORIGIN\r\n\r\n";
     let mut slots = slots();
-    let parsed = head::response(hints.as_bytes(), "GET", &mut slots).unwrap().unwrap();
+    let parsed =
+        head::response(hints.as_bytes(), head::Expected::Content, &mut slots).unwrap().unwrap();
     let mut out = Vec::new();
     let onward = Onward { body: Body::Empty, keep_alive: true };
     response(&mut out, &parsed, onward, Version::Http11, &attributes);

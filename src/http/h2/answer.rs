@@ -61,7 +61,8 @@ mod tests {
 
     fn sent(bytes: &str) -> http::Response<()> {
         let mut slots = head::slots();
-        let response = head::response(bytes.as_bytes(), "GET", &mut slots).unwrap().unwrap();
+        let response =
+            head::response(bytes.as_bytes(), head::Expected::Content, &mut slots).unwrap().unwrap();
         of_target(&response, &Attributes::default()).unwrap()
     }
 

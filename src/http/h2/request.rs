@@ -79,6 +79,7 @@ pub fn checked<'h, 'b>(
         version: Version::Http2,
         headers: fields,
         host: Some(host),
+        trace_id: said.trace_id,
         connection: Connection::default(),
         body,
         keep_alive: true,

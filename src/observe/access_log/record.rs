@@ -151,8 +151,8 @@ impl Record {
         }
     }
 
-    /// Its head is whole.
-    pub fn asked(&mut self, request: &Request<'_, '_>) {
+    /// Its head is whole; a target gets it with this trace id.
+    pub fn asked(&mut self, request: &Request<'_, '_>, trace_id: &[u8]) {
         self.received_bytes = request.length as u64;
         let text = &mut self.text;
         text.bytes.reserve(2 * request.target.len() + TEXT_BYTES);
@@ -173,16 +173,12 @@ impl Record {
             }
         };
         text.version = Some(text.add(version));
-        let header = |name: &str| {
-            request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))
-        };
-        if let Some(user_agent) = header("User-Agent") {
+        let mut headers = request.headers.iter();
+        if let Some(user_agent) = headers.find(|one| one.name.eq_ignore_ascii_case("User-Agent")) {
             let shown = user_agent.value.get(..LOGGED_USER_AGENT_BYTES_MAX);
             text.user_agent = Some(text.add(shown.unwrap_or(user_agent.value)));
         }
-        if let Some(trace_id) = header("X-Amzn-Trace-Id") {
-            text.trace_id = Some(text.add(trace_id.value));
-        }
+        text.trace_id = Some(text.add(trace_id));
     }
 
     /// It was refused before its head could be read: what can be told apart of its first line.
@@ -196,6 +192,11 @@ impl Record {
         text.bytes.extend_from_slice(if line.target.is_empty() { b"-" } else { line.target });
         text.url = Some(start..text.bytes.len());
         text.version = text.add_some(line.version);
+    }
+
+    /// Client and target have agreed on a WebSocket.
+    pub fn upgraded(&mut self) {
+        self.kind = if self.entrance.tls { Kind::Wss } else { Kind::Ws };
     }
 
     /// The client is sent to another URL.

@@ -246,9 +246,12 @@ impl Session {
         };
         let asked = Asked::of(&request);
         let grpc = request::is_grpc(&request);
+        let connection = &self.shared.connection;
+        let mut trace_id = Vec::new();
+        connection.renew_trace_id(&mut trace_id, &request);
         let decision = request::decide(&self.client, rules, &request);
         sender.recording.note(|record| {
-            record.asked(&request);
+            record.asked(&request, &trace_id);
             if grpc {
                 record.kind = Kind::Grpcs;
             }
@@ -260,13 +263,12 @@ impl Session {
             Decision::Turn(status) => sender.own(Some(&asked), &Answer::standard(status)),
             Decision::Forward(group) => {
                 let group = group.clone();
-                let connection = &self.shared.connection;
                 let wire = &self.shared.wire;
                 let (head, invalid) =
-                    connection.head_for_target(wire, &self.client, rules, &request);
+                    connection.head_for_target(wire, &self.client, rules, &request, &trace_id);
                 connection.count_invalid_names(invalid);
                 let parts = asked.may_repeat().then_some(parts);
-                let stream = Stream { sender, asked, grpc, group, parts };
+                let stream = Stream { sender, asked, grpc, group, trace_id, parts };
                 net::spawn(stream.exchange(head, body));
             }
         }

@@ -35,6 +35,8 @@ pub(super) struct Stream {
     pub(super) asked: Asked,
     pub(super) grpc: bool,
     pub(super) group: Arc<Group>,
+    /// X-Amzn-Trace-Id: each try is sent with the same one.
+    pub(super) trace_id: Vec<u8>,
     /// The head, where it may be sent again.
     pub(super) parts: Option<Parts>,
 }
@@ -83,7 +85,8 @@ impl Stream {
         let request = head::checked(parts, &fields, !self.asked.has_body()).ok()?;
         let (connection, rules) = (self.sender.connection(), &self.sender.rules);
         let wire = &self.sender.place.shared.wire;
-        Some(connection.head_for_target(wire, &self.sender.client, rules, &request).0)
+        let (client, trace_id) = (&self.sender.client, &self.trace_id);
+        Some(connection.head_for_target(wire, client, rules, &request, trace_id).0)
     }
 
     /// What follows from how both directions ended.
@@ -275,8 +278,8 @@ impl Stream {
 
     fn parse(&self, received: &Buf) -> Result<Option<Head>, Malformed> {
         let mut slots = slots();
-        let method = self.asked.method.for_response();
-        let Some(read) = response(received, method, &mut slots)? else { return Ok(None) };
+        let expected = self.asked.expected();
+        let Some(read) = response(received, expected, &mut slots)? else { return Ok(None) };
         let attributes = &self.sender.rules.listener.attributes;
         let response = answer::of_target(&read, attributes).ok_or(Malformed::BadStatus)?;
         let (bytes, body) = (read.length, read.body);
