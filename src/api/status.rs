@@ -204,7 +204,7 @@ fn target_group(group: &Group) -> Value {
 mod tests {
     use super::*;
     use crate::config::snapshot::Name;
-    use crate::http::attributes::{Attributes, ServerName};
+    use crate::http::attributes::Attributes;
     use crate::http::identity::Names;
     use crate::net::{Options, Steering};
     use crate::route::FixedResponse;
@@ -235,13 +235,7 @@ mod tests {
             bind: "127.0.0.1:0".parse().unwrap(),
             socket: Options { backlog: 16, defer_accept: true, steering: Steering::Hash },
             tls,
-            attributes: Attributes {
-                names: names(),
-                preserve_host: false,
-                xff_client_port: false,
-                tls_version_and_cipher_suite: false,
-                server: ServerName::Portcullis,
-            },
+            attributes: Attributes { names: names(), ..Attributes::default() },
             idle_timeout: Duration::from_secs(60),
             client_keep_alive: Duration::from_secs(3_600),
             handshake_timeout: Duration::from_secs(10),

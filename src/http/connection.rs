@@ -37,7 +37,7 @@ impl<'b> Connection<'b> {
     /// Whether the sender of a message of `version` keeps the connection.
     pub(super) const fn keeps(&self, version: Version) -> bool {
         match version {
-            Version::Http11 => !self.close,
+            Version::Http11 | Version::Http2 => !self.close,
             Version::Http10 => self.keep_alive && !self.close,
         }
     }

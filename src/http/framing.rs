@@ -40,7 +40,7 @@ impl Framing {
             // RFC 9112, section 6.1: "A server or client that receives an HTTP/1.0 message containing a
             // Transfer-Encoding header field MUST treat the message as if the framing is faulty".
             (true, None, Version::Http10) => Err(Malformed::TransferEncodingInHttp10),
-            (true, None, Version::Http11) => Ok(Some(Body::Chunked)),
+            (true, None, Version::Http11 | Version::Http2) => Ok(Some(Body::Chunked)),
             (false, length, _) => Ok(length.map(Body::Length)),
         }
     }

@@ -5,22 +5,21 @@
 //! lines end in CR LF alone, one way to read the length of the body, one Host, targets of a known form.
 //! What comes out can be written anew by `forward` with one meaning to every reader.
 //! Bounds: `limits::{REQUEST_LINE,HEADER,REQUEST_HEAD,RESPONSE_HEAD}_BYTES_MAX`, `HEADERS_MAX`,
-//! `CONNECTION_OPTIONS_MAX`; they hold for heads that are not whole yet, too.
+//! `CONNECTION_OPTIONS_MAX`, `FORWARDED_FOR_ADDRESSES_MAX`; they hold for heads that are not whole yet, too.
 //! Source: RFC 9110 and RFC 9112; `threats.md`, section 3.
 #![deny(clippy::indexing_slicing)]
 pub use super::connection::Connection;
 pub use super::lines::worth_parsing;
 pub use super::malformed::Malformed;
 
-use super::fault;
 use super::framing::Framing;
-use super::host;
 use super::lines::{lines_end_in_cr_lf, over_limit, skip_empty_line, within};
 use super::name::{Known, known};
 use super::target::{self, Target};
+use super::{fault, forwarded_for, host};
 use crate::limits::{
-    HEADER_BYTES_MAX, HEADERS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX,
-    RESPONSE_HEAD_BYTES_MAX,
+    FORWARDED_FOR_ADDRESSES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, REQUEST_HEAD_BYTES_MAX,
+    REQUEST_LINE_BYTES_MAX, RESPONSE_HEAD_BYTES_MAX,
 };
 use httparse::{ParserConfig, Status};
 use std::mem::MaybeUninit;
@@ -45,6 +44,8 @@ pub enum Version {
     Http10,
     /// HTTP/1.1
     Http11,
+    /// HTTP/2
+    Http2,
 }
 
 /// One header line: name and value without surrounding blanks.
@@ -75,6 +76,8 @@ pub struct Request<'h, 'b> {
     pub headers: &'h [Header<'b>],
     /// The one Host value (or the authority of an absolute-form target, which wins); none with HTTP/1.0.
     pub host: Option<&'b str>,
+    /// The first X-Amzn-Trace-Id.
+    pub trace_id: Option<&'b [u8]>,
     /// What the Connection headers say.
     pub connection: Connection<'b>,
     /// How the body is delimited.
@@ -120,11 +123,11 @@ pub fn request<'h, 'b>(
     let headers: &'h [Header<'b>] = parsed.headers;
     let said = Said::by_request(headers)?;
     let host = match (authority.or(said.host), version) {
-        (None, Version::Http11) => return Err(Malformed::MissingHost),
+        (None, Version::Http11 | Version::Http2) => return Err(Malformed::MissingHost),
         // RFC 9112, section 3.2: 400 "to any HTTP/1.1 request message that lacks a Host header field",
         // an absolute form's authority notwithstanding.
         (Some(_), Version::Http11) if said.host.is_none() => return Err(Malformed::MissingHost),
-        (host, Version::Http10 | Version::Http11) => host,
+        (host, _) => host,
     };
     let body = said.framing.body(version)?.unwrap_or(Body::Empty);
     Ok(Some(Request {
@@ -135,6 +138,7 @@ pub fn request<'h, 'b>(
         version,
         headers,
         host,
+        trace_id: said.trace_id,
         connection: said.connection,
         body,
         keep_alive: said.connection.keeps(version),
@@ -166,13 +170,24 @@ pub struct Response<'h, 'b> {
     pub length: usize,
 }
 
-/// Parses a response head to a request of `method`. `Ok(None)` needs more bytes.
+/// What a request lets its response be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expected {
+    /// Head and content.
+    Content,
+    /// The head alone: it answers HEAD.
+    HeadAlone,
+    /// Another protocol, or head and content.
+    Upgrade,
+}
+
+/// Parses a response head. `Ok(None)` needs more bytes.
 ///
 /// # Errors
 /// [`Malformed`]; the client gets 502.
 pub fn response<'h, 'b>(
     bytes: &'b [u8],
-    method: &str,
+    expected: Expected,
     slots: &'h mut HeaderSlots<'b>,
 ) -> Result<Option<Response<'h, 'b>>, Malformed> {
     let bytes = within(bytes, RESPONSE_HEAD_BYTES_MAX);
@@ -190,7 +205,7 @@ pub fn response<'h, 'b>(
     lines_end_in_cr_lf(within(bytes, length), parsed.headers.len())?;
 
     let status = match parsed.code.unwrap_or_default() {
-        101 => return Err(Malformed::UnexpectedUpgrade),
+        101 if expected != Expected::Upgrade => return Err(Malformed::UnexpectedUpgrade),
         status @ 100..=999 => status,
         _ => return Err(Malformed::BadStatus),
     };
@@ -200,7 +215,9 @@ pub fn response<'h, 'b>(
     let announced = said.framing.body(version)?;
     // RFC 9112, section 6.3, items 1 and 2.
     let body = match announced {
-        _ if method == "HEAD" || matches!(status, 100..=199 | 204 | 304) => Body::Empty,
+        _ if expected == Expected::HeadAlone || matches!(status, 100..=199 | 204 | 304) => {
+            Body::Empty
+        }
         Some(body) => body,
         None => Body::UntilClose,
     };
@@ -219,15 +236,18 @@ pub fn response<'h, 'b>(
 
 /// What the headers say that the node itself reads.
 #[derive(Default)]
-struct Said<'b> {
-    host: Option<&'b str>,
-    framing: Framing,
+pub(super) struct Said<'b> {
+    pub(super) host: Option<&'b str>,
+    pub(super) trace_id: Option<&'b [u8]>,
+    pub(super) framing: Framing,
     connection: Connection<'b>,
     expects_continue: bool,
+    /// Addresses in X-Forwarded-For.
+    forwarded_for: usize,
 }
 
 impl<'b> Said<'b> {
-    fn by_request(headers: &[Header<'b>]) -> Result<Self, Malformed> {
+    pub(super) fn by_request(headers: &[Header<'b>]) -> Result<Self, Malformed> {
         let mut said = Self::default();
         for header in headers {
             match known(header.name) {
@@ -244,12 +264,17 @@ impl<'b> Said<'b> {
                 // RFC 9110, section 10.1.1: "MAY respond with a 417".
                 Known::Expect => return Err(Malformed::UnknownExpectation),
                 Known::FramingLookalike => return Err(Malformed::SuspiciousHeader),
-                Known::HopByHop
-                | Known::ForwardedFor
-                | Known::Forwarded
-                | Known::ForwardedLookalike
-                | Known::Other => {}
+                Known::ForwardedFor => {
+                    said.forwarded_for += forwarded_for::addresses(header.value);
+                }
+                Known::TraceId => {
+                    said.trace_id.get_or_insert(header.value);
+                }
+                Known::HopByHop | Known::Forwarded | Known::ForwardedLookalike | Known::Other => {}
             }
+        }
+        if said.forwarded_for > FORWARDED_FOR_ADDRESSES_MAX {
+            return Err(Malformed::TooManyForwardedFor);
         }
         Ok(said)
     }
@@ -267,6 +292,7 @@ impl<'b> Said<'b> {
                 | Known::FramingLookalike
                 | Known::ForwardedFor
                 | Known::Forwarded
+                | Known::TraceId
                 | Known::ForwardedLookalike
                 | Known::Other => {}
             }
@@ -276,7 +302,7 @@ impl<'b> Said<'b> {
 }
 
 /// Methods that are not offered, in any case: a target may not care about theirs.
-fn judge_method(method: &str) -> Result<(), Malformed> {
+pub(super) fn judge_method(method: &str) -> Result<(), Malformed> {
     if method.eq_ignore_ascii_case("CONNECT") {
         Err(Malformed::ConnectMethod)
     } else if method.eq_ignore_ascii_case("TRACE") {

@@ -8,8 +8,10 @@
 //! byte of an answer and the method may be repeated (RFC 9110, section 9.2.2).
 use super::download::{Answered, Download, Told, Unanswered};
 use super::front::Rules;
-use super::http1::{Asked, Next, Session};
+use super::http1::{Next, Session};
+use super::request::Asked;
 use super::target::Target;
+use super::tunnel::Tunnel;
 use super::upload::{Upload, Uploaded};
 use crate::close::Reason;
 use crate::http::body::Transfer;
@@ -44,7 +46,7 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
         session.connection.place.set_target(Some(upstream.socket.clone()));
         let (answered, uploaded) = attempt(session, &task, &upstream, head).await;
         session.connection.place.set_target(None);
-        let repeats = matches!(answered, Err(failed) if failed.silent)
+        let repeats = matches!(&answered, Err(failed) if failed.silent)
             && upstream.reused
             && task.asked.may_repeat();
         if !repeats {
@@ -78,6 +80,9 @@ async fn conclude(
     uploaded: Uploaded,
 ) -> Next {
     match (answered, uploaded) {
+        (Ok(Answered { upgraded: Some(rest), .. }), Uploaded::Whole) => {
+            tunnel(session, task, &upstream, rest).await
+        }
         (Ok(answered), Uploaded::Whole) => {
             if answered.keep_target {
                 session.connection.shard.upstreams.put_back(upstream);
@@ -87,7 +92,7 @@ async fn conclude(
         (Ok(_), Uploaded::TargetStopped | Uploaded::Abandoned) => Next::Done,
         (Ok(_), Uploaded::ClientEnded(reason)) => Next::Close(reason),
         (Ok(_), Uploaded::Malformed(malformed)) => {
-            session.note_malformed(malformed);
+            session.connection.note_malformed(malformed);
             Next::Done
         }
         (Err(Unanswered { told: Told::Nothing, .. }), Uploaded::Malformed(malformed)) => {
@@ -107,6 +112,27 @@ async fn conclude(
             session.end_untold(task, failed.told, failed.reason).await
         }
     }
+}
+
+/// Client and target speak another protocol from here on. What the client said behind its request has
+/// waited for this.
+async fn tunnel(
+    session: &mut Session<'_>,
+    task: &Task<'_>,
+    upstream: &Upstream,
+    from_target: Buf,
+) -> Next {
+    let from_client = std::mem::take(&mut session.inbox);
+    session.connection.place.set_target(Some(upstream.socket.clone()));
+    let tunnel = Tunnel {
+        wire: session.wire,
+        target: &upstream.socket,
+        idle: task.rules.listener.idle_timeout,
+        counters: &session.connection.front.counters,
+    };
+    let ended = tunnel.run(from_client, from_target).await;
+    session.connection.place.set_target(None);
+    ended.map_or(Next::Done, Next::Close)
 }
 
 impl Session<'_> {

@@ -5,19 +5,15 @@
 use super::connection::{Client, Connection};
 use super::exchange::{self, Task};
 use super::front::Rules;
-use super::judge::{self, Again};
+use super::request::{self, Asked, Decision, Method};
 use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
-use crate::config::snapshot::{OnRevocation, RefusalForm};
-use crate::http::forward;
-use crate::http::head::{self, Body, Malformed, Version};
+use crate::http::forward::InvalidNames;
+use crate::http::head::{self, Malformed};
 use crate::http::respond::{self, Answer, Manner};
 use crate::limits;
 use crate::net::Buf;
-use crate::route::{Action, FixedResponse};
-use crate::target::Group;
-use crate::trust::Refusal;
 
 /// A client's connection while it serves requests.
 #[derive(Debug)]
@@ -27,6 +23,8 @@ pub(super) struct Session<'a> {
     pub(super) client: Client,
     /// Received and not consumed.
     pub(super) inbox: Buf,
+    /// X-Amzn-Trace-Id of the request in work: each try is sent with the same one.
+    trace_id: Vec<u8>,
     /// What it waits for between requests.
     waits: Waits,
 }
@@ -56,80 +54,16 @@ pub(super) enum Next {
     Abort(Reason),
 }
 
-/// What is kept of a request's head once it has been read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
-    /// Bytes of the head.
-    pub(super) head_bytes: usize,
-    /// The client's version.
-    pub(super) version: Version,
-    /// How the body is delimited.
-    pub(super) body: Body,
-    /// Whether the client wants the connection kept.
-    pub(super) keep_alive: bool,
-    /// Whether it waits for `100 Continue`.
-    pub(super) expects_continue: bool,
-    /// The method, as far as the answer depends on it.
-    pub(super) method: Method,
-}
-
-/// What an answer depends on in a method.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Method {
-    /// The answer has no body.
-    Head,
-    /// May be sent twice (RFC 9110, section 9.2.2).
-    Idempotent,
-    /// Neither.
-    Other,
-}
-
-impl Method {
-    fn of(method: &str) -> Self {
-        match method {
-            "HEAD" => Self::Head,
-            "GET" | "PUT" | "DELETE" | "OPTIONS" => Self::Idempotent,
-            _ => Self::Other,
-        }
-    }
-
-    /// As `http::head::response` wants it.
-    pub(super) const fn for_response(self) -> &'static str {
-        match self {
-            Self::Head => "HEAD",
-            Self::Idempotent | Self::Other => "GET",
-        }
-    }
-}
-
-impl Asked {
-    /// Whether there are body bytes to come.
-    pub(super) fn has_body(&self) -> bool {
-        !matches!(self.body, Body::Empty | Body::Length(0))
-    }
-
-    /// Whether it may be sent again after a failure before the first response byte.
-    pub(super) fn may_repeat(&self) -> bool {
-        self.method != Method::Other && !self.has_body()
-    }
-}
-
-/// What is done with a request.
-enum Decision<'r> {
-    /// The node answers.
-    Answer(&'r FixedResponse),
-    /// The client is refused (`refusal: http`).
-    Refuse(Refusal),
-    /// The name that it asks for has another policy than the one that it shook hands under.
-    Misdirect,
-    /// It goes to a target of this group, with this head.
-    Forward(&'r Group, Buf),
-}
-
 /// Serves requests until the connection ends; says why, where it was not as agreed.
 pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) -> Option<Reason> {
-    let mut session =
-        Session { connection, wire, client, inbox: Buf::default(), waits: Waits::First };
+    let mut session = Session {
+        connection,
+        wire,
+        client,
+        inbox: Buf::default(),
+        trace_id: Vec::new(),
+        waits: Waits::First,
+    };
     let (reason, abort) = loop {
         match session.turn().await {
             Next::KeepAlive => session.waits = Waits::Next,
@@ -161,13 +95,15 @@ impl Session<'_> {
                 // The rules of the step in which the head is whole, so that no request is dispatched
                 // by an older generation than its shard has acknowledged.
                 let rules = self.connection.front.rules();
-                if let Err(reason) = self.judge_again(&rules) {
-                    return Next::Close(reason);
+                match self.connection.judge_again(self.wire, &self.client, &rules) {
+                    Ok(None) => {}
+                    Ok(Some(client)) => self.client = client,
+                    Err(reason) => return Next::Close(reason),
                 }
-                match self.decide(&rules) {
-                    Ok(Some((asked, decision))) => {
+                match self.read(&rules) {
+                    Ok(Some((asked, decision, head))) => {
                         self.wire.socket().disarm_reading();
-                        return self.carry_out(&rules, asked, decision).await;
+                        return self.carry_out(&rules, asked, decision, head).await;
                     }
                     Ok(None) => {}
                     Err(malformed) => return self.refuse_malformed(&rules, malformed).await,
@@ -185,61 +121,28 @@ impl Session<'_> {
         }
     }
 
-    /// Judges the client of a kept connection anew once its verdict is older than the rules: what was
-    /// accepted may have been revoked since, or be asked for more (design decision 6).
-    fn judge_again(&mut self, rules: &Rules) -> Result<(), Reason> {
-        let Wire::Tls(stream) = self.wire else { return Ok(()) };
-        if self.connection.place.is_ending() {
-            return Err(Reason::NoLongerAccepted);
-        }
-        // A handshake may have been judged by a generation that this shard has yet to take over.
-        if self.client.generation >= rules.generation {
-            return Ok(());
-        }
-        let listener = &rules.listener.name;
-        let server_name = self.client.server_name.as_deref();
-        let live = self.connection.shard.live.load();
-        let again = stream.with_client_chain(|chain| {
-            judge::again(&live, listener, server_name, chain, clock::now())
-        });
-        let Again { verdict, on_refusal } = again.ok_or(Reason::Draining)?;
-        if verdict.result.is_err() {
-            if on_refusal == OnRevocation::Keep {
-                return Ok(());
-            }
-            if verdict.form != RefusalForm::Http {
-                return Err(Reason::NoLongerAccepted);
-            }
-        }
-        self.client.generation = verdict.generation;
-        self.client.refused = verdict.result.as_ref().err().copied();
-        self.client.identity = verdict.result.unwrap_or_default();
-        Ok(())
-    }
-
-    async fn carry_out(&mut self, rules: &Rules, asked: Asked, decision: Decision<'_>) -> Next {
+    async fn carry_out(
+        &mut self,
+        rules: &Rules,
+        asked: Asked,
+        decision: Decision<'_>,
+        head: Buf,
+    ) -> Next {
         match decision {
-            Decision::Forward(group, head) => {
+            Decision::Forward(group) => {
                 // Idle connections do not keep room for an exchange.
                 Box::pin(exchange::run(self, Task { rules, group, asked }, head)).await
             }
             Decision::Answer(fixed) => {
-                let answer = Answer {
-                    status: fixed.status,
-                    content_type: &fixed.content_type,
-                    body: Some(fixed.body.as_bytes()),
-                };
                 self.inbox.consume(asked.head_bytes);
                 let keep_alive = !asked.has_body() && self.keeps_alive(rules, &asked);
-                self.answer(rules, Some(&asked), &answer, keep_alive).await
+                self.answer(rules, Some(&asked), &request::fixed_answer(fixed), keep_alive).await
             }
             Decision::Refuse(refusal) => {
-                let manner = self.manner(rules, Some(&asked), false);
-                let out = self.write(|out| respond::write_refused(out, refusal, &manner));
-                self.tell(rules, out, 403, false).await
+                self.answer(rules, Some(&asked), &Answer::refused(refusal), false).await
             }
-            Decision::Misdirect => {
-                self.answer(rules, Some(&asked), &Answer::standard(421), false).await
+            Decision::Turn(status) => {
+                self.answer(rules, Some(&asked), &Answer::standard(status), false).await
             }
         }
     }
@@ -270,66 +173,41 @@ impl Session<'_> {
         }
     }
 
-    /// Parses the head and decides what is done. `None` needs more bytes.
-    fn decide<'r>(&self, rules: &'r Rules) -> Result<Option<(Asked, Decision<'r>)>, Malformed> {
+    /// Parses the head, decides what is done, and writes the head that a target gets. `None` needs more
+    /// bytes.
+    fn read<'r>(
+        &mut self,
+        rules: &'r Rules,
+    ) -> Result<Option<(Asked, Decision<'r>, Buf)>, Malformed> {
         let mut slots = head::slots();
         let Some(request) = head::request(&self.inbox, &mut slots)? else { return Ok(None) };
-        let asked = Asked {
-            head_bytes: request.length,
-            version: request.version,
-            body: request.body,
-            keep_alive: request.keep_alive,
-            expects_continue: request.expects_continue,
-            method: Method::of(request.method),
-        };
-        let decision = match (self.client.refused, &rules.listener.default_action) {
-            (Some(refusal), _) => Decision::Refuse(refusal),
-            (None, _) if self.is_misdirected(rules, request.host) => Decision::Misdirect,
-            (None, Action::FixedResponse(fixed)) => Decision::Answer(fixed),
-            (None, Action::Forward(group)) => {
-                Decision::Forward(group, self.head_for_target(rules, &request))
+        self.connection.renew_trace_id(&mut self.trace_id, &request);
+        let decision = request::decide(&self.client, rules, &request);
+        let head = match decision {
+            Decision::Forward(_) => {
+                let (head, invalid_names) = self.head_for_target(rules, &request);
+                self.connection.count_invalid_names(invalid_names);
+                head
             }
+            Decision::Answer(_) | Decision::Refuse(_) | Decision::Turn(_) => Buf::default(),
         };
-        Ok(Some((asked, decision)))
-    }
-
-    /// Whether the request asks for a name whose policy is not the one that the client was judged by.
-    /// Otherwise a name without mutual authentication would be the way round that of another
-    /// (RFC 9110, section 7.4).
-    fn is_misdirected(&self, rules: &Rules, host: Option<&str>) -> bool {
-        let Some(tls) = rules.tls().filter(|tls| !tls.by_name.is_empty()) else { return false };
-        let judged_by = tls.access(self.client.server_name.as_deref());
-        !tls.access_of_host(host).is_some_and(|asked_for| std::ptr::eq(judged_by, asked_for))
+        Ok(Some((Asked::of(&request), decision, head)))
     }
 
     /// The head for the target once more, for another try.
     pub(super) fn head_again(&self, rules: &Rules) -> Option<Buf> {
         let mut slots = head::slots();
         let request = head::request(&self.inbox, &mut slots).ok().flatten()?;
-        Some(self.head_for_target(rules, &request))
+        Some(self.head_for_target(rules, &request).0)
     }
 
-    fn head_for_target(&self, rules: &Rules, request: &head::Request<'_, '_>) -> Buf {
-        let client = forward::Client {
-            address: self.connection.client,
-            local_address: self.connection.address,
-            listener_port: self.connection.front.port,
-            tls: matches!(self.wire, Wire::Tls(_)),
-            tls_names: self.client.tls_names,
-            identity: &self.client.identity,
-        };
-        let attributes = &rules.listener.attributes;
-        self.write(|out| forward::request(out, request, &client, attributes, &rules.forbidden))
-    }
-
-    /// What `write` writes, in a buffer that can be sent.
-    pub(super) fn write(&self, write: impl FnOnce(&mut Vec<u8>)) -> Buf {
-        let mut scratch = self.connection.shard.scratch.borrow_mut();
-        scratch.clear();
-        write(&mut scratch);
-        let mut out = Buf::take();
-        out.extend_from_slice(&scratch);
-        out
+    fn head_for_target(
+        &self,
+        rules: &Rules,
+        request: &head::Request<'_, '_>,
+    ) -> (Buf, Option<InvalidNames>) {
+        let (wire, client) = (self.wire, &self.client);
+        self.connection.head_for_target(wire, client, rules, request, &self.trace_id)
     }
 
     /// Receives more into the inbox.
@@ -374,16 +252,8 @@ impl Session<'_> {
     }
 
     pub(super) async fn refuse_malformed(&self, rules: &Rules, malformed: Malformed) -> Next {
-        self.note_malformed(malformed);
+        self.connection.note_malformed(malformed);
         self.answer(rules, None, &Answer::standard(malformed.status()), false).await
-    }
-
-    /// Counts a request that is refused because of its form, and names the reason in the debug log.
-    pub(super) fn note_malformed(&self, malformed: Malformed) {
-        let front = &self.connection.front;
-        front.counters.malformed[malformed.index()].add(1);
-        let listener = &*front.rules().listener.name;
-        tracing::debug!(listener, client = %self.connection.client, reason = malformed.word(), "malformed");
     }
 
     /// Sends an answer of the node's own.
@@ -395,21 +265,21 @@ impl Session<'_> {
         keep_alive: bool,
     ) -> Next {
         let manner = self.manner(rules, asked, keep_alive);
-        let out = self.write(|out| respond::write(out, answer, &manner));
+        let out = self.connection.write(|out| respond::write(out, answer, &manner));
         self.tell(rules, out, answer.status, keep_alive).await
     }
 
-    fn manner(&self, rules: &Rules, asked: Option<&Asked>, keep_alive: bool) -> Manner {
+    fn manner<'r>(&self, rules: &'r Rules, asked: Option<&Asked>, keep_alive: bool) -> Manner<'r> {
         Manner {
             keep_alive,
             head_only: asked.is_some_and(|asked| asked.method == Method::Head),
-            server: rules.listener.attributes.server,
+            attributes: &rules.listener.attributes,
             since_epoch: clock::since_epoch(),
         }
     }
 
     async fn tell(&self, rules: &Rules, out: Buf, status: u16, keep_alive: bool) -> Next {
-        self.count_response(status);
+        self.connection.count_response(status);
         match self.send(out, rules).await {
             Ok(()) if keep_alive => Next::KeepAlive,
             Ok(()) => Next::Done,
@@ -425,10 +295,5 @@ impl Session<'_> {
         let sent = self.wire.write(bytes).await.0;
         socket.disarm();
         sent.map_err(|_| socket.killed().unwrap_or(Reason::ClientClosed))
-    }
-
-    pub(super) fn count_response(&self, status: u16) {
-        let class = usize::from(status / 100).clamp(1, 5) - 1;
-        self.connection.front.counters.responses[class].add(1);
     }
 }

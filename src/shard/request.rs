@@ -1,0 +1,265 @@
+//! What a request asks for, and what is done about it: the same for HTTP/1.1 and HTTP/2.
+//!
+//! Without an await, so that a request is judged, decided and written anew by one generation.
+use super::connection::{Client, Connection};
+use super::front::Rules;
+use super::judge::{self, Again};
+use super::wire::Wire;
+use crate::clock;
+use crate::close::Reason;
+use crate::config::snapshot::{OnRevocation, RefusalForm};
+use crate::http::forward::{self, InvalidNames};
+use crate::http::head::{Body, Expected, Malformed, Request, Version};
+use crate::http::respond::Answer;
+use crate::http::trace_id;
+use crate::http::upgrade;
+use crate::net::Buf;
+use crate::route::{Action, FixedResponse};
+use crate::target::Group;
+use crate::trust::Refusal;
+use std::sync::Arc;
+
+/// What is kept of a request's head once it has been read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// Bytes of the head.
+    pub(super) head_bytes: usize,
+    /// The client's version.
+    pub(super) version: Version,
+    /// How the body is delimited.
+    pub(super) body: Body,
+    /// Whether the client wants the connection kept.
+    pub(super) keep_alive: bool,
+    /// Whether it waits for `100 Continue`.
+    pub(super) expects_continue: bool,
+    /// The method, as far as the answer depends on it.
+    pub(super) method: Method,
+    /// Whether it asks for a WebSocket.
+    pub(super) upgrade: bool,
+}
+
+/// What an answer depends on in a method.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Method {
+    /// The answer has no body.
+    Head,
+    /// May be sent twice (RFC 9110, section 9.2.2).
+    Idempotent,
+    /// Neither.
+    Other,
+}
+
+impl Method {
+    fn of(method: &str) -> Self {
+        match method {
+            "HEAD" => Self::Head,
+            "GET" | "PUT" | "DELETE" | "OPTIONS" => Self::Idempotent,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Asked {
+    /// What is kept of `request`.
+    pub(super) fn of(request: &Request<'_, '_>) -> Self {
+        Self {
+            head_bytes: request.length,
+            version: request.version,
+            body: request.body,
+            keep_alive: request.keep_alive,
+            expects_continue: request.expects_continue,
+            method: Method::of(request.method),
+            upgrade: upgrade::is_asked(request),
+        }
+    }
+
+    /// What its response may be.
+    pub(super) const fn expected(&self) -> Expected {
+        match self.method {
+            Method::Head => Expected::HeadAlone,
+            Method::Idempotent if self.upgrade => Expected::Upgrade,
+            Method::Idempotent | Method::Other => Expected::Content,
+        }
+    }
+
+    /// Whether there are body bytes to come.
+    pub(super) fn has_body(&self) -> bool {
+        !matches!(self.body, Body::Empty | Body::Length(0))
+    }
+
+    /// Whether it may be sent again after a failure before the first response byte.
+    pub(super) fn may_repeat(&self) -> bool {
+        self.method != Method::Other && !self.has_body()
+    }
+}
+
+/// What is done with a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Decision<'r> {
+    /// The node answers.
+    Answer(&'r FixedResponse),
+    /// The client is refused (`refusal: http`).
+    Refuse(Refusal),
+    /// It gets this status: it came to the wrong place (421), or in the wrong protocol (464).
+    Turn(u16),
+    /// It goes to a target of this group.
+    Forward(&'r Arc<Group>),
+}
+
+/// The answer of a `fixed-response` action.
+pub(super) fn fixed_answer(fixed: &FixedResponse) -> Answer<'_> {
+    Answer {
+        status: fixed.status,
+        content_type: &fixed.content_type,
+        content: fixed.body.as_bytes().into(),
+    }
+}
+
+/// Decides. The branching of a request's way stands here alone.
+pub(super) fn decide<'r>(
+    client: &Client,
+    rules: &'r Rules,
+    request: &Request<'_, '_>,
+) -> Decision<'r> {
+    match (client.refused, &rules.listener.default_action) {
+        (Some(refusal), _) => Decision::Refuse(refusal),
+        (None, _) if is_misdirected(client, rules, request.host) => Decision::Turn(421),
+        (None, Action::FixedResponse(fixed)) => Decision::Answer(fixed),
+        (None, Action::Forward(_)) if is_grpc(request) => Decision::Turn(464),
+        (None, Action::Forward(group)) => Decision::Forward(group),
+    }
+}
+
+/// Whether the request asks for a name whose policy is not the one that the client was judged by.
+/// Otherwise a name without mutual authentication would be the way round that of another
+/// (RFC 9110, section 7.4).
+fn is_misdirected(client: &Client, rules: &Rules, host: Option<&str>) -> bool {
+    let Some(tls) = rules.tls().filter(|tls| !tls.by_name.is_empty()) else { return false };
+    let judged_by = tls.access(client.server_name.as_deref());
+    !tls.access_of_host(host).is_some_and(|asked_for| std::ptr::eq(judged_by, asked_for))
+}
+
+/// Whether it is a call of gRPC (its HTTP/2 mapping, "Requests": `Content-Type: application/grpc`, bare
+/// or followed by `+` and the name of a format). gRPC-Web, which has another type, is plain HTTP.
+pub(super) fn is_grpc(request: &Request<'_, '_>) -> bool {
+    let is_type = |value: &[u8]| {
+        let (kind, rest) = value.split_at_checked(GRPC.len()).unwrap_or_default();
+        kind.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';'))
+    };
+    request.version == Version::Http2
+        && request
+            .headers
+            .iter()
+            .any(|header| header.name.eq_ignore_ascii_case("content-type") && is_type(header.value))
+}
+
+const GRPC: &[u8] = b"application/grpc";
+
+impl Connection {
+    /// Judges the client of a kept connection anew once its verdict is older than the rules: what was
+    /// accepted may have been revoked since, or be asked for more (design decision 6). Answers the
+    /// client as it is now, where that is new.
+    ///
+    /// # Errors
+    /// Why the connection serves no further request.
+    pub(super) fn judge_again(
+        &self,
+        wire: &Wire,
+        client: &Client,
+        rules: &Rules,
+    ) -> Result<Option<Client>, Reason> {
+        let Wire::Tls(stream) = wire else { return Ok(None) };
+        if self.place.is_ending() {
+            return Err(Reason::NoLongerAccepted);
+        }
+        // A handshake may have been judged by a generation that this shard has yet to take over.
+        if client.generation >= rules.generation {
+            return Ok(None);
+        }
+        let listener = &rules.listener.name;
+        let server_name = client.server_name.as_deref();
+        let live = self.shard.live.load();
+        let again = stream.with_client_chain(|chain| {
+            judge::again(&live, listener, server_name, chain, clock::now())
+        });
+        let Again { verdict, on_refusal } = again.ok_or(Reason::Draining)?;
+        if verdict.result.is_err() {
+            if on_refusal == OnRevocation::Keep {
+                return Ok(None);
+            }
+            if verdict.form != RefusalForm::Http {
+                return Err(Reason::NoLongerAccepted);
+            }
+        }
+        Ok(Some(Client {
+            generation: verdict.generation,
+            refused: verdict.result.as_ref().err().copied(),
+            identity: verdict.result.unwrap_or_default(),
+            ..client.clone()
+        }))
+    }
+
+    /// Puts the request's value of X-Amzn-Trace-Id in the place of what is in `out`.
+    pub(super) fn renew_trace_id(&self, out: &mut Vec<u8>, request: &Request<'_, '_>) {
+        let random = self.shard.random.borrow_mut().bytes();
+        let fresh = trace_id::Fresh { since_epoch: clock::since_epoch(), random };
+        out.clear();
+        trace_id::write(out, request.trace_id, fresh);
+    }
+
+    /// The head that an HTTP/1.1 target gets, and what became of headers with invalid names.
+    pub(super) fn head_for_target(
+        &self,
+        wire: &Wire,
+        client: &Client,
+        rules: &Rules,
+        request: &Request<'_, '_>,
+        trace_id: &[u8],
+    ) -> (Buf, Option<InvalidNames>) {
+        let behind = forward::Client {
+            address: self.client,
+            local_address: self.address,
+            listener_port: self.front.port,
+            tls: matches!(wire, Wire::Tls(_)),
+            tls_names: client.tls_names,
+            identity: &client.identity,
+            trace_id,
+        };
+        let attributes = &rules.listener.attributes;
+        let mut invalid_names = None;
+        let head = self.write(|out| {
+            invalid_names = forward::request(out, request, &behind, attributes, &rules.forbidden);
+        });
+        (head, invalid_names)
+    }
+
+    /// Counts a request with headers whose names are invalid.
+    pub(super) fn count_invalid_names(&self, became: Option<InvalidNames>) {
+        if let Some(became) = became {
+            self.front.counters.invalid_names[became.index()].add(1);
+        }
+    }
+
+    /// What `write` writes, in a buffer that can be sent.
+    pub(super) fn write(&self, write: impl FnOnce(&mut Vec<u8>)) -> Buf {
+        let mut scratch = self.shard.scratch.borrow_mut();
+        scratch.clear();
+        write(&mut scratch);
+        let mut out = Buf::take();
+        out.extend_from_slice(&scratch);
+        out
+    }
+
+    /// Counts a response by the class of its status.
+    pub(super) fn count_response(&self, status: u16) {
+        let class = usize::from(status / 100).clamp(1, 5) - 1;
+        self.front.counters.responses[class].add(1);
+    }
+
+    /// Counts a request that is refused because of its form, and names the reason in the debug log.
+    pub(super) fn note_malformed(&self, malformed: Malformed) {
+        self.front.counters.malformed[malformed.index()].add(1);
+        let listener = &*self.front.rules().listener.name;
+        tracing::debug!(listener, client = %self.client, reason = malformed.word(), "malformed");
+    }
+}
