@@ -4,6 +4,7 @@
 //! so, and fails with a sentence when it never comes.
 pub mod client;
 pub mod comer;
+pub mod log_lines;
 pub mod node;
 pub mod pki;
 pub mod pkits;
