@@ -35,6 +35,7 @@ mod identity_headers;
 mod inspect;
 mod limits;
 mod live_connections;
+mod log_files;
 mod malformed;
 mod many_live;
 mod observing;
