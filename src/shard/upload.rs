@@ -80,7 +80,8 @@ impl Upload<'_> {
                 self.received_bytes.add(count as u64);
                 Ok(count)
             }
-            Ok(_) | Err(_) => Err(socket.killed().unwrap_or(Reason::ClientClosed)),
+            Ok(_) => Err(socket.killed().unwrap_or(Reason::RequestIncomplete)),
+            Err(_) => Err(socket.killed().unwrap_or(Reason::ClientClosed)),
         }
     }
 
