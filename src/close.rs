@@ -130,6 +130,28 @@ impl Reason {
         }
     }
 
+    /// Whether the access log has the request as one that no target got: ALB does not tell a target that
+    /// broke off from one that never took the connection. Source: `alb-contract.md`, section 2.2, field 6.
+    pub const fn is_unreached(self) -> bool {
+        match self {
+            Self::NoTarget | Self::ConnectRefused | Self::ConnectTimeout | Self::TargetClosed => {
+                true
+            }
+            Self::ClientClosed
+            | Self::HandshakeTimeout
+            | Self::ClientTimeout
+            | Self::Idle
+            | Self::NoLongerAccepted
+            | Self::TargetMalformed
+            | Self::TargetTimeout
+            | Self::Draining
+            | Self::Shed
+            | Self::Http2Flood
+            | Self::Http2Malformed
+            | Self::Internal => false,
+        }
+    }
+
     /// Whether the next target may be tried: the target cannot have begun to work on the request.
     pub const fn try_next_target(self) -> bool {
         match self {

@@ -44,6 +44,7 @@ mod publication;
 mod refusals;
 mod resumption;
 mod server_names;
+mod shown_tickets;
 mod start_up;
 mod swaps_under_load;
 mod targets;
