@@ -29,6 +29,7 @@ mod header_rules;
 mod host_forms;
 mod hostile_certificates;
 mod hot_swap;
+mod http2;
 mod identity_filters;
 mod identity_headers;
 mod inspect;
