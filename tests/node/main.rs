@@ -30,6 +30,8 @@ mod host_forms;
 mod hostile_certificates;
 mod hot_swap;
 mod http2;
+mod http2_ends;
+mod http2_floods;
 mod identity_filters;
 mod identity_headers;
 mod inspect;
