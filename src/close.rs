@@ -140,6 +140,7 @@ impl Reason {
             Self::ClientClosed
             | Self::HandshakeTimeout
             | Self::ClientTimeout
+            | Self::RequestIncomplete
             | Self::Idle
             | Self::NoLongerAccepted
             | Self::RequestIncomplete
