@@ -154,6 +154,9 @@ pub const H2_SEND_BUFFER_BYTES_MAX: usize = 32 * 1024;
 pub const H2_ERRORS_MAX: usize = 100;
 /// Streams that were reset and are remembered for a while.
 pub const H2_RESETS_KEPT_MAX: usize = 50;
+/// A request that is taken back before that was premature: a client that does so again and again is a flood
+/// (Envoy's measure of rapid resets).
+pub const H2_PREMATURE: Duration = Duration::from_secs(1);
 /// What a client's frames of control may cost at once ([`crate::http::h2::frames`]).
 pub const H2_ALLOWANCE_MAX: u32 = 2_000;
 /// What time gives back of it.

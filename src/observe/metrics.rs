@@ -16,6 +16,7 @@ use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::{Live, Logs, Name};
 use crate::http::forward::InvalidNames;
+use crate::http::h2::frames::Flood;
 use crate::http::head::Malformed;
 use crate::net::Engine;
 use crate::trust::Refusal;
@@ -349,6 +350,8 @@ fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
     page.counter(&names::MALFORMED, totals_by(listeners, &malformed, |of| &of.malformed));
     let actions = InvalidNames::ALL.map(InvalidNames::word);
     page.counter(&names::INVALID_NAMES, totals_by(listeners, &actions, |of| &of.invalid_names));
+    let frames = Flood::ALL.map(Flood::word);
+    page.counter(&names::HTTP2_FLOODS, totals_by(listeners, &frames, |of| &of.http2_floods));
     let refusals = Refusal::ALL.map(|refusal| Handshake::Refused(refusal).word());
     let ended = totals_by(listeners, &refusals, |of| &of.ended_by_trust);
     page.counter(&names::CONNECTIONS_ENDED_BY_TRUST, ended);

@@ -62,6 +62,8 @@ metrics! {
         "Requests refused because of their form.";
     INVALID_NAMES = "portcullis_http_invalid_header_requests_total", ["listener", "action"],
         "Requests to targets with header names of more than letters, digits and hyphens, by what was done with those headers.";
+    HTTP2_FLOODS = "portcullis_http2_floods_total", ["listener", "frames"],
+        "Connections ended because of a flood of HTTP/2 frames, by their kind.";
     RECEIVED_BYTES = "portcullis_client_received_bytes_total", ["listener"],
         "Bytes received from clients, without TLS.";
     SENT_BYTES = "portcullis_client_sent_bytes_total", ["listener"],

@@ -249,7 +249,7 @@ impl Session<'_> {
         let (result, inbox) = self.wire.read(inbox).await;
         self.inbox = inbox;
         match result {
-            Ok(0) => Err(self.wire.socket().killed().unwrap_or(Reason::ClientClosed)),
+            Ok(0) => Err(self.wire.socket().killed().unwrap_or(Reason::RequestIncomplete)),
             Ok(count) => {
                 self.connection.front.counters.received_bytes.add(count as u64);
                 Ok(())

@@ -83,7 +83,8 @@ impl Upload<'_> {
                 self.recording.note(|record| record.received_bytes += count as u64);
                 Ok(count)
             }
-            Ok(_) | Err(_) => Err(socket.killed().unwrap_or(Reason::ClientClosed)),
+            Ok(_) => Err(socket.killed().unwrap_or(Reason::RequestIncomplete)),
+            Err(_) => Err(socket.killed().unwrap_or(Reason::ClientClosed)),
         }
     }
 

@@ -96,9 +96,7 @@ impl Sender {
         let stream = respond.send_response(response, whole).map_err(|_| Reason::ClientClosed)?;
         self.recording.note(|record| record.sent_bytes += head_bytes);
         *state = if whole { State::Answered } else { State::Answering(stream) };
-        if whole {
-            self.place.shared.transport.answered();
-        }
+        self.place.answered.set(whole);
         Ok(())
     }
 
@@ -114,8 +112,7 @@ impl Sender {
             if room >= out.len() {
                 break;
             }
-            let mut part = Buf::take();
-            part.extend_from_slice(&out[..room]);
+            let part = Buf::of(&out[..room]);
             out.consume(room);
             self.put(part, false);
         }
@@ -126,8 +123,28 @@ impl Sender {
     }
 
     /// Waits until the client takes some bytes, `bytes` at most.
+    ///
+    /// A client that opens its windows bit by bit and reads nothing would make the crate keep a frame for
+    /// each bit: a small part waits until what was sent before is on its way.
     async fn room(&self, bytes: usize, idle: Duration) -> Result<usize, Reason> {
-        let room = poll_fn(|context| match &mut *self.state.borrow_mut() {
+        let room = async {
+            let room = self.window(bytes).await?;
+            if room >= bytes.min(SMALL_BYTES) {
+                return Some(room);
+            }
+            self.place.shared.transport.written().await;
+            self.window(bytes).await
+        };
+        match tokio::time::timeout(idle, room).await {
+            Ok(Some(room)) => Ok(room.min(bytes)),
+            Ok(None) => Err(Reason::ClientClosed),
+            Err(_) => Err(Reason::ClientTimeout),
+        }
+    }
+
+    /// Waits until the client's windows have room; `None` once the stream is gone.
+    async fn window(&self, bytes: usize) -> Option<usize> {
+        poll_fn(|context| match &mut *self.state.borrow_mut() {
             State::Answering(stream) => {
                 stream.reserve_capacity(bytes);
                 match stream.capacity() {
@@ -136,12 +153,8 @@ impl Sender {
                 }
             }
             State::Unanswered(_) | State::Answered => Poll::Ready(None),
-        });
-        match tokio::time::timeout(idle, room).await {
-            Ok(Some(room)) => Ok(room.min(bytes)),
-            Ok(None) => Err(Reason::ClientClosed),
-            Err(_) => Err(Reason::ClientTimeout),
-        }
+        })
+        .await
     }
 
     /// Hands content to the crate.
@@ -155,7 +168,7 @@ impl Sender {
         }
         if last {
             *state = State::Answered;
-            self.place.shared.transport.answered();
+            self.place.answered.set(true);
         }
     }
 
@@ -184,3 +197,6 @@ impl Drop for Sender {
         self.recording.finish(self.connection(), &self.client, None);
     }
 }
+
+/// A part of an answer below this is small.
+const SMALL_BYTES: usize = 1_024;

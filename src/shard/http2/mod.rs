@@ -25,6 +25,7 @@ use super::http1::Waits;
 use super::request::{self, Asked, Decision};
 use super::wire::Wire;
 use crate::close::Reason;
+use crate::http::h2::frames::Flood;
 use crate::http::h2::request as head;
 use crate::http::respond::Answer;
 use crate::limits;
@@ -34,8 +35,10 @@ use answer::Sender;
 use h2::server::{self, SendResponse};
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 use stream::Stream;
 use transport::Transport;
 
@@ -84,8 +87,8 @@ pub(super) async fn serve(connection: Connection, wire: Wire, client: Client) ->
         head_bytes: Cell::new(0),
     });
     shared.wait_for(Waits::First);
-    let mut ended = match settings().handshake(transport.clone()).await {
-        Ok(mut h2) => {
+    let ended = match begin(&transport).await {
+        Some(Ok(mut h2)) => {
             let mut session = Session {
                 shared: Rc::clone(&shared),
                 client: Rc::new(client),
@@ -94,16 +97,28 @@ pub(super) async fn serve(connection: Connection, wire: Wire, client: Client) ->
             };
             poll_fn(|context| session.poll(&mut h2, context)).await
         }
-        Err(error) => Some(reason_of(&error)),
+        Some(Err(error)) => Some(reason_of(&error)),
+        None => None,
     };
-    // What this node did explains what the crate saw of it.
-    if transport.flood().is_some() {
-        ended = Some(Reason::Http2Flood);
-    } else if let Some(killed) = wire.socket().killed() {
-        ended = Some(killed);
+    let flood = transport.flood().or((ended == Some(Reason::Http2Flood)).then_some(Flood::Crate));
+    if let Some(flood) = flood {
+        shared.connection.note_flood(flood);
     }
+    // What this node did explains what the crate saw of it.
+    let ended = flood.map(|_| Reason::Http2Flood).or_else(|| wire.socket().killed()).or(ended);
     transport.close().await;
     ended
+}
+
+/// Exchanges prefaces; nothing where the connection has to end before the client's is whole.
+async fn begin(transport: &Transport) -> Option<Result<H2, h2::Error>> {
+    let mut begun = settings().handshake(transport.clone());
+    poll_fn(|context| match Pin::new(&mut begun).poll(context) {
+        Poll::Ready(begun) => Poll::Ready(Some(begun)),
+        Poll::Pending if transport.must_close() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
 /// What the node announces, and what the crate keeps for a client at most.
@@ -123,7 +138,11 @@ fn settings() -> server::Builder {
 
 /// Why the crate gave a connection up.
 fn reason_of(error: &h2::Error) -> Reason {
-    if error.is_io() || error.is_remote() { Reason::ClientClosed } else { Reason::Http2Malformed }
+    match error.reason() {
+        _ if error.is_io() || error.is_remote() => Reason::ClientClosed,
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => Reason::Http2Flood,
+        Some(_) | None => Reason::Http2Malformed,
+    }
 }
 
 impl Session {
@@ -168,15 +187,10 @@ impl Session {
         let before = std::mem::replace(&mut self.leaving, leaving);
         match (before, leaving) {
             (_, Leaving::Closing) => {
-                let flood = self.shared.transport.flood();
-                if let Some(flood) = flood {
-                    let client = self.shared.connection.client;
-                    tracing::debug!(%client, frames = flood.word(), "flood");
-                }
-                self.shared.transport.hurry();
-                h2.abrupt_shutdown(
-                    flood.map_or(h2::Reason::NO_ERROR, |_| h2::Reason::ENHANCE_YOUR_CALM),
-                );
+                let transport = &self.shared.transport;
+                transport.hurry();
+                let calm = |_| h2::Reason::ENHANCE_YOUR_CALM;
+                h2.abrupt_shutdown(transport.flood().map_or(h2::Reason::NO_ERROR, calm));
             }
             (Leaving::Serving, _) => h2.graceful_shutdown(),
             (Leaving::Draining | Leaving::Refusing | Leaving::Closing, _) => {}
@@ -299,7 +313,8 @@ impl Shared {
         if self.open.replace(self.open.get() + 1) == 0 {
             self.wait_for(Waits::Nothing);
         }
-        Some(StreamPlace { shared: Rc::clone(self), head_bytes })
+        let (began, answered) = (Instant::now(), Cell::new(false));
+        Some(StreamPlace { shared: Rc::clone(self), head_bytes, began, answered })
     }
 }
 
@@ -307,6 +322,9 @@ impl Shared {
 struct StreamPlace {
     shared: Rc<Shared>,
     head_bytes: usize,
+    began: Instant,
+    /// Whether it was answered to its end.
+    answered: Cell<bool>,
 }
 
 impl Drop for StreamPlace {
@@ -315,6 +333,9 @@ impl Drop for StreamPlace {
         if std::thread::panicking() && Rc::strong_count(shared) > 1 {
             // The place of the connection counts those that it does not outlive.
             shared.connection.place.note_panic();
+        }
+        if self.answered.get() || self.began.elapsed() >= limits::H2_PREMATURE {
+            shared.transport.served();
         }
         shared.head_bytes.set(shared.head_bytes.get() - self.head_bytes);
         shared.open.set(shared.open.get() - 1);
