@@ -143,7 +143,6 @@ impl Reason {
             | Self::RequestIncomplete
             | Self::Idle
             | Self::NoLongerAccepted
-            | Self::RequestIncomplete
             | Self::TargetMalformed
             | Self::TargetTimeout
             | Self::Draining

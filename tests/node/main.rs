@@ -15,6 +15,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access_log;
 mod alerts;
 mod bodies;
 mod client_hello;

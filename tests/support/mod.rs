@@ -6,6 +6,7 @@ pub mod client;
 pub mod comer;
 pub mod hpack;
 pub mod http2;
+pub mod log_lines;
 pub mod node;
 pub mod pki;
 pub mod pkits;
