@@ -5,7 +5,7 @@
 //! Bounds: those of the head; what is added is a few short lines and the identity block.
 //! Source: RFC 9110, sections 7.2 and 7.6; `alb-contract.md`, sections 1.3, 1.4 and 6.1.
 use super::attributes::{Attributes, ForwardedFor};
-use super::head::{Body, Request, Response, Version};
+use super::head::{Body, Header, Request, Response, Version};
 use super::identity::Forbidden;
 use super::lines_out::Lines;
 use super::name::{self, Known, known};
@@ -113,8 +113,10 @@ pub fn request_lines(
     forbidden: &Forbidden,
 ) -> Option<InvalidNames> {
     let mut invalid_names = None;
+    let mut crumbs = Crumbs::of(request);
     for header in request.headers {
         match known(header.name) {
+            Known::Other if crumbs.is_one(header) => crumbs.write(out),
             Known::Other => {
                 if forbidden.contains(header.name) || request.connection.nominates(header.name) {
                     continue;
@@ -155,6 +157,44 @@ pub fn request_lines(
     }
     out.ready_lines(client.identity);
     invalid_names
+}
+
+/// Cookies of an HTTP/2 request that come as several fields. RFC 9113, section 8.2.3: they "MUST be
+/// concatenated into a single octet string using the two-octet delimiter of 0x3b, 0x20" for HTTP/1.1.
+struct Crumbs<'h, 'b> {
+    headers: &'h [Header<'b>],
+    are_written: bool,
+}
+
+impl<'h, 'b> Crumbs<'h, 'b> {
+    /// None where no other version cuts them.
+    fn of(request: &Request<'h, 'b>) -> Self {
+        let headers = if request.version == Version::Http2 { request.headers } else { &[] };
+        Self { headers, are_written: false }
+    }
+
+    fn is_one(&self, header: &Header<'_>) -> bool {
+        !self.headers.is_empty() && is_cookie(header)
+    }
+
+    /// Writes all of them, in the place of the first.
+    fn write(&mut self, out: &mut impl Lines) {
+        if std::mem::replace(&mut self.are_written, true) {
+            return;
+        }
+        out.line_of("cookie", |value| {
+            for (index, header) in
+                self.headers.iter().filter(|header| is_cookie(header)).enumerate()
+            {
+                value.extend_from_slice(if index == 0 { b"" } else { b"; " });
+                value.extend_from_slice(header.value);
+            }
+        });
+    }
+}
+
+fn is_cookie(header: &Header<'_>) -> bool {
+    header.name.eq_ignore_ascii_case("cookie")
 }
 
 /// The framing of a body towards HTTP/1.1.
