@@ -141,8 +141,9 @@ fn find_entries(
 ) {
     let Authentication::Verify(Verify { trust_store, .. }) = authentication else { return };
     let Some(source) = live.trust_sources.get(trust_store) else { return };
+    let mut files = source.revocation_files(trust_store, state);
     told.find_entries(|index| {
-        let bytes = source.revocation_file(trust_store, index, state)?;
+        let bytes = files.read(index)?;
         Ok(Again { bytes, revocation_id: source.revocation_id(index) })
     });
 }

@@ -8,6 +8,7 @@ pub mod client;
 pub mod dry_run;
 pub mod explain;
 pub mod metrics;
+mod parameters;
 mod serve;
 pub mod status;
 pub mod trust;

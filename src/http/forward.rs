@@ -9,13 +9,14 @@ use super::head::{Body, Header, Request, Response, Version};
 use super::identity::Forbidden;
 use super::lines_out::Lines;
 use super::name::{self, Known, known};
-use super::{forwarded_for, host, write_display};
+use super::trailers::{self, Filter};
+use super::{forwarded_for, host, upgrade, write_display};
 use std::net::{IpAddr, SocketAddr};
 
-/// What does not change during a client's connection.
+/// What a target is told that does not stand in its client's request.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
-    /// Its address.
+    /// The client's address.
     pub address: SocketAddr,
     /// The address of ours that it came to: the Host of an HTTP/1.0 request that has none.
     pub local_address: IpAddr,
@@ -27,6 +28,8 @@ pub struct Client<'a> {
     pub tls_names: Option<(&'a str, &'a str)>,
     /// Ready header lines of `identity`, empty when there are none.
     pub identity: &'a [u8],
+    /// The request's value of X-Amzn-Trace-Id, as `trace_id` made it.
+    pub trace_id: &'a [u8],
 }
 
 /// What the added lines take at most without the identity block, for one growth of the buffer.
@@ -76,6 +79,13 @@ pub fn request(
     }
     out.line_of("Host", |value| host(value, request, client, attributes));
     framing_lines(out, request.body);
+    if upgrade::is_asked(request) {
+        upgrade_lines(out);
+    } else if request.takes_trailers {
+        // RFC 9110, section 10.1.4: "A sender of TE MUST also send a "TE" connection option".
+        out.line("Connection", b"TE");
+        out.line("TE", b"trailers");
+    }
     let invalid_names = request_lines(out, request, client, attributes, forbidden);
     out.extend_from_slice(b"\r\n");
     invalid_names
@@ -101,7 +111,7 @@ pub fn host(
 }
 
 /// Writes the lines that a target gets, but for host and framing: hop-by-hop headers and client-sent
-/// identity headers removed, `X-Forwarded-*` and identity headers as the rules say.
+/// identity headers removed, `Trailer` as far as trailers go on, `X-Forwarded-*`, `X-Amzn-Trace-Id` and identity headers as the rules say.
 ///
 /// A name with other characters than letters, digits and hyphens is dropped where an attribute says so.
 /// Whether HTTP/2 is on makes no difference to that, for requests of either protocol.
@@ -112,11 +122,14 @@ pub fn request_lines(
     attributes: &Attributes,
     forbidden: &Forbidden,
 ) -> Option<InvalidNames> {
-    let mut invalid_names = None;
-    let mut crumbs = Crumbs::of(request);
+    let (mut invalid_names, mut has_cookie) = (None, false);
+    let trailers = Filter::of_request(
+        request.body == Body::Chunked && trailers::may_pass(&request.connection),
+        forbidden,
+        attributes,
+    );
     for header in request.headers {
         match known(header.name) {
-            Known::Other if crumbs.is_one(header) => crumbs.write(out),
             Known::Other => {
                 if forbidden.contains(header.name) || request.connection.nominates(header.name) {
                     continue;
@@ -128,20 +141,29 @@ pub fn request_lines(
                     }
                     invalid_names = Some(InvalidNames::Forwarded);
                 }
+                if request.version == Version::Http2 && header.name == COOKIE {
+                    if !std::mem::replace(&mut has_cookie, true) {
+                        cookie_line(out, request.headers);
+                    }
+                    continue;
+                }
                 out.line(header.name, header.value);
             }
             Known::ForwardedFor if attributes.forwarded_for == ForwardedFor::Preserve => {
                 out.line(forwarded_for::name(header.name, request.version), header.value);
             }
+            Known::Trailer => trailers.announce(out, header),
             // Written anew, here or by the shard that answers the expectation, or not at all.
             Known::Host
             | Known::ContentLength
             | Known::TransferEncoding
             | Known::Connection
             | Known::Expect
+            | Known::Te
             | Known::HopByHop
             | Known::ForwardedFor
             | Known::Forwarded
+            | Known::TraceId
             | Known::FramingLookalike
             | Known::ForwardedLookalike => {}
         }
@@ -149,6 +171,7 @@ pub fn request_lines(
     forwarded_for::line(out, request.headers, client.address, attributes.forwarded_for);
     out.line("X-Forwarded-Proto", if client.tls { b"https" } else { b"http" });
     out.line_of("X-Forwarded-Port", |value| write_display(value, client.listener_port));
+    out.line("X-Amzn-Trace-Id", client.trace_id);
     if let Some((version, cipher)) =
         client.tls_names.filter(|_| attributes.tls_version_and_cipher_suite)
     {
@@ -159,43 +182,27 @@ pub fn request_lines(
     invalid_names
 }
 
-/// Cookies of an HTTP/2 request that come as several fields. RFC 9113, section 8.2.3: they "MUST be
-/// concatenated into a single octet string using the two-octet delimiter of 0x3b, 0x20" for HTTP/1.1.
-struct Crumbs<'h, 'b> {
-    headers: &'h [Header<'b>],
-    are_written: bool,
+/// What asks for a WebSocket, and agrees to one.
+fn upgrade_lines(out: &mut Vec<u8>) {
+    out.line("Upgrade", upgrade::WEBSOCKET);
+    out.line("Connection", b"Upgrade");
 }
 
-impl<'h, 'b> Crumbs<'h, 'b> {
-    /// None where no other version cuts them.
-    fn of(request: &Request<'h, 'b>) -> Self {
-        let headers = if request.version == Version::Http2 { request.headers } else { &[] };
-        Self { headers, are_written: false }
-    }
-
-    fn is_one(&self, header: &Header<'_>) -> bool {
-        !self.headers.is_empty() && is_cookie(header)
-    }
-
-    /// Writes all of them, in the place of the first.
-    fn write(&mut self, out: &mut impl Lines) {
-        if std::mem::replace(&mut self.are_written, true) {
-            return;
+/// The one Cookie of a request that has it in pieces. RFC 9113, section 8.2.3: "these MUST be concatenated into
+/// a single octet string using the two-octet delimiter of 0x3B, 0x20 (the ASCII string "; ") before being
+/// passed into a non-HTTP/2 context".
+fn cookie_line(out: &mut impl Lines, headers: &[Header<'_>]) {
+    out.line_of(COOKIE, |value| {
+        let pieces = headers.iter().filter(|header| header.name == COOKIE);
+        for (index, piece) in pieces.enumerate() {
+            value.extend_from_slice(if index > 0 { b"; " } else { b"" });
+            value.extend_from_slice(piece.value);
         }
-        out.line_of("cookie", |value| {
-            for (index, header) in
-                self.headers.iter().filter(|header| is_cookie(header)).enumerate()
-            {
-                value.extend_from_slice(if index == 0 { b"" } else { b"; " });
-                value.extend_from_slice(header.value);
-            }
-        });
-    }
+    });
 }
 
-fn is_cookie(header: &Header<'_>) -> bool {
-    header.name.eq_ignore_ascii_case("cookie")
-}
+/// As HTTP/2 spells it.
+const COOKIE: &str = "cookie";
 
 /// The framing of a body towards HTTP/1.1.
 fn framing_lines(out: &mut Vec<u8>, body: Body) {
@@ -244,6 +251,7 @@ pub fn response(
     onward: Onward,
     client_version: Version,
     attributes: &Attributes,
+    forbidden: &Forbidden,
 ) {
     out.reserve(response.length + ADDED_BYTES);
     out.extend_from_slice(b"HTTP/1.1 ");
@@ -251,7 +259,10 @@ pub fn response(
     out.extend_from_slice(b" ");
     out.extend_from_slice(response.phrase.as_bytes());
     out.extend_from_slice(b"\r\n");
-    response_lines(out, response, attributes);
+    response_lines(out, response, onward.body, attributes, forbidden);
+    if upgrade::is_agreed(response) {
+        upgrade_lines(out);
+    }
     if !is_interim(response) {
         framing_lines(out, onward.body);
         match (onward.keep_alive, client_version) {
@@ -264,19 +275,34 @@ pub fn response(
 }
 
 /// Writes the lines that the client gets, but for framing: hop-by-hop headers removed, and on final
-/// responses those that the listener sets in place of its target's.
-pub fn response_lines(out: &mut impl Lines, response: &Response<'_, '_>, attributes: &Attributes) {
+/// responses those that the listener sets in place of its target's. `onward` is the body's new form.
+pub fn response_lines(
+    out: &mut impl Lines,
+    response: &Response<'_, '_>,
+    onward: Body,
+    attributes: &Attributes,
+    forbidden: &Forbidden,
+) {
     let interim = is_interim(response);
     // RFC 9110, section 8.6: to HEAD and with 304 the length is that of the content which is not sent;
     // with 1xx and 204 there is none.
     let length_stays = response.body == Body::Empty && !interim && response.status != 204;
+    let trailers = Filter::of_response(
+        response.body == Body::Chunked
+            && onward == Body::Chunked
+            && trailers::may_pass(&response.connection),
+        forbidden,
+        attributes,
+    );
     for header in response.headers {
         match known(header.name) {
+            Known::Trailer => trailers.announce(out, header),
             Known::ContentLength if length_stays => out.line(header.name, header.value),
             Known::Host
             | Known::Expect
             | Known::ForwardedFor
             | Known::Forwarded
+            | Known::TraceId
             | Known::ForwardedLookalike
             | Known::Other => {
                 let replaced = !interim && attributes.inserted.replaces(header.name);
@@ -287,6 +313,7 @@ pub fn response_lines(out: &mut impl Lines, response: &Response<'_, '_>, attribu
             Known::ContentLength
             | Known::TransferEncoding
             | Known::Connection
+            | Known::Te
             | Known::HopByHop
             | Known::FramingLookalike => {}
         }

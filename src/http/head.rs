@@ -76,6 +76,10 @@ pub struct Request<'h, 'b> {
     pub headers: &'h [Header<'b>],
     /// The one Host value (or the authority of an absolute-form target, which wins); none with HTTP/1.0.
     pub host: Option<&'b str>,
+    /// The first X-Amzn-Trace-Id.
+    pub trace_id: Option<&'b [u8]>,
+    /// Whether the client takes trailers (`TE: trailers`).
+    pub takes_trailers: bool,
     /// What the Connection headers say.
     pub connection: Connection<'b>,
     /// How the body is delimited.
@@ -136,6 +140,9 @@ pub fn request<'h, 'b>(
         version,
         headers,
         host,
+        trace_id: said.trace_id,
+        // HTTP/1.0 has no framing that could carry them.
+        takes_trailers: said.takes_trailers && version != Version::Http10,
         connection: said.connection,
         body,
         keep_alive: said.connection.keeps(version),
@@ -167,13 +174,24 @@ pub struct Response<'h, 'b> {
     pub length: usize,
 }
 
-/// Parses a response head to a request of `method`. `Ok(None)` needs more bytes.
+/// What a request lets its response be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expected {
+    /// Head and content.
+    Content,
+    /// The head alone: it answers HEAD.
+    HeadAlone,
+    /// Another protocol, or head and content.
+    Upgrade,
+}
+
+/// Parses a response head. `Ok(None)` needs more bytes.
 ///
 /// # Errors
 /// [`Malformed`]; the client gets 502.
 pub fn response<'h, 'b>(
     bytes: &'b [u8],
-    method: &str,
+    expected: Expected,
     slots: &'h mut HeaderSlots<'b>,
 ) -> Result<Option<Response<'h, 'b>>, Malformed> {
     let bytes = within(bytes, RESPONSE_HEAD_BYTES_MAX);
@@ -191,7 +209,7 @@ pub fn response<'h, 'b>(
     lines_end_in_cr_lf(within(bytes, length), parsed.headers.len())?;
 
     let status = match parsed.code.unwrap_or_default() {
-        101 => return Err(Malformed::UnexpectedUpgrade),
+        101 if expected != Expected::Upgrade => return Err(Malformed::UnexpectedUpgrade),
         status @ 100..=999 => status,
         _ => return Err(Malformed::BadStatus),
     };
@@ -201,7 +219,9 @@ pub fn response<'h, 'b>(
     let announced = said.framing.body(version)?;
     // RFC 9112, section 6.3, items 1 and 2.
     let body = match announced {
-        _ if method == "HEAD" || matches!(status, 100..=199 | 204 | 304) => Body::Empty,
+        _ if expected == Expected::HeadAlone || matches!(status, 100..=199 | 204 | 304) => {
+            Body::Empty
+        }
         Some(body) => body,
         None => Body::UntilClose,
     };
@@ -222,6 +242,8 @@ pub fn response<'h, 'b>(
 #[derive(Default)]
 pub(super) struct Said<'b> {
     pub(super) host: Option<&'b str>,
+    pub(super) trace_id: Option<&'b [u8]>,
+    pub(super) takes_trailers: bool,
     pub(super) framing: Framing,
     connection: Connection<'b>,
     expects_continue: bool,
@@ -250,7 +272,15 @@ impl<'b> Said<'b> {
                 Known::ForwardedFor => {
                     said.forwarded_for += forwarded_for::addresses(header.value);
                 }
-                Known::HopByHop | Known::Forwarded | Known::ForwardedLookalike | Known::Other => {}
+                Known::TraceId => {
+                    said.trace_id.get_or_insert(header.value);
+                }
+                Known::Te => said.takes_trailers |= has_trailers(header.value),
+                Known::Trailer
+                | Known::HopByHop
+                | Known::Forwarded
+                | Known::ForwardedLookalike
+                | Known::Other => {}
             }
         }
         if said.forwarded_for > FORWARDED_FOR_ADDRESSES_MAX {
@@ -268,16 +298,25 @@ impl<'b> Said<'b> {
                 Known::Connection => said.connection.read(header.value)?,
                 Known::Host
                 | Known::Expect
+                | Known::Te
+                | Known::Trailer
                 | Known::HopByHop
                 | Known::FramingLookalike
                 | Known::ForwardedFor
                 | Known::Forwarded
+                | Known::TraceId
                 | Known::ForwardedLookalike
                 | Known::Other => {}
             }
         }
         Ok(said)
     }
+}
+
+/// Whether a TE header has the keyword. RFC 9110, section 10.1.4.
+fn has_trailers(value: &[u8]) -> bool {
+    let mut codings = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }
 
 /// Methods that are not offered, in any case: a target may not care about theirs.

@@ -21,6 +21,9 @@ pub mod malformed;
 mod name;
 pub mod respond;
 mod target;
+pub mod trace_id;
+pub mod trailers;
+pub mod upgrade;
 
 use std::fmt::Display;
 use std::io::Write;

@@ -82,6 +82,10 @@ metrics! {
         "Connections ended by a bug in the node.";
     LOG_LINES_DROPPED = "portcullis_log_lines_dropped_total", ["log"],
         "Log lines lost because the disk was full or too slow.";
+    LOG_BACKLOG = "portcullis_log_backlog_bytes", ["log"],
+        "Log lines that wait for the disk; at 16 MiB they are dropped, or hold their shards up.";
+    LOG_BLOCKED = "portcullis_log_blocked_seconds_total", ["log"],
+        "Time for which shards stood still because a log with when_full: block had no room.";
 
     GENERATION = "portcullis_generation", [],
         "Generation of the live configuration and trust.";

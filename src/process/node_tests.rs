@@ -88,7 +88,7 @@ async fn a_late_shard_is_named_and_the_change_stays_made() {
     let counted = "portcullis_reloads_total{outcome=\"not_acknowledged\"} 1";
     assert!(node.metrics().contains(counted), "{}", node.metrics());
     let kept = site.node.state.as_ref().unwrap().read("partners").unwrap().unwrap();
-    assert_eq!(kept.bundle().name, "both.pem", "and is kept");
+    assert_eq!(kept.contents().bundle().name, "both.pem", "and is kept");
 }
 
 /// Goal: a slow disk takes nothing from the time of the shards, and one that fails does not hide that some

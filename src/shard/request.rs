@@ -10,8 +10,9 @@ use crate::close::Reason;
 use crate::config::snapshot::{OnRevocation, RefusalForm};
 use crate::http::forward::{self, InvalidNames};
 use crate::http::h2::frames::Flood;
-use crate::http::head::{Body, Malformed, Request, Version};
+use crate::http::head::{Body, Expected, Malformed, Request, Version};
 use crate::http::respond::Answer;
+use crate::http::{trace_id, trailers, upgrade};
 use crate::net::Buf;
 use crate::route::{Action, FixedResponse};
 use crate::target::Group;
@@ -31,8 +32,12 @@ pub(super) struct Asked {
     pub(super) keep_alive: bool,
     /// Whether it waits for `100 Continue`.
     pub(super) expects_continue: bool,
+    /// What `trailers::may_pass` said of it.
+    pub(super) trailers_may_pass: bool,
     /// The method, as far as the answer depends on it.
     pub(super) method: Method,
+    /// Whether it asks for a WebSocket.
+    pub(super) upgrade: bool,
 }
 
 /// What an answer depends on in a method.
@@ -54,14 +59,6 @@ impl Method {
             _ => Self::Other,
         }
     }
-
-    /// As `http::head::response` wants it.
-    pub(super) const fn for_response(self) -> &'static str {
-        match self {
-            Self::Head => "HEAD",
-            Self::Idempotent | Self::Other => "GET",
-        }
-    }
 }
 
 impl Asked {
@@ -73,7 +70,18 @@ impl Asked {
             body: request.body,
             keep_alive: request.keep_alive,
             expects_continue: request.expects_continue,
+            trailers_may_pass: trailers::may_pass(&request.connection),
             method: Method::of(request.method),
+            upgrade: upgrade::is_asked(request),
+        }
+    }
+
+    /// What its response may be.
+    pub(super) const fn expected(&self) -> Expected {
+        match self.method {
+            Method::Head => Expected::HeadAlone,
+            Method::Idempotent if self.upgrade => Expected::Upgrade,
+            Method::Idempotent | Method::Other => Expected::Content,
         }
     }
 
@@ -194,6 +202,14 @@ impl Connection {
         }))
     }
 
+    /// Puts the request's value of X-Amzn-Trace-Id in the place of what is in `out`.
+    pub(super) fn renew_trace_id(&self, out: &mut Vec<u8>, request: &Request<'_, '_>) {
+        let random = self.shard.random.borrow_mut().bytes();
+        let fresh = trace_id::Fresh { since_epoch: clock::since_epoch(), random };
+        out.clear();
+        trace_id::write(out, request.trace_id, fresh);
+    }
+
     /// The head that an HTTP/1.1 target gets, and what became of headers with invalid names.
     pub(super) fn head_for_target(
         &self,
@@ -201,6 +217,7 @@ impl Connection {
         client: &Client,
         rules: &Rules,
         request: &Request<'_, '_>,
+        trace_id: &[u8],
     ) -> (Buf, Option<InvalidNames>) {
         let behind = forward::Client {
             address: self.client,
@@ -209,6 +226,7 @@ impl Connection {
             tls: matches!(wire, Wire::Tls(_)),
             tls_names: client.tls_names,
             identity: &client.identity,
+            trace_id,
         };
         let attributes = &rules.listener.attributes;
         let mut invalid_names = None;

@@ -10,6 +10,7 @@ mod attributes;
 mod certificate;
 mod identity_filters;
 mod listener;
+pub(super) mod logs;
 mod node;
 mod server_configs;
 mod session_tickets;
@@ -24,8 +25,8 @@ use super::faults::OrNote;
 use super::files::{Digest, Files};
 use super::nearest::nearest;
 use super::read::{Declared, Names};
-use super::snapshot::{Listener, Live, Name};
-use super::state::Contents;
+use super::snapshot::{Listener, Live, Logs, Name};
+use super::state::Sealed;
 use super::written::{Configuration, List};
 use crate::http::identity::Forbidden;
 use crate::target::Group;
@@ -64,7 +65,7 @@ impl<T> Clone for Made<T> {
 }
 
 impl Kept {
-    /// What shards work by. Its log and its warnings are still missing.
+    /// What shards work by. Its logs and its warnings are still missing.
     pub(super) fn live(&self, listeners: BTreeMap<Name, Arc<Listener>>) -> Live {
         let stores = || self.trust_stores.iter();
         let certificates = self.certificates.iter();
@@ -89,7 +90,7 @@ impl Kept {
                 .as_ref()
                 .map(|made| Arc::clone(&made.value))
                 .unwrap_or_default(),
-            connection_log: None,
+            logs: Logs::default(),
             warnings: Vec::new(),
         }
     }
@@ -100,7 +101,7 @@ pub(super) struct Compiled {
     pub(super) listeners: BTreeMap<Name, Arc<Listener>>,
     pub(super) kept: Kept,
     /// What `state_dir` is to hold of trust stores that it has nothing of yet.
-    pub(super) seeds: Vec<(Name, Contents)>,
+    pub(super) seeds: Vec<Sealed>,
 }
 
 /// Compiles everything that shards work by.
@@ -133,14 +134,15 @@ pub(super) fn changed(
     written: &Configuration,
     declared: &Declared,
     previous: &Kept,
-    (name, contents): (&Name, &Contents),
+    sealed: &Sealed,
     now: UnixTime,
     faults: &mut Faults,
 ) -> Option<Compiled> {
-    let (_, store) = written.trust_stores.0.iter().find(|(_, store)| *store.name == **name)?;
-    let store = trust_store::changed(name, store, contents, now, faults)?;
+    let name = sealed.trust_store();
+    let (_, store) = written.trust_stores.0.iter().find(|(_, store)| store.name == name)?;
+    let store = trust_store::changed(store, sealed, now, faults)?;
     let mut trust_stores = previous.trust_stores.clone();
-    trust_stores.insert(Arc::clone(name), store);
+    trust_stores.insert(name.into(), store);
     let kept = Kept {
         certificates: previous.certificates.clone(),
         trust_stores,

@@ -10,7 +10,7 @@
 //! over the old one ([`Staged::commit`]), and the directory synced ([`Directory::sync`]). Whoever is
 //! killed in between restarts with the old one or with the new one. What cannot be read is never
 //! overwritten.
-use super::contents::{Checksum, Contents};
+use super::contents::{Checksum, Sealed};
 use crate::config::{Faults, files};
 use crate::limits;
 use crate::observe::load::Reason;
@@ -66,15 +66,15 @@ impl Directory {
     ///
     /// # Errors
     /// A sentence that names the file.
-    pub fn read(&self, trust_store: &str) -> Result<Option<Contents>, String> {
+    pub fn read(&self, trust_store: &str) -> Result<Option<Sealed>, String> {
         let file = self.file(trust_store);
         if is_missing(&file) {
             return Ok(None);
         }
         let said = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
         let bytes = files::read(&file, FILE_BYTES_MAX).map_err(|error| said(&error))?;
-        let contents = Contents::decode(trust_store, &bytes.into());
-        contents.map(Some).map_err(|broken| {
+        let sealed = Sealed::decode(trust_store, &bytes.into());
+        sealed.map(Some).map_err(|broken| {
             let restored = "restore it from a backup, or move it away and restart the node to \
                             begin with the files of the configuration again";
             format!("{}; {restored}", said(&broken))
@@ -104,14 +104,14 @@ impl Directory {
     ///
     /// # Errors
     /// A sentence that names the file. Nothing is left behind then.
-    pub fn stage(&self, trust_store: &str, contents: &Contents) -> Result<Staged, String> {
-        let file = self.file(trust_store);
+    pub fn stage(&self, sealed: &Sealed) -> Result<Staged, String> {
+        let file = self.file(sealed.trust_store());
         let staged = Staged { new: file.with_extension(NEW_EXTENSION), file, is_committed: false };
         let written = || {
             let mut options = OpenOptions::new();
             let file = options.write(true).create(true).truncate(true).mode(0o600);
             let mut out = BufWriter::new(file.open(&staged.new)?);
-            contents.encode(trust_store, &mut out)?;
+            sealed.encode(&mut out)?;
             out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
         };
         written().map_err(naming(&staged.new))?;
@@ -152,13 +152,33 @@ impl Staged {
     }
 }
 
-/// Commits all of them.
+/// Commits all of them or none: several are the seeds of trust stores that have nothing yet, and go again
+/// when one of them cannot be committed. They would win over files that somebody mends before the next
+/// attempt. Whoever is killed in between finds some of them, made of the files that seed the others.
 ///
 /// # Errors
 /// What the disk said of the first that could not be.
 pub fn commit(staged: Vec<Staged>) -> Result<(), Faults> {
-    let committed = staged.into_iter().try_for_each(Staged::commit);
-    committed.map_err(|fault| Faults::one(Reason::State, fault))
+    let mut seeded = Vec::new();
+    for staged in staged {
+        // What a command changes has a file, comes alone, and needs no way back.
+        let file = is_missing(&staged.file).then(|| staged.file.clone());
+        if let Err(fault) = staged.commit() {
+            let stays = remove(&seeded).err().map(|stays| format!("; and {stays}"));
+            let fault = format!("{fault}{}", stays.unwrap_or_default());
+            return Err(Faults::one(Reason::State, fault));
+        }
+        seeded.extend(file);
+    }
+    Ok(())
+}
+
+/// Removes files for good.
+fn remove(files: &[PathBuf]) -> Result<(), String> {
+    for file in files {
+        fs::remove_file(file).map_err(naming(file))?;
+    }
+    files.first().and_then(|file| file.parent()).map_or(Ok(()), sync)
 }
 
 impl Drop for Staged {

@@ -81,6 +81,8 @@ pub fn checked<'h, 'b>(
         version: Version::Http2,
         headers: fields,
         host: Some(host),
+        trace_id: said.trace_id,
+        takes_trailers: said.takes_trailers,
         connection: Connection::default(),
         body,
         keep_alive: true,

@@ -512,3 +512,19 @@ fn more_addresses_than_30_in_forwarded_for_are_too_many() {
     }
     assert_eq!(Malformed::TooManyForwardedFor.status(), 463);
 }
+
+#[test]
+fn the_first_of_several_trace_ids_counts() {
+    for (lines, expected) in [
+        ("", None),
+        ("X-Amzn-Trace-Id: a\r\n", Some("a")),
+        ("x-amzn-trace-id: a\r\nX-Amzn-Trace-Id: b\r\n", Some("a")),
+        ("X-Amzn-Trace-Id:\r\nX-Amzn-Trace-Id: b\r\n", Some("")),
+        ("X_Amzn_Trace_Id: a\r\nX-Amzn-Trace-Ids: b\r\n", None),
+    ] {
+        let bytes = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+        let mut slots = slots();
+        let parsed = request(bytes.as_bytes(), &mut slots).unwrap().unwrap();
+        assert_eq!(parsed.trace_id, expected.map(str::as_bytes), "{lines:?}");
+    }
+}

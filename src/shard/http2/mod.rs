@@ -30,6 +30,7 @@ use crate::http::h2::request as head;
 use crate::http::respond::Answer;
 use crate::limits;
 use crate::net::{self, Buf};
+use crate::observe::access_log::Kind;
 use answer::Sender;
 use h2::server::{self, SendResponse};
 use std::cell::Cell;
@@ -243,28 +244,45 @@ impl Session {
         let Some(place) = self.shared.admit(head_bytes) else {
             return respond.send_reset(h2::Reason::REFUSED_STREAM);
         };
-        let sender = Sender::new(place, Rc::clone(rules), respond);
+        let sender = Sender::new(place, Rc::clone(rules), Rc::clone(&self.client), respond);
         let request = match read {
             Ok(request) => request,
             Err(malformed) => {
                 self.shared.connection.note_malformed(malformed);
+                sender.recording.note(|record| {
+                    let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
+                    record.unreadable(format!("{} {path} HTTP/2.0", parts.method).as_bytes());
+                    record.kind = Kind::H2;
+                    record.reason = Some(malformed.word());
+                });
                 return sender.own(None, &Answer::standard(malformed.status()));
             }
         };
         let asked = Asked::of(&request);
         let grpc = request::is_grpc(&request);
-        match request::decide(&self.client, rules, &request) {
+        let connection = &self.shared.connection;
+        let mut trace_id = Vec::new();
+        connection.renew_trace_id(&mut trace_id, &request);
+        let decision = request::decide(&self.client, rules, &request);
+        sender.recording.note(|record| {
+            record.asked(&request, &trace_id);
+            if grpc {
+                record.kind = Kind::Grpcs;
+            }
+        });
+        sender.recording.decided(decision, rules);
+        match decision {
             Decision::Answer(fixed) => sender.own(Some(&asked), &request::fixed_answer(fixed)),
             Decision::Refuse(refusal) => sender.own(Some(&asked), &Answer::refused(refusal)),
             Decision::Turn(status) => sender.own(Some(&asked), &Answer::standard(status)),
             Decision::Forward(group) => {
-                let (group, client) = (group.clone(), Rc::clone(&self.client));
-                let connection = &self.shared.connection;
+                let group = group.clone();
                 let wire = &self.shared.wire;
-                let (head, invalid) = connection.head_for_target(wire, &client, rules, &request);
+                let (head, invalid) =
+                    connection.head_for_target(wire, &self.client, rules, &request, &trace_id);
                 connection.count_invalid_names(invalid);
                 let parts = asked.may_repeat().then_some(parts);
-                let stream = Stream { sender, client, asked, grpc, group, parts };
+                let stream = Stream { sender, asked, grpc, group, trace_id, parts };
                 net::spawn(stream.exchange(head, body));
             }
         }
