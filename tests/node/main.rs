@@ -33,6 +33,7 @@ mod hot_swap;
 mod http2;
 mod http2_ends;
 mod http2_floods;
+mod http2_heads;
 mod identity_filters;
 mod identity_headers;
 mod inspect;
