@@ -81,7 +81,7 @@ impl Display for Chosen<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reused => f.write_str("session-reused"),
-            Self::Named(name) => Quoted(arn::Certificate(name).to_string()).fmt(f),
+            Self::Named(name) => arn::Certificate(name).fmt(f),
         }
     }
 }
@@ -128,7 +128,7 @@ impl Line<'_> {
             user_agent = Quoted(record.user_agent().unwrap_or(b"-")),
             cipher = Bare(connection.tls.map_or("", |tls| tls.cipher)),
             protocol = Bare(connection.tls.map_or("", |tls| tls.protocol)),
-            target_group = Bare(record.target_group.as_deref().unwrap_or_default()),
+            target_group = Bare(record.target_group().unwrap_or_default()),
             trace_id = Quoted(record.trace_id().unwrap_or(b"-")),
             domain_name = Quoted(connection.tls.and_then(Tls::domain_name).unwrap_or("-")),
             certificate = OrDash(connection.tls.and_then(Tls::chosen_certificate)),
@@ -180,7 +180,7 @@ impl Line<'_> {
             user_agent: record.user_agent().map(Lossy),
             ssl_cipher: tls.map(|tls| tls.cipher),
             ssl_protocol: tls.map(|tls| tls.protocol),
-            target_group_arn: record.target_group.as_deref(),
+            target_group_arn: record.target_group().map(Lossy),
             trace_id: record.trace_id().map(Lossy),
             domain_name: tls.and_then(Tls::domain_name),
             chosen_cert_arn: tls.and_then(Tls::chosen_certificate).map(Shown),
@@ -230,7 +230,7 @@ struct Fields<'a> {
     user_agent: Option<Lossy<'a>>,
     ssl_cipher: Option<&'a str>,
     ssl_protocol: Option<&'a str>,
-    target_group_arn: Option<&'a str>,
+    target_group_arn: Option<Lossy<'a>>,
     trace_id: Option<Lossy<'a>>,
     domain_name: Option<&'a str>,
     chosen_cert_arn: Option<Shown<Chosen<'a>>>,

@@ -3,6 +3,7 @@
 //! Pure. The forms are ALB's, with neither region nor account, so that whatever takes an ARN apart finds
 //! names where it looks for them. An id is 16 digits that follow from the name: the same after a restart,
 //! and on every node of one name. Source: `alb-contract.md`, section 9.4.
+use super::field::Quoted;
 use crate::config::files::Digest;
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub(super) struct Certificate<'a>(pub(super) &'a str);
 
 impl fmt::Display for Certificate<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "arn:aws:acm:::certificate/{}", self.0)
+        write!(f, "arn:aws:acm:::certificate/{}", Quoted(self.0))
     }
 }
 

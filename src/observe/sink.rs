@@ -185,13 +185,10 @@ impl Sink {
         let tally = self.shared.tally(lines.kind);
         let room = match when_full {
             WhenFull::Drop => self.shared.backlog.take(lines.bytes.len()),
-            WhenFull::Block => {
-                let (room, waited) = self.shared.backlog.wait(lines.bytes.len());
-                tally
-                    .blocked_nanos
-                    .fetch_add(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Relaxed);
-                room
-            }
+            WhenFull::Block => self.shared.backlog.wait(lines.bytes.len(), |waited| {
+                let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+                tally.blocked_nanos.fetch_add(nanos, Relaxed);
+            }),
         };
         if !room {
             tally.drop_lines(count_lines(&lines.bytes));

@@ -3,7 +3,8 @@
 //! `process` starts one for each CPU and hands it its [`Seat`]; `config::publish` sends it orders. In
 //! here a connection's path is read top to bottom: [`front`] accepts, [`connection`] peeks, handshakes
 //! and logs, [`judge`] takes the verdict and [`seen`] remembers it, [`http1`] serves requests,
-//! [`exchange`] relays one of them.
+//! [`exchange`] relays one of them. [`recording`] notes what becomes of each for the access log, and
+//! [`logging`] hands over the lines of both logs.
 //!
 //! Orders are carried out between the steps of connections, on the same thread: what a connection does
 //! without awaiting happens wholly before or wholly after an order. That is what an acknowledged

@@ -46,7 +46,7 @@ impl Recording {
                 Decision::Answer(_) => record.action = Some(Executed::FixedResponse),
                 Decision::Forward(group) => {
                     record.action = Some(Executed::Forward);
-                    record.target_group = Some(group.arn.clone());
+                    record.is_for(&group.arn);
                 }
                 Decision::Refuse(refusal) => record.reason = Some(refusal.code()),
                 Decision::Turn(_) => {}

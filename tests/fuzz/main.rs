@@ -78,6 +78,11 @@ fn session_tickets_open_whole_or_not_at_all() {
     hold("session_ticket", properties::session_ticket);
 }
 
+#[test]
+fn whatever_a_client_sends_is_one_line_of_the_access_log() {
+    hold("access_line", properties::access_line);
+}
+
 /// Runs a property on all seeds of a target, then on mutations of them.
 fn hold(target: &str, property: fn(&[u8])) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/seeds").join(target);

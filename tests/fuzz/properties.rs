@@ -3,6 +3,8 @@
 use portcullis::http::chunked::{CHUNK_END, Decoder, LAST_CHUNK, SECTION_END, SizeLine, Step};
 use portcullis::http::head::{self, Body, Malformed, Version};
 use portcullis::limits::{CLIENT_HELLO_BYTES_MAX, HEADERS_MAX, TICKET_BYTES_MAX};
+use portcullis::observe::access_log::{self, Entrance, Record};
+use portcullis::observe::sink::Form;
 use portcullis::tls::peek::{Peeked, server_name};
 use portcullis::tls::tickets::{Key, Keys, Ticket};
 use portcullis::trust::explain::{certificates_alone, read_chain};
@@ -11,11 +13,13 @@ use portcullis::trust::revocation::File;
 use portcullis::trust::{
     Again, Bundle, Conditions, Filters, Path, Refusal, Revocations, Rules, Store, Told,
 };
+use regex::Regex;
 use rustls::server::Acceptor;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::mem::MaybeUninit;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where an input is cut to see whether the pieces agree with the whole: everywhere in a short one.
 fn cuts(length: usize) -> impl Iterator<Item = usize> {
@@ -409,4 +413,57 @@ pub fn session_ticket(bytes: &[u8]) {
     };
     assert_eq!(keys.open(&sealed, &mut Vec::new()), Ok(ticket));
     assert!(keys.open(&sealed[1..], &mut Vec::new()).is_err());
+}
+
+/// Athena's expression (`alb-contract`, section 2.2), anchored at both ends.
+const ATHENA: &str = r#"^([^ ]*) ([^ ]*) ([^ ]*) ([^ ]*):([0-9]*) ([^ ]*)[:-]([0-9]*) ([-.0-9]*) ([-.0-9]*) ([-.0-9]*) (|[-0-9]*) (-|[-0-9]*) ([-0-9]*) ([-0-9]*) "([^ ]*) (.*) (- |[^ ]*)" "([^"]*)" ([A-Z0-9-_]+) ([A-Za-z0-9.-]*) ([^ ]*) "([^"]*)" "([^"]*)" "([^"]*)" ([-.0-9]*) ([^ ]*) "([^"]*)" "([^"]*)" "([^ ]*)" "([^\s]+?)" "([^\s]+)" "([^ ]*)" "([^ ]*)" ?([^ ]*)? ?( .*)?$"#;
+
+/// Whatever a client sends, as its request and as its name, is one line with the fields where they belong.
+pub fn access_line(bytes: &[u8]) {
+    static EXPRESSION: OnceLock<Regex> = OnceLock::new();
+    let athena = EXPRESSION.get_or_init(|| Regex::new(ATHENA).unwrap());
+    let address = IpAddr::from([192, 0, 2, 1]);
+    let began = Instant::now();
+    let mut record = Record::new(Entrance { tls: true, address, port: 443 }, Duration::ZERO, began);
+    let mut slots = head::slots();
+    match head::request(bytes, &mut slots) {
+        Ok(Some(request)) => record.asked(&request, bytes),
+        Ok(None) | Err(_) => record.unreadable(bytes),
+    }
+    let name = String::from_utf8_lossy(bytes);
+    let tls = access_log::Tls {
+        protocol: "TLSv1.3",
+        cipher: "TLS_AES_128_GCM_SHA256",
+        server_name: Some(&name),
+        certificate: Some("api"),
+        is_for_name: true,
+        resumed: false,
+    };
+    let connection = access_log::Connection {
+        client: SocketAddr::from(([192, 0, 2, 9], 1)),
+        address,
+        elb: "app/edge/0",
+        tls: Some(tls),
+        trace_id: [7; 16],
+        listener: "https",
+    };
+    let written = |form| {
+        let mut out = Vec::new();
+        access_log::Line { record: &record, connection, ended: began }.write(form, &mut out);
+        let line = String::from_utf8(out).unwrap();
+        assert_eq!(line.find('\n'), Some(line.len() - 1));
+        line
+    };
+    let line = written(Form::Alb);
+    let columns = athena.captures(line.trim_end()).expect("Athena reads it");
+    assert!(columns[15].bytes().chain(columns[17].bytes()).all(|byte| byte.is_ascii_graphic()));
+    assert!(!columns[16].contains(' ') && !columns[16].contains('"'));
+    assert_eq!(
+        (&columns[19], &columns[24]),
+        ("TLS_AES_128_GCM_SHA256", "arn:aws:acm:::certificate/api")
+    );
+    assert_eq!(&columns[34], "TID_07070707070707070707070707070707");
+    assert_eq!(&columns[35], " \"-\" \"-\" \"-\" 192.0.2.1");
+    let value: serde_json::Value = serde_json::from_str(&written(Form::Json)).unwrap();
+    assert_eq!(value["server_name"], *name);
 }

@@ -1,14 +1,14 @@
 //! The access log: one line for each request, however it ends.
 use crate::support::client::{connect, tls_config};
+use crate::support::http2::{code, flag};
 use crate::support::log_lines::AccessLine;
 use crate::support::node::piece;
 use crate::support::target::{close, entry, nobody, ok};
 use crate::support::tools::{self, Identity, Tls};
-use crate::support::{Client, Node, Setup, Target, wait};
+use crate::support::{Client, Http2, Node, Setup, Target, http2, wait};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener};
-use std::process::Command;
 use std::thread;
 
 /// The fields of section 2.2 that tests look at, by their numbers.
@@ -356,16 +356,10 @@ fn a_client_that_leaves_while_the_target_is_silent_is_460() {
         Setup { logs: ", access: access.log".to_owned(), ..Setup::default() },
         &configuration(&[silent.entry()]).replace("timeout_seconds: 1}", "timeout_seconds: 60}"),
     );
-    let https = node.address("https");
-    let resolve = format!("api.example.com:{}:127.0.0.1", https.port());
-    let url = format!("https://api.example.com:{}/", https.port());
-    let mut curl = Command::new("curl")
-        .args(["-q", "-sS", "--http2", "-k", "--resolve", &resolve, &url])
-        .spawn()
-        .unwrap();
+    let mut client = Http2::connect(node.address("https"), &http2::config(None));
+    let id = client.request(flag::END_STREAM, "GET", "/", &[]);
     silent.received();
-    curl.kill().unwrap();
-    curl.wait().unwrap();
+    client.send(http2::reset(id, code::CANCEL));
     let line = only_line(&node);
     assert_eq!(line.fields([TYPE, ELB_STATUS, TARGET_STATUS]), ["h2", "460", "-"]);
     assert_eq!(line.field(TARGET), silent.address.to_string());

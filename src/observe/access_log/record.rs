@@ -12,7 +12,6 @@ use crate::limits::{LOGGED_USER_AGENT_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What became of a request.
@@ -31,8 +30,6 @@ pub struct Record {
     pub received_bytes: u64,
     /// Bytes of the answer, its head included.
     pub sent_bytes: u64,
-    /// The ARN of the target group that it was for.
-    pub target_group: Option<Arc<str>>,
     /// The rule that it matched: 0 is the default, -1 an evaluation that failed.
     pub matched_rule_priority: Option<i32>,
     /// What was done with it.
@@ -131,7 +128,6 @@ impl Record {
             elb_status: None,
             received_bytes: 0,
             sent_bytes: 0,
-            target_group: None,
             matched_rule_priority: None,
             action: None,
             error_reason: None,
@@ -202,6 +198,11 @@ impl Record {
     /// The client is sent to another URL.
     pub fn redirected(&mut self, url: &[u8]) {
         self.text.redirect_url = Some(self.text.add(url));
+    }
+
+    /// It is for the target group with this ARN.
+    pub fn is_for(&mut self, target_group: &str) {
+        self.text.target_group = Some(self.text.add(target_group.as_bytes()));
     }
 
     /// This target was chosen for it, if there was one to choose.
@@ -309,6 +310,10 @@ impl Record {
         self.text.get(self.text.trace_id.as_ref())
     }
 
+    pub(super) fn target_group(&self) -> Option<&[u8]> {
+        self.text.get(self.text.target_group.as_ref())
+    }
+
     pub(super) fn redirect_url(&self) -> Option<&[u8]> {
         self.text.get(self.text.redirect_url.as_ref())
     }
@@ -327,7 +332,7 @@ fn write_origin(out: &mut Vec<u8>, entrance: Entrance, host: Option<&str>) {
     };
 }
 
-/// What a client sent, one part after the other.
+/// What a client sent, and names that shards would have to share, one part after the other.
 #[derive(Clone, Debug, Default)]
 struct Text {
     bytes: Vec<u8>,
@@ -336,6 +341,7 @@ struct Text {
     version: Option<Range<usize>>,
     user_agent: Option<Range<usize>>,
     trace_id: Option<Range<usize>>,
+    target_group: Option<Range<usize>>,
     redirect_url: Option<Range<usize>>,
 }
 

@@ -89,7 +89,7 @@ fn served(began: Instant) -> Record {
     let mut record = asked(began, GET.as_bytes());
     record.action = Some(Executed::Forward);
     record.matched_rule_priority = Some(0);
-    record.target_group = Some(arn::target_group("web"));
+    record.is_for(&arn::target_group("web"));
     record.chose(Some("10.0.0.5:8080".parse().unwrap()));
     record.dispatched(after(began, 1_200));
     record.answering(after(began, 13_300));
@@ -392,10 +392,9 @@ fn fields_15_and_16_are_openssls_names() {
 
 #[test]
 fn field_17_is_the_target_group() {
-    let orders = Some(arn::target_group("orders"));
-    let logged = field_of(17, |record| record.target_group = orders.clone());
-    assert_eq!(Some(&*logged), orders.as_deref());
-    assert_eq!(field_of(17, |record| record.target_group = None), "-");
+    let orders = arn::target_group("orders");
+    assert_eq!(field_of(17, |record| record.is_for(&orders)), *orders);
+    assert_eq!(field_asked(17, entrance(), GET.as_bytes()), "-");
 }
 
 #[test]

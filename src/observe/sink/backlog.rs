@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 )]
 type Mutex<T> = std::sync::Mutex<T>;
 
+/// How often somebody who waits says so.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
 /// The bytes that wait.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
@@ -42,22 +45,24 @@ impl Backlog {
         room
     }
 
-    /// Takes room for so many bytes as soon as there is any, and says how long that took. There is none
-    /// for more than the bound, and none once it is closed.
-    pub(super) fn wait(&self, bytes: usize) -> (bool, Duration) {
+    /// Takes room for so many bytes as soon as there is any; tells `waited` how long that takes, and does
+    /// so again and again. There is none for more than the bound, and none once it is closed.
+    pub(super) fn wait(&self, bytes: usize, mut waited: impl FnMut(Duration)) -> bool {
         let mut state = self.state();
-        let mut waited = Duration::ZERO;
-        if !state.has_room(bytes) && bytes <= limits::LOG_BACKLOG_BYTES_MAX {
+        let full = |state: &mut State| {
+            !state.has_room(bytes) && !state.closed && bytes <= limits::LOG_BACKLOG_BYTES_MAX
+        };
+        while full(&mut state) {
             let since = Instant::now();
-            let full = |state: &mut State| !state.has_room(bytes) && !state.closed;
-            state = self.room.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
-            waited = since.elapsed();
+            let woken = self.room.wait_timeout_while(state, TELL_EVERY, full);
+            (state, _) = woken.unwrap_or_else(PoisonError::into_inner);
+            waited(since.elapsed());
         }
         let room = state.has_room(bytes);
         if room {
             state.bytes += bytes;
         }
-        (room, waited)
+        room
     }
 
     /// Gives room back that was taken.

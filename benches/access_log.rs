@@ -1,0 +1,111 @@
+//! What does a line of the access log cost the shard that serves the request: noting what becomes of it,
+//! writing it, and handing it over, by itself or with others? Once for each request.
+#![allow(missing_docs, unreachable_pub, reason = "a program of its own, for measuring")]
+mod support;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use portcullis::http::head;
+use portcullis::observe::access_log::{Connection, Entrance, Executed, Line, Record, Tls};
+use portcullis::observe::batch::Batch;
+use portcullis::observe::sink::{Form, Log, LogKind, Sink, WhenFull};
+use std::hint::black_box;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const HEAD: &[u8] = b"GET /v1/orders/17?expand=items HTTP/1.1\r\nHost: api.example.com\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n\
+    Accept: */*\r\nAccept-Encoding: gzip, deflate, br\r\n\r\n";
+
+const TRACE_ID: &[u8] = b"Root=1-6740a1b0-0123456789abcdef01234567";
+
+/// A request that was served, noted as a shard does it.
+fn record(target_group: &str) -> Record {
+    let entrance = Entrance { tls: true, address: Ipv4Addr::LOCALHOST.into(), port: 443 };
+    let created = Duration::from_secs(1_795_169_472);
+    let mut record = Record::new(entrance, created, Instant::now());
+    let mut slots = head::slots();
+    if let Ok(Some(request)) = head::request(black_box(HEAD), &mut slots) {
+        record.asked(&request, TRACE_ID);
+    }
+    record.action = Some(Executed::Forward);
+    record.matched_rule_priority = Some(0);
+    record.is_for(target_group);
+    record.chose(Some(SocketAddr::from(([10, 0, 0, 5], 8080))));
+    record.dispatched(Instant::now());
+    record.answered(200, Instant::now());
+    record.passed_on(Instant::now());
+    record.elb_status = Some(200);
+    (record.received_bytes, record.sent_bytes) = (310, 912);
+    record
+}
+
+fn line(record: &Record) -> Line<'_> {
+    let tls = Tls {
+        protocol: "TLSv1.3",
+        cipher: "TLS_AES_128_GCM_SHA256",
+        server_name: Some("api.example.com"),
+        certificate: Some("api"),
+        is_for_name: true,
+        resumed: false,
+    };
+    let connection = Connection {
+        client: SocketAddr::from(([203, 0, 113, 9], 40112)),
+        address: Ipv4Addr::LOCALHOST.into(),
+        elb: "app/edge/1234567890abcdef",
+        tls: Some(tls),
+        trace_id: [7; 16],
+        listener: "https",
+    };
+    Line { record, connection, ended: Instant::now() }
+}
+
+fn lines(c: &mut Criterion) {
+    let group_name = portcullis::observe::arn::target_group("orders");
+    let mut group = c.benchmark_group("access_log");
+    let parse = || head::request(black_box(HEAD), &mut head::slots()).map(|head| head.is_some());
+    group.bench_function("of_that_parsing", |bench| bench.iter(parse));
+    group.bench_function("record", |bench| bench.iter(|| record(&group_name)));
+    let record = record(&group_name);
+    for (name, form) in [("line_alb", Form::Alb), ("line_json", Form::Json)] {
+        let mut out = Vec::with_capacity(4 * 1024);
+        group.bench_function(name, |bench| {
+            bench.iter(|| {
+                out.clear();
+                line(&record).write(form, &mut out);
+                out.len()
+            });
+        });
+    }
+    group.finish();
+}
+
+fn hand_over(c: &mut Criterion) {
+    let record = record(&portcullis::observe::arn::target_group("orders"));
+    let Ok(sink) = Sink::open(Path::new("/dev/null")) else { return };
+    let log = Arc::new(Log {
+        kind: LogKind::Access,
+        sink,
+        form: Form::Alb,
+        elb: "app/edge/1234567890abcdef".into(),
+        when_full: WhenFull::Drop,
+        rotation: None,
+    });
+    let mut group = c.benchmark_group("access_log/hand_over");
+    group.bench_function("each_alone", |bench| {
+        bench.iter(|| {
+            let mut out = Vec::with_capacity(512);
+            line(&record).write(log.form, &mut out);
+            log.write(out);
+        });
+    });
+    let mut batch = Batch::default();
+    group.bench_function("in_batches", |bench| {
+        bench.iter(|| batch.add(&log, |out| line(&record).write(log.form, out)));
+    });
+    group.finish();
+}
+
+criterion_group! {name = benches; config = support::short(); targets = lines, hand_over}
+criterion_main!(benches);
