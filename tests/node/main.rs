@@ -32,6 +32,7 @@ mod hot_swap;
 mod identity_filters;
 mod identity_headers;
 mod inspect;
+mod largest_lists;
 mod limits;
 mod live_connections;
 mod malformed;
