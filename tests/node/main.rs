@@ -15,6 +15,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access_log;
 mod alerts;
 mod bodies;
 mod client_hello;
@@ -29,6 +30,10 @@ mod header_rules;
 mod host_forms;
 mod hostile_certificates;
 mod hot_swap;
+mod http2;
+mod http2_ends;
+mod http2_floods;
+mod http2_heads;
 mod identity_filters;
 mod identity_headers;
 mod inspect;
