@@ -40,6 +40,7 @@ mod inspect;
 mod largest_lists;
 mod limits;
 mod live_connections;
+mod log_files;
 mod malformed;
 mod many_live;
 mod observing;
