@@ -34,6 +34,7 @@ mod http2;
 mod http2_ends;
 mod http2_floods;
 mod http2_heads;
+mod http2_memory;
 mod identity_filters;
 mod identity_headers;
 mod inspect;
