@@ -277,6 +277,14 @@ impl<'b> Said<'b> {
     }
 }
 
+/// The length that a response announces.
+pub(super) fn length_of_response(headers: &[Header<'_>]) -> Result<Option<u64>, Malformed> {
+    match Said::by_response(headers)?.framing.body(Version::Http2)? {
+        Some(Body::Length(length)) => Ok(Some(length)),
+        Some(Body::Empty | Body::Chunked | Body::UntilClose) | None => Ok(None),
+    }
+}
+
 /// Methods that are not offered, in any case: a target may not care about theirs.
 pub(super) fn judge_method(method: &str) -> Result<(), Malformed> {
     if method.eq_ignore_ascii_case("CONNECT") {

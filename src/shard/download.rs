@@ -11,7 +11,7 @@ use crate::http::body::Transfer;
 use crate::http::forward::{self, Onward};
 use crate::http::head::{self, Body, Malformed, Version};
 use crate::limits;
-use crate::net::Buf;
+use crate::net::{Buf, ByteStream};
 use std::cell::Cell;
 
 /// How an answer went to the client.

@@ -15,7 +15,7 @@ use super::upload::{Upload, Uploaded};
 use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::respond::CONTINUE;
-use crate::net::Buf;
+use crate::net::{Buf, ByteStream};
 use crate::observe::count;
 use crate::target::Group;
 use crate::upstream::Connection as Upstream;

@@ -12,7 +12,7 @@ use crate::close::Reason;
 use crate::http::head::{self, Malformed};
 use crate::http::respond::{self, Answer, Manner};
 use crate::limits;
-use crate::net::Buf;
+use crate::net::{Buf, ByteStream};
 
 /// A client's connection while it serves requests.
 #[derive(Debug)]

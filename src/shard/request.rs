@@ -8,13 +8,14 @@ use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::{OnRevocation, RefusalForm};
-use crate::http::forward;
 use crate::http::head::{Body, Malformed, Request, Version};
 use crate::http::respond::Answer;
+use crate::http::{forward, h2};
 use crate::net::Buf;
 use crate::route::{Action, FixedResponse};
-use crate::target::Group;
+use crate::target::{Group, ProtocolVersion};
 use crate::trust::Refusal;
+use http::request::Parts;
 use std::sync::Arc;
 
 /// What is kept of a request's head once it has been read.
@@ -119,8 +120,12 @@ pub(super) fn decide<'r>(
         (Some(refusal), _) => Decision::Refuse(refusal),
         (None, _) if is_misdirected(client, rules, request.host) => Decision::Turn(421),
         (None, Action::FixedResponse(fixed)) => Decision::Answer(fixed),
-        (None, Action::Forward(_)) if is_grpc(request) => Decision::Turn(464),
-        (None, Action::Forward(group)) => Decision::Forward(group),
+        (None, Action::Forward(group)) => {
+            match fits(Spoken::by(request), request.method == "POST", group.protocol_version) {
+                true => Decision::Forward(group),
+                false => Decision::Turn(464),
+            }
+        }
     }
 }
 
@@ -131,6 +136,35 @@ fn is_misdirected(client: &Client, rules: &Rules, host: Option<&str>) -> bool {
     let Some(tls) = rules.tls().filter(|tls| !tls.by_name.is_empty()) else { return false };
     let judged_by = tls.access(client.server_name.as_deref());
     !tls.access_of_host(host).is_some_and(|asked_for| std::ptr::eq(judged_by, asked_for))
+}
+
+/// What a request is to the versions of target groups.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Spoken {
+    Http1,
+    Http2,
+    Grpc,
+}
+
+impl Spoken {
+    fn by(request: &Request<'_, '_>) -> Self {
+        match request.version {
+            Version::Http10 | Version::Http11 => Self::Http1,
+            Version::Http2 if is_grpc(request) => Self::Grpc,
+            Version::Http2 => Self::Http2,
+        }
+    }
+}
+
+/// Whether targets of this version serve such a request (`alb-contract.md`, section 4.6).
+const fn fits(spoken: Spoken, post: bool, version: ProtocolVersion) -> bool {
+    match (version, spoken) {
+        (ProtocolVersion::Http1, Spoken::Http1 | Spoken::Http2)
+        | (ProtocolVersion::Http2, Spoken::Http2 | Spoken::Grpc) => true,
+        (ProtocolVersion::Http1, Spoken::Grpc)
+        | (ProtocolVersion::Http2 | ProtocolVersion::Grpc, Spoken::Http1) => false,
+        (ProtocolVersion::Grpc, Spoken::Http2 | Spoken::Grpc) => post,
+    }
 }
 
 /// Whether it is a call of gRPC (its HTTP/2 mapping, "Requests": `Content-Type: application/grpc`, bare
@@ -201,16 +235,35 @@ impl Connection {
         rules: &Rules,
         request: &Request<'_, '_>,
     ) -> Buf {
-        let behind = forward::Client {
+        let behind = self.behind(wire, client);
+        let attributes = &rules.listener.attributes;
+        self.write(|out| forward::request(out, request, &behind, attributes, &rules.forbidden))
+    }
+
+    /// The head that an HTTP/2 target gets, of a request that came by HTTP/2 as `parts`; none where HTTP/2
+    /// has no way to say it.
+    pub(super) fn request_for_target(
+        &self,
+        wire: &Wire,
+        client: &Client,
+        rules: &Rules,
+        request: &Request<'_, '_>,
+        parts: &Parts,
+    ) -> Option<http::Request<()>> {
+        let (behind, attributes) = (self.behind(wire, client), &rules.listener.attributes);
+        h2::request::onward(parts, request, &behind, attributes, &rules.forbidden)
+    }
+
+    /// What targets are told of the client.
+    fn behind<'a>(&self, wire: &Wire, client: &'a Client) -> forward::Client<'a> {
+        forward::Client {
             address: self.client,
             local_address: self.address,
             listener_port: self.front.port,
             tls: matches!(wire, Wire::Tls(_)),
             tls_names: client.tls_names,
             identity: &client.identity,
-        };
-        let attributes = &rules.listener.attributes;
-        self.write(|out| forward::request(out, request, &behind, attributes, &rules.forbidden))
+        }
     }
 
     /// What `write` writes, in a buffer that can be sent.
@@ -234,5 +287,28 @@ impl Connection {
         self.front.counters.malformed[malformed.index()].add(1);
         let listener = &*self.front.rules().listener.name;
         tracing::debug!(listener, client = %self.client, reason = malformed.word(), "malformed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_client_reaches_the_targets_that_the_protocol_matrix_lets_it() {
+        use ProtocolVersion::{Grpc, Http1, Http2};
+        for (spoken, post, served_by) in [
+            (Spoken::Http1, false, &[Http1][..]),
+            (Spoken::Http1, true, &[Http1]),
+            (Spoken::Http2, false, &[Http1, Http2]),
+            (Spoken::Http2, true, &[Http1, Http2, Grpc]),
+            (Spoken::Grpc, true, &[Http2, Grpc]),
+            (Spoken::Grpc, false, &[Http2]),
+        ] {
+            for version in [Http1, Http2, Grpc] {
+                let expected = served_by.contains(&version);
+                assert_eq!(fits(spoken, post, version), expected, "{spoken:?} {post} {version:?}");
+            }
+        }
     }
 }

@@ -28,6 +28,7 @@ mod handshakes;
 mod host_forms;
 mod hostile_certificates;
 mod hot_swap;
+mod http2_targets;
 mod identity_filters;
 mod identity_headers;
 mod inspect;

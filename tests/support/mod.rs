@@ -4,6 +4,7 @@
 //! so, and fails with a sentence when it never comes.
 pub mod client;
 pub mod comer;
+pub mod http2_target;
 pub mod node;
 pub mod pki;
 pub mod pkits;
@@ -13,6 +14,7 @@ pub mod tools;
 pub mod wait;
 
 pub use client::Client;
+pub use http2_target::Http2Target;
 pub use node::{Node, Setup};
 pub use pki::pki;
 pub use target::Target;

@@ -2,7 +2,7 @@
 //!
 //! One task drives the `h2` crate's connection: it accepts streams, has each judged and decided at once,
 //! and says goodbye. What takes time, an exchange with a target, is a task of its own for each stream
-//! ([`stream`]). The crate reads and writes through [`transport`].
+//! ([`stream`]). The crate reads and writes through [`crate::net::polled`].
 //!
 //! ```text
 //! Serving --(listener retired)--------> Draining: GOAWAY in two steps, what is on its way is served
@@ -15,8 +15,11 @@
 //! Bounds: `limits::{H2_STREAMS_MAX,H2_REQUESTS_MAX,H2_HEADS_BYTES_MAX}` and the windows.
 //! Source: RFC 9113; `alb-contract.md`, sections 5.1 and 6.2; `threats.md`, section 4.
 mod answer;
+mod flow;
+mod kept;
+mod meter;
+mod relay;
 mod stream;
-mod transport;
 mod upload;
 
 use super::connection::{Client, Connection};
@@ -25,21 +28,23 @@ use super::http1::Waits;
 use super::request::{self, Asked, Decision};
 use super::wire::Wire;
 use crate::close::Reason;
-use crate::http::h2::request as head;
+use crate::http::h2::{fields, request as head};
 use crate::http::respond::Answer;
 use crate::limits;
-use crate::net::{self, Buf};
+use crate::net::{self, ByteStream};
+use crate::target::ProtocolVersion;
 use answer::Sender;
+use bytes::Bytes;
 use h2::server::{self, SendResponse};
+use meter::{Metered, Transport};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use stream::Stream;
-use transport::Transport;
 
 /// The crate's side of a connection.
-type H2 = server::Connection<Transport, Buf>;
+type H2 = server::Connection<Transport, Bytes>;
 
 /// A client's connection while it serves streams.
 struct Session {
@@ -56,8 +61,8 @@ struct Shared {
     transport: Transport,
     /// Streams in work.
     open: Cell<usize>,
-    /// Bytes of their heads.
-    head_bytes: Cell<usize>,
+    /// Bytes of their heads, and of content that may have to be sent again.
+    held_bytes: Cell<usize>,
 }
 
 /// How far the goodbye has come.
@@ -74,13 +79,14 @@ pub(super) async fn serve(connection: Connection, wire: Wire, client: Client) ->
     let wire = Rc::new(wire);
     let idle = connection.front.rules().listener.idle_timeout;
     let counters = connection.front.counters.clone();
-    let transport = Transport::new(Rc::clone(&wire), counters, idle);
+    let transport =
+        Transport::new(Rc::clone(&wire), Metered::new(counters), idle, Reason::ClientTimeout);
     let shared = Rc::new(Shared {
         connection,
         wire: Rc::clone(&wire),
         transport: transport.clone(),
         open: Cell::new(0),
-        head_bytes: Cell::new(0),
+        held_bytes: Cell::new(0),
     });
     shared.wait_for(Waits::First);
     let mut ended = match settings().handshake(transport.clone()).await {
@@ -96,7 +102,7 @@ pub(super) async fn serve(connection: Connection, wire: Wire, client: Client) ->
         Err(error) => Some(reason_of(&error)),
     };
     // What this node did explains what the crate saw of it.
-    if transport.flood().is_some() {
+    if transport.with_watch(|metered| metered.flood()).is_some() {
         ended = Some(Reason::Http2Flood);
     } else if let Some(killed) = wire.socket().killed() {
         ended = Some(killed);
@@ -167,7 +173,7 @@ impl Session {
         let before = std::mem::replace(&mut self.leaving, leaving);
         match (before, leaving) {
             (_, Leaving::Closing) => {
-                let flood = self.shared.transport.flood();
+                let flood = self.shared.transport.with_watch(|metered| metered.flood());
                 if let Some(flood) = flood {
                     let client = self.shared.connection.client;
                     tracing::debug!(%client, frames = flood.word(), "flood");
@@ -188,7 +194,7 @@ impl Session {
         &mut self,
         h2: &mut H2,
         request: http::Request<h2::RecvStream>,
-        mut respond: SendResponse<Buf>,
+        mut respond: SendResponse<Bytes>,
     ) {
         let shared = &self.shared;
         let connection = &shared.connection;
@@ -217,10 +223,10 @@ impl Session {
         &self,
         rules: &Rc<Rules>,
         request: http::Request<h2::RecvStream>,
-        mut respond: SendResponse<Buf>,
+        mut respond: SendResponse<Bytes>,
     ) {
         let (parts, body) = request.into_parts();
-        let read = head::fields(&parts);
+        let read = fields(&parts.headers);
         let read = match &read {
             Ok(fields) => head::checked(&parts, fields, body.is_end_stream()),
             Err(malformed) => Err(*malformed),
@@ -245,11 +251,23 @@ impl Session {
             Decision::Turn(status) => sender.own(Some(&asked), &Answer::standard(status)),
             Decision::Forward(group) => {
                 let (group, client) = (group.clone(), Rc::clone(&self.client));
-                let connection = &self.shared.connection;
-                let head = connection.head_for_target(&self.shared.wire, &client, rules, &request);
-                let parts = asked.may_repeat().then_some(parts);
-                let stream = Stream { sender, client, asked, grpc, group, parts };
-                net::spawn(stream.exchange(head, body));
+                let (connection, wire) = (&self.shared.connection, &self.shared.wire);
+                let stream = Stream { sender, client, asked, grpc, group };
+                match stream.group.protocol_version {
+                    ProtocolVersion::Http1 => {
+                        let client = &stream.client;
+                        let head = connection.head_for_target(wire, client, rules, &request);
+                        let parts = asked.may_repeat().then_some(parts);
+                        net::spawn(stream.exchange(head, parts, body));
+                    }
+                    ProtocolVersion::Http2 | ProtocolVersion::Grpc => {
+                        let client = &stream.client;
+                        match connection.request_for_target(wire, client, rules, &request, &parts) {
+                            Some(head) => drop(net::spawn(stream.relay(head, parts, body))),
+                            None => stream.sender.own(Some(&asked), &Answer::standard(400)),
+                        }
+                    }
+                }
             }
         }
     }
@@ -271,22 +289,40 @@ impl Shared {
 
     /// A place for one more stream; none when the heads of those in work take too much.
     fn admit(self: &Rc<Self>, head_bytes: usize) -> Option<StreamPlace> {
-        let bytes = self.head_bytes.get() + head_bytes;
+        let bytes = self.held_bytes.get() + head_bytes;
         if bytes > limits::H2_HEADS_BYTES_MAX {
             return None;
         }
-        self.head_bytes.set(bytes);
+        self.held_bytes.set(bytes);
         if self.open.replace(self.open.get() + 1) == 0 {
             self.wait_for(Waits::Nothing);
         }
-        Some(StreamPlace { shared: Rc::clone(self), head_bytes })
+        Some(StreamPlace { shared: Rc::clone(self), held_bytes: Cell::new(head_bytes) })
     }
 }
 
 /// A stream's place among those of its connection; given back on drop.
 struct StreamPlace {
     shared: Rc<Shared>,
-    head_bytes: usize,
+    held_bytes: Cell<usize>,
+}
+
+impl StreamPlace {
+    /// Whether so many bytes of content may be held beside the heads, for which half of the room is kept free.
+    fn hold(&self, bytes: usize) -> bool {
+        let fits = self.shared.held_bytes.get() + bytes <= limits::H2_HEADS_BYTES_MAX / 2;
+        if fits {
+            self.shared.held_bytes.set(self.shared.held_bytes.get() + bytes);
+            self.held_bytes.set(self.held_bytes.get() + bytes);
+        }
+        fits
+    }
+
+    /// They are not held any more.
+    fn let_go(&self, bytes: usize) {
+        self.shared.held_bytes.set(self.shared.held_bytes.get() - bytes);
+        self.held_bytes.set(self.held_bytes.get() - bytes);
+    }
 }
 
 impl Drop for StreamPlace {
@@ -296,7 +332,7 @@ impl Drop for StreamPlace {
             // The place of the connection counts those that it does not outlive.
             shared.connection.place.note_panic();
         }
-        shared.head_bytes.set(shared.head_bytes.get() - self.head_bytes);
+        self.let_go(self.held_bytes.get());
         shared.open.set(shared.open.get() - 1);
         if shared.open.get() == 0 {
             shared.wait_for(Waits::Next);

@@ -7,8 +7,7 @@ use super::answer::Sender;
 use super::upload::{Upload, Uploaded};
 use crate::close::Reason;
 use crate::http::body::Transfer;
-use crate::http::h2::answer;
-use crate::http::h2::request as head;
+use crate::http::h2::{answer, fields, request as head};
 use crate::http::head::{Body, Malformed, response, slots};
 use crate::http::respond::Answer;
 use crate::limits;
@@ -36,13 +35,13 @@ pub(super) struct Stream {
     pub(super) asked: Asked,
     pub(super) grpc: bool,
     pub(super) group: Arc<Group>,
-    /// The head, where it may be sent again.
-    pub(super) parts: Option<Parts>,
 }
 
 impl Stream {
-    /// Sends the request to a target of the group and its answer to the client.
-    pub(super) async fn exchange(self, mut head: Buf, body: RecvStream) {
+    /// Sends the request to an HTTP/1.1 target of the group and its answer to the client.
+    ///
+    /// * `parts`: the head, where it may be sent again.
+    pub(super) async fn exchange(self, mut head: Buf, parts: Option<Parts>, body: RecvStream) {
         let shard = &self.sender.connection().shard;
         let counters = shard.target_group(&self.group.name);
         let mut upstream = match shard.upstreams.checkout(&self.group, &counters).await {
@@ -55,13 +54,13 @@ impl Stream {
             let (answered, uploaded) = self.attempt(&upstream, head, &mut body).await;
             let repeats = matches!(answered, Err(failed) if failed.silent)
                 && upstream.reused
-                && self.parts.is_some();
+                && parts.is_some();
             if !repeats {
                 return self.conclude(&counters, upstream, answered, uploaded);
             }
             counters.retries.add(1);
             let fresh = shard.upstreams.fresh(upstream.target, &counters).await;
-            (upstream, head) = match (fresh, self.head_again()) {
+            (upstream, head) = match (fresh, self.head_again(parts.as_ref())) {
                 (Ok(upstream), Some(head)) => (upstream, head),
                 (Err(reason), _) => return self.refuse(reason),
                 (Ok(_), None) => return self.refuse(Reason::Internal),
@@ -70,9 +69,9 @@ impl Stream {
     }
 
     /// The head for the target once more.
-    fn head_again(&self) -> Option<Buf> {
-        let parts = self.parts.as_ref()?;
-        let fields = head::fields(parts).ok()?;
+    fn head_again(&self, parts: Option<&Parts>) -> Option<Buf> {
+        let parts = parts?;
+        let fields = fields(&parts.headers).ok()?;
         let request = head::checked(parts, &fields, !self.asked.has_body()).ok()?;
         let (connection, rules) = (self.sender.connection(), &self.sender.rules);
         let wire = &self.sender.place.shared.wire;
@@ -112,7 +111,7 @@ impl Stream {
     }
 
     /// Answers a request that cannot be served.
-    fn refuse(&self, reason: Reason) {
+    pub(super) fn refuse(&self, reason: Reason) {
         match reason.status() {
             Some(status) => {
                 self.sender.own_to(Some(&self.asked), &Answer::standard(status), self.grpc);
@@ -202,13 +201,13 @@ impl Stream {
             transfer.step(&mut received, &mut out).map_err(|_| failed(Reason::TargetMalformed))?;
             if !out.is_empty() || transfer.is_done() {
                 let last = transfer.is_done();
-                self.sender.send(out, last, target.idle).await.map_err(failed)?;
+                self.sender.send(out.into(), last, target.idle).await.map_err(failed)?;
                 continue;
             }
             match target.receive(&mut received, uploaded.get()).await.map_err(failed)? {
                 0 if transfer.ends_by_close() => {
                     transfer.close(&mut out);
-                    self.sender.send(out, true, target.idle).await.map_err(failed)?;
+                    self.sender.send(out.into(), true, target.idle).await.map_err(failed)?;
                 }
                 0 => return Err(failed(Reason::TargetClosed)),
                 _ => {}

@@ -1,0 +1,391 @@
+//! One stream's request and its answer, between a client and an HTTP/2 target.
+//!
+//! Frame by frame, both directions at once for as long as bytes flow: the windows that either side opens are
+//! given to the other only as the content is taken, so that a slow side holds the other and not this node's
+//! memory. No operation on a socket stands here, so whatever waits may be dropped: that resets the stream it
+//! waits for, the target's with CANCEL, the client's with NO_ERROR once its answer is whole.
+//!
+//! The idle timeout counts from the last bytes in either direction. A request is sent a second time only where
+//! the target has certainly done nothing with it (RFC 9113, section 8.7), or may do it twice (RFC 9110,
+//! section 9.2.2); content goes with it as far as it was kept.
+use super::flow::{poll_room, unpinned};
+use super::kept::Kept;
+use super::stream::Stream;
+use crate::close::Reason;
+use crate::http::h2::{answer, fields, request, response};
+use crate::limits;
+use crate::observe::count;
+use crate::shard::download::Told;
+use crate::upstream::{Lost, Place};
+use bytes::Bytes;
+use h2::client::ResponseFuture;
+use h2::{RecvStream, SendStream};
+use http::HeaderMap;
+use http::request::Parts;
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::time::Sleep;
+
+/// Why there is no whole answer.
+#[derive(Clone, Copy, Debug)]
+struct Failed {
+    by: By,
+    /// What the client has been told so far.
+    told: Told,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum By {
+    /// The client has gone, took its request back, or is too slow.
+    Client(Reason),
+    Target(Lost),
+}
+
+impl Stream {
+    /// Sends the request to an HTTP/2 target of the group and its answer to the client.
+    pub(super) async fn relay(
+        self,
+        mut head: http::Request<()>,
+        parts: Parts,
+        mut body: RecvStream,
+    ) {
+        let shard = &self.sender.connection().shard;
+        let counters = shard.target_group(&self.group.name);
+        let kept = Kept::new(&self.sender.place);
+        let mut refused = None;
+        loop {
+            let place = shard.upstreams.place(&self.group, refused.as_ref(), &counters);
+            let place = match self.unless_reset(place).await {
+                Some(Ok(place)) => place,
+                Some(Err(reason)) => return self.refuse(reason),
+                None => return,
+            };
+            if refused.is_none() {
+                counters.requests.add(1);
+            }
+            let attempt = Attempt { stream: &self, place: &place, kept: &kept };
+            let Err(failed) = attempt.run(head, &mut body).await else { return };
+            if refused.is_some() || !self.may_repeat(failed, &kept) {
+                return self.give_up(&counters, failed);
+            }
+            counters.retries.add(1);
+            refused = Some(place);
+            head = match self.request_again(&parts) {
+                Some(head) => head,
+                None => return self.refuse(Reason::Internal),
+            };
+        }
+    }
+
+    /// The head for the target once more.
+    fn request_again(&self, parts: &Parts) -> Option<http::Request<()>> {
+        let fields = fields(&parts.headers).ok()?;
+        let request = request::checked(parts, &fields, !self.asked.has_body()).ok()?;
+        let (connection, rules) = (self.sender.connection(), &self.sender.rules);
+        let wire = &self.sender.place.shared.wire;
+        connection.request_for_target(wire, &self.client, rules, &request, parts)
+    }
+
+    /// What `future` gives, unless the client resets the stream first.
+    async fn unless_reset<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        poll_fn(|context| match self.sender.poll_reset(context) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => future.as_mut().poll(context).map(Some),
+        })
+        .await
+    }
+
+    /// Whether the request may be sent again.
+    fn may_repeat(&self, failed: Failed, kept: &Kept<'_>) -> bool {
+        match failed {
+            Failed { by: By::Target(lost), told: Told::Nothing } => {
+                let vanished = lost.reason == Reason::TargetClosed && lost.code.is_none();
+                kept.is_whole() && (lost.unprocessed || (vanished && self.asked.may_repeat()))
+            }
+            Failed { by: By::Target(_) | By::Client(_), .. } => false,
+        }
+    }
+
+    /// Ends a request without a whole answer of its target's.
+    fn give_up(&self, counters: &count::TargetGroup, failed: Failed) {
+        let (reason, code) = match failed.by {
+            By::Client(reason) => (reason, None),
+            By::Target(lost) => {
+                counters.errors[lost.reason.index()].add(1);
+                (lost.reason, lost.code)
+            }
+        };
+        match failed.told {
+            Told::Nothing => self.refuse(reason),
+            Told::Part | Told::Refusal => self.sender.reset(code_for_client(code)),
+        }
+    }
+}
+
+/// What a client's stream is reset with after part of an answer. What is about the stream goes on; what is
+/// about the connection to the target does not concern the client.
+fn code_for_client(code: Option<h2::Reason>) -> h2::Reason {
+    let of_stream = [h2::Reason::CANCEL, h2::Reason::ENHANCE_YOUR_CALM];
+    code.filter(|code| of_stream.contains(code)).unwrap_or(h2::Reason::INTERNAL_ERROR)
+}
+
+/// A request on its way to one target.
+struct Attempt<'a> {
+    stream: &'a Stream,
+    place: &'a Place,
+    kept: &'a Kept<'a>,
+}
+
+/// How the request's content went to the target.
+enum Uploaded {
+    /// All of it.
+    Whole,
+    /// The target takes no more; its answer says why.
+    TargetStopped,
+    /// The client's stream failed.
+    ClientEnded,
+}
+
+impl Attempt<'_> {
+    async fn run(&self, head: http::Request<()>, body: &mut RecvStream) -> Result<(), Failed> {
+        let sender = &self.stream.sender;
+        let has_content = self.stream.asked.has_body();
+        let opened = self.place.open(head, !has_content);
+        let (mut response, mut target) =
+            opened.map_err(|lost| Failed { by: By::Target(lost), told: Told::Nothing })?;
+        let clock = Clock::new(sender.rules.listener.idle_timeout);
+        let told = Cell::new(Told::Nothing);
+        let mut up = pin!(self.upload(body, &mut target, &clock));
+        let mut down = pin!(self.download(&mut response, &clock, &told));
+        let mut idle = pin!(tokio::time::sleep(clock.idle));
+        let mut uploading = has_content;
+        let gone = By::Client(Reason::ClientClosed);
+        let failed = poll_fn(|context| {
+            if sender.poll_reset(context).is_ready() {
+                return Poll::Ready(Err(gone));
+            }
+            if uploading && let Poll::Ready(uploaded) = up.as_mut().poll(context) {
+                uploading = false;
+                if matches!(uploaded, Uploaded::ClientEnded) {
+                    return Poll::Ready(Err(gone));
+                }
+            }
+            if let Poll::Ready(done) = down.as_mut().poll(context) {
+                return Poll::Ready(done);
+            }
+            clock.poll_idle(idle.as_mut(), context).map(|()| Err(self.timed_out(&clock, uploading)))
+        });
+        failed.await.map_err(|by| Failed { by, told: told.get() })
+    }
+
+    /// Nothing has moved for as long as it may. Who is to blame is who was waited for.
+    fn timed_out(&self, clock: &Clock, uploading: bool) -> By {
+        let for_target = clock.target_takes_nothing.get() || !uploading;
+        if clock.client_takes_nothing.get() || !for_target {
+            return By::Client(Reason::ClientTimeout);
+        }
+        self.place.timed_out(clock.moved.get());
+        By::Target(Lost { reason: Reason::TargetTimeout, unprocessed: false, code: None })
+    }
+
+    /// The request's content and trailers, from the client to the target.
+    async fn upload(
+        &self,
+        body: &mut RecvStream,
+        target: &mut SendStream<Bytes>,
+        clock: &Clock,
+    ) -> Uploaded {
+        // What was kept of an earlier attempt has been taken from the client already.
+        let mut index = 0;
+        while let Some(piece) = self.kept.piece(index) {
+            index += 1;
+            if !send(target, piece, false, clock).await {
+                return Uploaded::TargetStopped;
+            }
+        }
+        loop {
+            let content = match poll_fn(|context| body.poll_data(context)).await {
+                Some(Ok(content)) => content,
+                Some(Err(_)) => return Uploaded::ClientEnded,
+                None => break,
+            };
+            clock.moved();
+            let bytes = content.len();
+            let (content, last) = (unpinned(content), body.is_end_stream());
+            if !content.is_empty() {
+                self.kept.add(&content);
+            }
+            let sent = send(target, content, last, clock).await;
+            // It fails only on a stream that is gone, which the next read says.
+            let _ = body.flow_control().release_capacity(bytes);
+            match (sent, last) {
+                (false, _) => return Uploaded::TargetStopped,
+                (true, true) => return Uploaded::Whole,
+                (true, false) => {}
+            }
+        }
+        let trailers = match poll_fn(|context| body.poll_trailers(context)).await {
+            Ok(trailers) => trailers,
+            Err(_) => return Uploaded::ClientEnded,
+        };
+        let sent = match trailers {
+            Some(trailers) => {
+                // They cannot be read twice.
+                self.kept.let_go();
+                target.send_trailers(self.request_trailers(&trailers))
+            }
+            None => target.send_data(Bytes::new(), true),
+        };
+        if sent.is_ok() { Uploaded::Whole } else { Uploaded::TargetStopped }
+    }
+
+    /// The answer, from the target to the client.
+    async fn download(
+        &self,
+        response: &mut ResponseFuture,
+        clock: &Clock,
+        told: &Cell<Told>,
+    ) -> Result<(), By> {
+        let sender = &self.stream.sender;
+        let lost = |error: h2::Error| By::Target(self.place.lost(&error));
+        let gone = By::Client;
+        self.interim(response, clock).await?;
+        let (head, mut body) = response.await.map_err(lost)?.into_parts();
+        self.heard(clock);
+        let ended = body.is_end_stream();
+        let head = onward(&head, ended)?;
+        sender.connection().count_response(head.status().as_u16());
+        told.set(Told::Part);
+        self.kept.let_go();
+        sender.begin(head, ended).map_err(gone)?;
+        if ended {
+            return Ok(());
+        }
+        while let Some(content) = poll_fn(|context| body.poll_data(context)).await {
+            let content = content.map_err(lost)?;
+            self.heard(clock);
+            let (bytes, last) = (content.len(), body.is_end_stream());
+            let mut content = unpinned(content);
+            clock.client_takes_nothing.set(true);
+            while !content.is_empty() {
+                sender.send_some(&mut content, last).await.map_err(gone)?;
+                clock.moved();
+            }
+            clock.client_takes_nothing.set(false);
+            // It fails only on a stream that is gone, which the next read says.
+            let _ = body.flow_control().release_capacity(bytes);
+            if last {
+                sender.finish();
+                return Ok(());
+            }
+        }
+        match poll_fn(|context| body.poll_trailers(context)).await.map_err(lost)? {
+            Some(trailers) => sender.trailers(self.response_trailers(&trailers)),
+            None => sender.finish(),
+        }
+        Ok(())
+    }
+
+    /// Passes on what comes before the answer.
+    async fn interim(&self, response: &mut ResponseFuture, clock: &Clock) -> Result<(), By> {
+        for _ in 0..=limits::INTERIM_ANSWERS_MAX {
+            let interim = poll_fn(|context| response.poll_informational(context)).await;
+            let Some(interim) = interim else { return Ok(()) };
+            let interim = interim.map_err(|error| By::Target(self.place.lost(&error)))?;
+            self.heard(clock);
+            let head = onward(&interim.into_parts().0, false)?;
+            // A client of HTTP/2 does not wait for 100.
+            if head.status() != http::StatusCode::CONTINUE {
+                self.stream.sender.inform(head);
+            }
+        }
+        Err(MALFORMED)
+    }
+
+    /// The target said something.
+    fn heard(&self, clock: &Clock) {
+        clock.moved();
+        self.place.answered();
+    }
+
+    fn request_trailers(&self, trailers: &HeaderMap) -> HeaderMap {
+        trailers.clone()
+    }
+
+    fn response_trailers(&self, trailers: &HeaderMap) -> HeaderMap {
+        trailers.clone()
+    }
+}
+
+/// A response as the client gets it.
+fn onward(head: &http::response::Parts, ended: bool) -> Result<http::Response<()>, By> {
+    let fields = fields(&head.headers).map_err(|_| MALFORMED)?;
+    let read = response::checked(head.status, &fields, ended).map_err(|_| MALFORMED)?;
+    answer::of_target(&read).ok_or(MALFORMED)
+}
+
+const MALFORMED: By =
+    By::Target(Lost { reason: Reason::TargetMalformed, unprocessed: false, code: None });
+
+/// Sends content as the target's windows have room. False when the target takes no more.
+async fn send(
+    target: &mut SendStream<Bytes>,
+    mut content: Bytes,
+    last: bool,
+    clock: &Clock,
+) -> bool {
+    clock.target_takes_nothing.set(true);
+    while !content.is_empty() {
+        let room = poll_fn(|context| poll_room(target, content.len(), context)).await;
+        let Some(room) = room else { return false };
+        let part = content.split_to(room);
+        clock.moved();
+        if target.send_data(part, last && content.is_empty()).is_err() {
+            return false;
+        }
+    }
+    clock.target_takes_nothing.set(false);
+    true
+}
+
+/// The idle timeout of a stream, and who is waited for.
+struct Clock {
+    idle: Duration,
+    /// When bytes moved last, in either direction.
+    moved: Cell<Instant>,
+    /// Whether content waits for the target's windows.
+    target_takes_nothing: Cell<bool>,
+    /// The same of the client's.
+    client_takes_nothing: Cell<bool>,
+}
+
+impl Clock {
+    fn new(idle: Duration) -> Self {
+        Self {
+            idle,
+            moved: Cell::new(Instant::now()),
+            target_takes_nothing: Cell::new(false),
+            client_takes_nothing: Cell::new(false),
+        }
+    }
+
+    fn moved(&self) {
+        self.moved.set(Instant::now());
+    }
+
+    /// Ready once nothing has moved for as long as it may. `sleep` is set anew only when it has passed.
+    fn poll_idle(&self, mut sleep: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(sleep.as_mut().poll(context));
+            let deadline = self.moved.get() + self.idle;
+            if deadline <= Instant::now() {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(deadline.into());
+        }
+    }
+}
