@@ -83,6 +83,8 @@ pub const TOLD_CHAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const DRY_RUN_CLIENTS_MAX: usize = 10_000;
 /// Characters of a subject, an issuer, a serial number or a server name in its answer.
 pub const DRY_RUN_TEXT_CHARS_MAX: usize = 256;
+/// How long the shards have to take over a generation before the answer names those that are late.
+pub const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 /// How long the shards have to tell which clients they have seen.
 pub const TOLD_WITHIN: Duration = Duration::from_secs(10);
 /// Identity filters of one mutual authentication.
@@ -116,7 +118,15 @@ pub const INTERIM_ANSWERS_MAX: usize = 1_000;
 pub const HEADERS_MAX: usize = 200;
 /// Headers that the Connection headers of one message may name (each is compared with each header).
 pub const CONNECTION_OPTIONS_MAX: usize = 16;
-/// Bytes of a chunk-size line with its extensions, and of a trailer section.
+/// Addresses in what a client sends as X-Forwarded-For (ALB answers more by 463).
+pub const FORWARDED_FOR_ADDRESSES_MAX: usize = 30;
+/// Bytes of what a client sends as X-Amzn-Trace-Id (ALB: 7 KB).
+pub const TRACE_ID_BYTES_MAX: usize = 7 * 1024;
+/// Bytes of the value of a response header that a listener sets (ALB: 1 KB).
+pub const RESPONSE_HEADER_VALUE_BYTES_MAX: usize = 1_024;
+/// Bytes of a trailer section: what one header may have.
+pub const TRAILERS_BYTES_MAX: usize = HEADER_BYTES_MAX;
+/// Bytes of a chunk-size line with its extensions.
 pub const CHUNK_LINE_BYTES_MAX: usize = 4 * 1024;
 /// Bytes read and thrown away after an early answer, so that the client gets to read it.
 pub const DISCARDED_BODY_BYTES_MAX: usize = 256 * 1024;

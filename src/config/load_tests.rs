@@ -427,8 +427,12 @@ fn what_a_mode_or_protocol_has_no_use_for_is_a_fault() {
             "Host is a header of HTTP itself",
         ),
         (
-            "attributes: {routing.http.response.x_frame_options.header_value: DENY}",
-            "this build does not have routing.http.response.x_frame_options.header_value: DENY yet",
+            "attributes: {tcp.idle_timeout.seconds: 60}",
+            "this build does not have tcp.idle_timeout.seconds: 60 yet",
+        ),
+        (
+            "attributes: {routing.http.response.x_frame_options.header_value: \"$\"}",
+            "x_frame_options.header_value\"]: \"$\" cannot stand in it",
         ),
         ("rules: [{priority: 1}]", "rules[0]: this build does not have rules yet"),
         ("ssl_policy: ELBSecurityPolicy-FS-1-2-2019-08", "is not offered"),

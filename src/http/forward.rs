@@ -4,18 +4,19 @@
 //! that nothing the sender wrote about this connection (framing, persistence, upgrades) gets through.
 //! Bounds: those of the head; what is added is a few short lines and the identity block.
 //! Source: RFC 9110, sections 7.2 and 7.6; `alb-contract.md`, sections 1.3, 1.4 and 6.1.
-use super::attributes::Attributes;
+use super::attributes::{Attributes, ForwardedFor};
 use super::head::{Body, Request, Response, Version};
 use super::identity::Forbidden;
 use super::lines_out::Lines;
-use super::name::{Known, known};
-use super::{host, write_display};
+use super::name::{self, Known, known};
+use super::trailers::{self, Filter};
+use super::{forwarded_for, host, upgrade, write_display};
 use std::net::{IpAddr, SocketAddr};
 
-/// What does not change during a client's connection.
+/// What a target is told that does not stand in its client's request.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
-    /// Its address.
+    /// The client's address.
     pub address: SocketAddr,
     /// The address of ours that it came to: the Host of an HTTP/1.0 request that has none.
     pub local_address: IpAddr,
@@ -27,28 +28,67 @@ pub struct Client<'a> {
     pub tls_names: Option<(&'a str, &'a str)>,
     /// Ready header lines of `identity`, empty when there are none.
     pub identity: &'a [u8],
+    /// The request's value of X-Amzn-Trace-Id, as `trace_id` made it.
+    pub trace_id: &'a [u8],
 }
 
 /// What the added lines take at most without the identity block, for one growth of the buffer.
 const ADDED_BYTES: usize = 512;
 
+/// What became of headers whose names ALB calls invalid.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum InvalidNames {
+    /// The target does not get them (`routing.http.drop_invalid_header_fields.enabled`).
+    Dropped,
+    /// The target gets them.
+    Forwarded,
+}
+
+impl InvalidNames {
+    /// Both, in the order of [`InvalidNames::index`].
+    pub const ALL: [Self; 2] = [Self::Dropped, Self::Forwarded];
+
+    /// Position in [`InvalidNames::ALL`], for arrays of counters.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The value of the `action` label.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Dropped => "dropped",
+            Self::Forwarded => "forwarded",
+        }
+    }
+}
+
 /// Writes the head that a target gets: HTTP/1.1, keep-alive, `Host` and framing anew, then
 /// [`request_lines`].
+///
+/// Answers what became of headers with invalid names, if there were any.
 pub fn request(
     out: &mut Vec<u8>,
     request: &Request<'_, '_>,
     client: &Client<'_>,
     attributes: &Attributes,
     forbidden: &Forbidden,
-) {
+) -> Option<InvalidNames> {
     out.reserve(request.length + client.identity.len() + ADDED_BYTES);
     for part in [request.method, " ", request.path, request.query, " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
     out.line_of("Host", |value| host(value, request, client, attributes));
     framing_lines(out, request.body);
-    request_lines(out, request, client, attributes, forbidden);
+    if upgrade::is_asked(request) {
+        upgrade_lines(out);
+    } else if request.takes_trailers {
+        // RFC 9110, section 10.1.4: "A sender of TE MUST also send a "TE" connection option".
+        out.line("Connection", b"TE");
+        out.line("TE", b"trailers");
+    }
+    let invalid_names = request_lines(out, request, client, attributes, forbidden);
     out.extend_from_slice(b"\r\n");
+    invalid_names
 }
 
 /// Appends the host that a target is asked for: the value of Host, or of `:authority`.
@@ -71,35 +111,61 @@ pub fn host(
 }
 
 /// Writes the lines that a target gets, but for host and framing: hop-by-hop headers and client-sent
-/// identity headers removed, `X-Forwarded-*` and identity headers as the rules say.
+/// identity headers removed, `Trailer` as far as trailers go on, `X-Forwarded-*`, `X-Amzn-Trace-Id` and identity headers as the rules say.
+///
+/// A name with other characters than letters, digits and hyphens is dropped where an attribute says so.
+/// Whether HTTP/2 is on makes no difference to that, for requests of either protocol.
 pub fn request_lines(
     out: &mut impl Lines,
     request: &Request<'_, '_>,
     client: &Client<'_>,
     attributes: &Attributes,
     forbidden: &Forbidden,
-) {
+) -> Option<InvalidNames> {
+    let mut invalid_names = None;
+    let trailers = Filter::of_request(
+        request.body == Body::Chunked && trailers::may_pass(&request.connection),
+        forbidden,
+        attributes,
+    );
     for header in request.headers {
         match known(header.name) {
             Known::Other => {
-                if !forbidden.contains(header.name) && !request.connection.nominates(header.name) {
-                    out.line(header.name, header.value);
+                if forbidden.contains(header.name) || request.connection.nominates(header.name) {
+                    continue;
                 }
+                if !name::is_valid(header.name) {
+                    if attributes.drop_invalid_names {
+                        invalid_names = Some(InvalidNames::Dropped);
+                        continue;
+                    }
+                    invalid_names = Some(InvalidNames::Forwarded);
+                }
+                out.line(header.name, header.value);
             }
+            Known::ForwardedFor if attributes.forwarded_for == ForwardedFor::Preserve => {
+                out.line(forwarded_for::name(header.name, request.version), header.value);
+            }
+            Known::Trailer => trailers.announce(out, header.value),
             // Written anew, here or by the shard that answers the expectation, or not at all.
             Known::Host
             | Known::ContentLength
             | Known::TransferEncoding
             | Known::Connection
             | Known::Expect
+            | Known::Te
             | Known::HopByHop
             | Known::ForwardedFor
             | Known::Forwarded
+            | Known::TraceId
             | Known::FramingLookalike
             | Known::ForwardedLookalike => {}
         }
     }
-    forwarded_lines(out, request, client, attributes);
+    forwarded_for::line(out, request.headers, client.address, attributes.forwarded_for);
+    out.line("X-Forwarded-Proto", if client.tls { b"https" } else { b"http" });
+    out.line_of("X-Forwarded-Port", |value| write_display(value, client.listener_port));
+    out.line("X-Amzn-Trace-Id", client.trace_id);
     if let Some((version, cipher)) =
         client.tls_names.filter(|_| attributes.tls_version_and_cipher_suite)
     {
@@ -107,32 +173,13 @@ pub fn request_lines(
         out.line(&attributes.names.tls_cipher_suite, cipher.as_bytes());
     }
     out.ready_lines(client.identity);
+    invalid_names
 }
 
-/// X-Forwarded-For, -Proto and -Port: the client behind all that it says itself.
-fn forwarded_lines(
-    out: &mut impl Lines,
-    request: &Request<'_, '_>,
-    client: &Client<'_>,
-    attributes: &Attributes,
-) {
-    out.line_of("X-Forwarded-For", |value| {
-        for header in request.headers {
-            if known(header.name) == Known::ForwardedFor && !header.value.is_empty() {
-                value.extend_from_slice(header.value);
-                value.extend_from_slice(b", ");
-            }
-        }
-        // An IPv4 client of a listener for both families is known by its IPv4 address.
-        let address = client.address.ip().to_canonical();
-        if attributes.xff_client_port {
-            write_display(value, SocketAddr::new(address, client.address.port()));
-        } else {
-            write_display(value, address);
-        }
-    });
-    out.line("X-Forwarded-Proto", if client.tls { b"https" } else { b"http" });
-    out.line_of("X-Forwarded-Port", |value| write_display(value, client.listener_port));
+/// What asks for a WebSocket, and agrees to one.
+fn upgrade_lines(out: &mut Vec<u8>) {
+    out.line("Upgrade", upgrade::WEBSOCKET);
+    out.line("Connection", b"Upgrade");
 }
 
 /// The framing of a body towards HTTP/1.1.
@@ -181,6 +228,8 @@ pub fn response(
     response: &Response<'_, '_>,
     onward: Onward,
     client_version: Version,
+    attributes: &Attributes,
+    forbidden: &Forbidden,
 ) {
     out.reserve(response.length + ADDED_BYTES);
     out.extend_from_slice(b"HTTP/1.1 ");
@@ -188,7 +237,10 @@ pub fn response(
     out.extend_from_slice(b" ");
     out.extend_from_slice(response.phrase.as_bytes());
     out.extend_from_slice(b"\r\n");
-    response_lines(out, response);
+    response_lines(out, response, onward.body, attributes, forbidden);
+    if upgrade::is_agreed(response) {
+        upgrade_lines(out);
+    }
     if !is_interim(response) {
         framing_lines(out, onward.body);
         match (onward.keep_alive, client_version) {
@@ -200,31 +252,52 @@ pub fn response(
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes the lines that the client gets, but for framing: hop-by-hop headers removed.
-pub fn response_lines(out: &mut impl Lines, response: &Response<'_, '_>) {
+/// Writes the lines that the client gets, but for framing: hop-by-hop headers removed, and on final
+/// responses those that the listener sets in place of its target's. `onward` is the body's new form.
+pub fn response_lines(
+    out: &mut impl Lines,
+    response: &Response<'_, '_>,
+    onward: Body,
+    attributes: &Attributes,
+    forbidden: &Forbidden,
+) {
+    let interim = is_interim(response);
     // RFC 9110, section 8.6: to HEAD and with 304 the length is that of the content which is not sent;
     // with 1xx and 204 there is none.
-    let length_stays =
-        response.body == Body::Empty && !is_interim(response) && response.status != 204;
+    let length_stays = response.body == Body::Empty && !interim && response.status != 204;
+    let trailers = Filter::of_response(
+        response.body == Body::Chunked
+            && onward == Body::Chunked
+            && trailers::may_pass(&response.connection),
+        forbidden,
+        attributes,
+    );
     for header in response.headers {
         match known(header.name) {
+            Known::Trailer => trailers.announce(out, header.value),
             Known::ContentLength if length_stays => out.line(header.name, header.value),
             Known::Host
             | Known::Expect
             | Known::ForwardedFor
             | Known::Forwarded
+            | Known::TraceId
             | Known::ForwardedLookalike
             | Known::Other => {
-                if !response.connection.nominates(header.name) {
+                let replaced = !interim && attributes.inserted.replaces(header.name);
+                if !replaced && !response.connection.nominates(header.name) {
                     out.line(header.name, header.value);
                 }
             }
             Known::ContentLength
             | Known::TransferEncoding
             | Known::Connection
+            | Known::Te
             | Known::HopByHop
             | Known::FramingLookalike => {}
         }
+    }
+    if !interim {
+        attributes.inserted.write(out);
     }
 }
 

@@ -5,22 +5,21 @@
 //! lines end in CR LF alone, one way to read the length of the body, one Host, targets of a known form.
 //! What comes out can be written anew by `forward` with one meaning to every reader.
 //! Bounds: `limits::{REQUEST_LINE,HEADER,REQUEST_HEAD,RESPONSE_HEAD}_BYTES_MAX`, `HEADERS_MAX`,
-//! `CONNECTION_OPTIONS_MAX`; they hold for heads that are not whole yet, too.
+//! `CONNECTION_OPTIONS_MAX`, `FORWARDED_FOR_ADDRESSES_MAX`; they hold for heads that are not whole yet, too.
 //! Source: RFC 9110 and RFC 9112; `threats.md`, section 3.
 #![deny(clippy::indexing_slicing)]
 pub use super::connection::Connection;
 pub use super::lines::worth_parsing;
 pub use super::malformed::Malformed;
 
-use super::fault;
 use super::framing::Framing;
-use super::host;
 use super::lines::{lines_end_in_cr_lf, over_limit, skip_empty_line, within};
 use super::name::{Known, known};
 use super::target::{self, Target};
+use super::{fault, forwarded_for, host};
 use crate::limits::{
-    HEADER_BYTES_MAX, HEADERS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX,
-    RESPONSE_HEAD_BYTES_MAX,
+    FORWARDED_FOR_ADDRESSES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, REQUEST_HEAD_BYTES_MAX,
+    REQUEST_LINE_BYTES_MAX, RESPONSE_HEAD_BYTES_MAX,
 };
 use httparse::{ParserConfig, Status};
 use std::mem::MaybeUninit;
@@ -77,6 +76,10 @@ pub struct Request<'h, 'b> {
     pub headers: &'h [Header<'b>],
     /// The one Host value (or the authority of an absolute-form target, which wins); none with HTTP/1.0.
     pub host: Option<&'b str>,
+    /// The first X-Amzn-Trace-Id.
+    pub trace_id: Option<&'b [u8]>,
+    /// Whether the client takes trailers (`TE: trailers`).
+    pub takes_trailers: bool,
     /// What the Connection headers say.
     pub connection: Connection<'b>,
     /// How the body is delimited.
@@ -137,6 +140,9 @@ pub fn request<'h, 'b>(
         version,
         headers,
         host,
+        trace_id: said.trace_id,
+        // HTTP/1.0 has no framing that could carry them.
+        takes_trailers: said.takes_trailers && version != Version::Http10,
         connection: said.connection,
         body,
         keep_alive: said.connection.keeps(version),
@@ -168,13 +174,24 @@ pub struct Response<'h, 'b> {
     pub length: usize,
 }
 
-/// Parses a response head to a request of `method`. `Ok(None)` needs more bytes.
+/// What a request lets its response be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expected {
+    /// Head and content.
+    Content,
+    /// The head alone: it answers HEAD.
+    HeadAlone,
+    /// Another protocol, or head and content.
+    Upgrade,
+}
+
+/// Parses a response head. `Ok(None)` needs more bytes.
 ///
 /// # Errors
 /// [`Malformed`]; the client gets 502.
 pub fn response<'h, 'b>(
     bytes: &'b [u8],
-    method: &str,
+    expected: Expected,
     slots: &'h mut HeaderSlots<'b>,
 ) -> Result<Option<Response<'h, 'b>>, Malformed> {
     let bytes = within(bytes, RESPONSE_HEAD_BYTES_MAX);
@@ -192,7 +209,7 @@ pub fn response<'h, 'b>(
     lines_end_in_cr_lf(within(bytes, length), parsed.headers.len())?;
 
     let status = match parsed.code.unwrap_or_default() {
-        101 => return Err(Malformed::UnexpectedUpgrade),
+        101 if expected != Expected::Upgrade => return Err(Malformed::UnexpectedUpgrade),
         status @ 100..=999 => status,
         _ => return Err(Malformed::BadStatus),
     };
@@ -202,7 +219,9 @@ pub fn response<'h, 'b>(
     let announced = said.framing.body(version)?;
     // RFC 9112, section 6.3, items 1 and 2.
     let body = match announced {
-        _ if method == "HEAD" || matches!(status, 100..=199 | 204 | 304) => Body::Empty,
+        _ if expected == Expected::HeadAlone || matches!(status, 100..=199 | 204 | 304) => {
+            Body::Empty
+        }
         Some(body) => body,
         None => Body::UntilClose,
     };
@@ -223,9 +242,13 @@ pub fn response<'h, 'b>(
 #[derive(Default)]
 pub(super) struct Said<'b> {
     pub(super) host: Option<&'b str>,
+    pub(super) trace_id: Option<&'b [u8]>,
+    pub(super) takes_trailers: bool,
     pub(super) framing: Framing,
     connection: Connection<'b>,
     expects_continue: bool,
+    /// Addresses in X-Forwarded-For.
+    forwarded_for: usize,
 }
 
 impl<'b> Said<'b> {
@@ -246,12 +269,22 @@ impl<'b> Said<'b> {
                 // RFC 9110, section 10.1.1: "MAY respond with a 417".
                 Known::Expect => return Err(Malformed::UnknownExpectation),
                 Known::FramingLookalike => return Err(Malformed::SuspiciousHeader),
-                Known::HopByHop
-                | Known::ForwardedFor
+                Known::ForwardedFor => {
+                    said.forwarded_for += forwarded_for::addresses(header.value);
+                }
+                Known::TraceId => {
+                    said.trace_id.get_or_insert(header.value);
+                }
+                Known::Te => said.takes_trailers |= has_trailers(header.value),
+                Known::Trailer
+                | Known::HopByHop
                 | Known::Forwarded
                 | Known::ForwardedLookalike
                 | Known::Other => {}
             }
+        }
+        if said.forwarded_for > FORWARDED_FOR_ADDRESSES_MAX {
+            return Err(Malformed::TooManyForwardedFor);
         }
         Ok(said)
     }
@@ -265,10 +298,13 @@ impl<'b> Said<'b> {
                 Known::Connection => said.connection.read(header.value)?,
                 Known::Host
                 | Known::Expect
+                | Known::Te
+                | Known::Trailer
                 | Known::HopByHop
                 | Known::FramingLookalike
                 | Known::ForwardedFor
                 | Known::Forwarded
+                | Known::TraceId
                 | Known::ForwardedLookalike
                 | Known::Other => {}
             }
@@ -283,6 +319,12 @@ pub(super) fn length_of_response(headers: &[Header<'_>]) -> Result<Option<u64>, 
         Some(Body::Length(length)) => Ok(Some(length)),
         Some(Body::Empty | Body::Chunked | Body::UntilClose) | None => Ok(None),
     }
+}
+
+/// Whether a TE header has the keyword. RFC 9110, section 10.1.4.
+fn has_trailers(value: &[u8]) -> bool {
+    let mut codings = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }
 
 /// Methods that are not offered, in any case: a target may not care about theirs.

@@ -84,6 +84,9 @@ pub enum Malformed {
     /// A Host, or an authority, that is not `host[:port]`.
     #[error("Host is not a host with or without a port")]
     BadHost,
+    /// More than `limits::FORWARDED_FOR_ADDRESSES_MAX` addresses in X-Forwarded-For.
+    #[error("too many addresses in X-Forwarded-For")]
+    TooManyForwardedFor,
     /// A name that a target could take for Content-Length or Transfer-Encoding.
     #[error("a header looks like a framing header")]
     SuspiciousHeader,
@@ -126,7 +129,7 @@ pub enum Malformed {
     /// A trailer line that is not a header line.
     #[error("a trailer is malformed")]
     BadTrailer,
-    /// A trailer section over `limits::CHUNK_LINE_BYTES_MAX`.
+    /// A trailer section over `limits::TRAILERS_BYTES_MAX`.
     #[error("the trailers are too long")]
     TrailersTooLong,
     /// A response without a well-formed status line.
@@ -139,7 +142,7 @@ pub enum Malformed {
 
 impl Malformed {
     /// Every kind, in the order of [`Malformed::index`].
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::LeadingEmptyLines,
         Self::RequestLineTooLong,
         Self::BadMethod,
@@ -166,6 +169,7 @@ impl Malformed {
         Self::MissingHost,
         Self::MultipleHost,
         Self::BadHost,
+        Self::TooManyForwardedFor,
         Self::SuspiciousHeader,
         Self::BothTeClPresent,
         Self::BadContentLength,
@@ -190,13 +194,14 @@ impl Malformed {
         self as usize
     }
 
-    /// The status that a client gets for its request: 400, 405, 414, 417 or 505. For a target's
+    /// The status that a client gets for its request: 400, 405, 414, 417, 463 or 505. For a target's
     /// response it is always 502.
     pub const fn status(self) -> u16 {
         match self {
             Self::ConnectMethod | Self::TraceMethod => 405,
             Self::RequestLineTooLong => 414,
             Self::UnknownExpectation => 417,
+            Self::TooManyForwardedFor => 463,
             Self::BadStatus | Self::UnexpectedUpgrade => 502,
             Self::UnsupportedVersion => 505,
             Self::LeadingEmptyLines
@@ -267,6 +272,7 @@ impl Malformed {
             Self::MissingHost => "missing_host",
             Self::MultipleHost => "multiple_host",
             Self::BadHost => "bad_host",
+            Self::TooManyForwardedFor => "too_many_forwarded_for",
             Self::SuspiciousHeader => "suspicious_header",
             Self::BothTeClPresent => "both_te_cl_present",
             Self::BadContentLength => "bad_content_length",

@@ -9,6 +9,7 @@ pub mod chunked;
 pub mod connection;
 mod fault;
 pub mod forward;
+mod forwarded_for;
 mod framing;
 pub mod h2;
 pub mod head;
@@ -20,6 +21,9 @@ pub mod malformed;
 mod name;
 pub mod respond;
 mod target;
+pub mod trace_id;
+pub mod trailers;
+pub mod upgrade;
 
 use std::fmt::Display;
 use std::io::Write;

@@ -17,15 +17,21 @@ pub(super) enum Known {
     Connection,
     /// `Expect`
     Expect,
+    /// `TE`
+    Te,
+    /// `Trailer`
+    Trailer,
     /// Meant for this hop alone, whether Connection says so or not.
     HopByHop,
     /// `X-Forwarded-For`
     ForwardedFor,
     /// `X-Forwarded-Proto`, `X-Forwarded-Port`: written anew.
     Forwarded,
+    /// `X-Amzn-Trace-Id`
+    TraceId,
     /// Folds to Content-Length or Transfer-Encoding without being it.
     FramingLookalike,
-    /// Folds to one of X-Forwarded-* without being it.
+    /// Folds to one of X-Forwarded-*, or to X-Amzn-Trace-Id, without being it.
     ForwardedLookalike,
     /// None of these.
     Other,
@@ -49,12 +55,12 @@ pub(super) fn known(name: &str) -> Known {
 static BY_LENGTH: [&[(&str, Known)]; 20] = [
     &[],
     &[],
-    &[("te", Known::HopByHop)],
+    &[("te", Known::Te)],
     &[],
     &[("host", Known::Host)],
     &[],
     &[("expect", Known::Expect)],
-    &[("trailer", Known::HopByHop), ("upgrade", Known::HopByHop)],
+    &[("trailer", Known::Trailer), ("upgrade", Known::HopByHop)],
     &[],
     &[],
     &[("connection", Known::Connection), ("keep-alive", Known::HopByHop)],
@@ -62,12 +68,17 @@ static BY_LENGTH: [&[(&str, Known)]; 20] = [
     &[],
     &[],
     &[("content-length", Known::ContentLength), ("http2-settings", Known::HopByHop)],
-    &[("x-forwarded-for", Known::ForwardedFor)],
+    &[("x-forwarded-for", Known::ForwardedFor), ("x-amzn-trace-id", Known::TraceId)],
     &[("x-forwarded-port", Known::Forwarded), ("proxy-connection", Known::HopByHop)],
     &[("transfer-encoding", Known::TransferEncoding), ("x-forwarded-proto", Known::Forwarded)],
     &[("proxy-authenticate", Known::HopByHop)],
     &[("proxy-authorization", Known::HopByHop)],
 ];
+
+/// Whether ALB calls a name valid (`routing.http.drop_invalid_header_fields.enabled`): `[-A-Za-z0-9]+`.
+pub(super) fn is_valid(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
 
 /// A letter in lower case, a digit as it is, anything else as `-`.
 pub(super) fn fold(byte: u8) -> u8 {
@@ -86,8 +97,8 @@ static FOLDED: [u8; 256] = {
     folded
 };
 
-/// Whether `name` is `folded` to a reader that folds; both are of one length.
-fn folds_to(name: &str, folded: &str) -> bool {
+/// Whether `name` is `folded` to a reader that folds.
+pub(super) fn folds_to(name: &str, folded: &str) -> bool {
     name.bytes().map(fold).eq(folded.bytes())
 }
 
@@ -96,12 +107,16 @@ const fn lookalike(known: Known) -> Known {
         Known::ContentLength | Known::TransferEncoding | Known::FramingLookalike => {
             Known::FramingLookalike
         }
-        Known::ForwardedFor | Known::Forwarded | Known::ForwardedLookalike => {
+        Known::ForwardedFor | Known::Forwarded | Known::TraceId | Known::ForwardedLookalike => {
             Known::ForwardedLookalike
         }
-        Known::Host | Known::Connection | Known::Expect | Known::HopByHop | Known::Other => {
-            Known::Other
-        }
+        Known::Host
+        | Known::Connection
+        | Known::Expect
+        | Known::Te
+        | Known::Trailer
+        | Known::HopByHop
+        | Known::Other => Known::Other,
     }
 }
 
@@ -113,6 +128,16 @@ mod tests {
     fn every_name_stands_at_its_length() {
         for (length, candidates) in BY_LENGTH.iter().enumerate() {
             assert!(candidates.iter().all(|(name, _)| name.len() == length), "{length}");
+        }
+    }
+
+    #[test]
+    fn letters_digits_and_hyphens_make_a_valid_name() {
+        for valid in ["a", "X-Request-Id", "HTTP2-Settings", "-", "0"] {
+            assert!(is_valid(valid), "{valid}");
+        }
+        for invalid in ["", "x_request_id", "X.Id", "a!", "a b", "$", "~a", "a:", "caf\u{e9}"] {
+            assert!(!is_valid(invalid), "{invalid}");
         }
     }
 
@@ -135,10 +160,12 @@ mod tests {
             ("x-forwarded-proto", Known::Forwarded),
             ("X-FORWARDED-PORT", Known::Forwarded),
             ("X-Forwarded-Host", Known::Other),
+            ("x-amzn-trace-id", Known::TraceId),
+            ("X_Amzn_Trace_Id", Known::ForwardedLookalike),
             ("Keep-Alive", Known::HopByHop),
             ("Keep_Alive", Known::Other),
-            ("TE", Known::HopByHop),
-            ("Trailer", Known::HopByHop),
+            ("TE", Known::Te),
+            ("Trailer", Known::Trailer),
             ("Upgrade", Known::HopByHop),
             ("HTTP2-Settings", Known::HopByHop),
             ("Proxy-Connection", Known::HopByHop),

@@ -3,7 +3,7 @@
 //! Pure. A shard calls it for a fixed response, for a message that is refused, for a target that failed
 //! and for a client certificate refused under `refusal: http`. Source: `alb-contract.md`, sections 6.4
 //! and 6.5.
-use super::attributes::ServerName;
+use super::attributes::{Attributes, ServerName};
 use super::lines_out::Lines;
 use super::write_display;
 use crate::calendar::{DAY_SECONDS, Date};
@@ -46,13 +46,13 @@ impl Answer<'_> {
 
 /// How the answer is sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
+pub struct Manner<'a> {
     /// Whether the connection is kept.
     pub keep_alive: bool,
     /// To HEAD: the head alone.
     pub head_only: bool,
-    /// The Server header.
-    pub server: ServerName,
+    /// The listener's, for Server and for the headers that it sets.
+    pub attributes: &'a Attributes,
     /// Time since 1970, for Date.
     pub since_epoch: Duration,
 }
@@ -61,7 +61,7 @@ pub struct Manner {
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Writes head and body: status line, [`lines`], Connection.
-pub fn write(out: &mut Vec<u8>, answer: &Answer<'_>, manner: &Manner) {
+pub fn write(out: &mut Vec<u8>, answer: &Answer<'_>, manner: &Manner<'_>) {
     write_display(out, format_args!("HTTP/1.1 {} {}\r\n", answer.status, phrase(answer.status)));
     lines(out, answer, manner);
     out.line("Connection", if manner.keep_alive { b"keep-alive" } else { b"close" });
@@ -71,9 +71,9 @@ pub fn write(out: &mut Vec<u8>, answer: &Answer<'_>, manner: &Manner) {
     }
 }
 
-/// Writes the lines of an answer: Server, Date, Content-Type, Content-Length.
-pub fn lines(out: &mut impl Lines, answer: &Answer<'_>, manner: &Manner) {
-    match manner.server {
+/// Writes the lines of an answer: Server, Date, Content-Type, Content-Length, those that the listener sets.
+pub fn lines(out: &mut impl Lines, answer: &Answer<'_>, manner: &Manner<'_>) {
+    match manner.attributes.server {
         ServerName::Portcullis => out.line("Server", b"portcullis"),
         ServerName::Alb => out.line("Server", b"awselb/2.0"),
         ServerName::Hidden => {}
@@ -85,6 +85,7 @@ pub fn lines(out: &mut impl Lines, answer: &Answer<'_>, manner: &Manner) {
         }
         out.line_of("Content-Length", |value| write_display(value, answer.content.len()));
     }
+    manner.attributes.inserted.write(out);
 }
 
 /// The body that ALB gives an error (`alb-contract.md`, section 6.4: byte for byte).
@@ -133,6 +134,10 @@ const fn phrase(status: u16) -> &'static str {
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         451 => "Unavailable For Legal Reasons",
+        // ALB's own; their phrases are not documented, so these are ours.
+        460 => "Client Closed Request",
+        463 => "Too Many Forwarded Addresses",
+        464 => "Incompatible Protocol",
         500 => "Internal Server Error",
         501 => "Not Implemented",
         502 => "Bad Gateway",
@@ -167,15 +172,20 @@ fn write_date(out: &mut Vec<u8>, since_epoch: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::LazyLock;
 
-    const MANNER: Manner = Manner {
-        keep_alive: false,
-        head_only: false,
-        server: ServerName::Portcullis,
-        since_epoch: Duration::from_secs(784_111_777),
-    };
+    static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(Attributes::default);
 
-    fn written(answer: &Answer<'_>, manner: &Manner) -> String {
+    fn manner() -> Manner<'static> {
+        let since_epoch = Duration::from_secs(784_111_777);
+        Manner { keep_alive: false, head_only: false, attributes: &ATTRIBUTES, since_epoch }
+    }
+
+    fn by(server: ServerName) -> Attributes {
+        Attributes { server, ..Attributes::default() }
+    }
+
+    fn written(answer: &Answer<'_>, manner: &Manner<'_>) -> String {
         let mut out = Vec::new();
         write(&mut out, answer, manner);
         String::from_utf8(out).unwrap()
@@ -184,7 +194,10 @@ mod tests {
     #[test]
     fn an_answer_is_head_and_body_in_albs_order() {
         assert_eq!(
-            written(&Answer::standard(503), &Manner { server: ServerName::Alb, ..MANNER }),
+            written(
+                &Answer::standard(503),
+                &Manner { attributes: &by(ServerName::Alb), ..manner() }
+            ),
             "HTTP/1.1 503 Service Temporarily Unavailable\r\n\
              Server: awselb/2.0\r\n\
              Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
@@ -222,8 +235,8 @@ mod tests {
 
     #[test]
     fn an_answer_to_head_is_the_head_alone() {
-        let whole = written(&Answer::standard(400), &MANNER);
-        let head = written(&Answer::standard(400), &Manner { head_only: true, ..MANNER });
+        let whole = written(&Answer::standard(400), &manner());
+        let head = written(&Answer::standard(400), &Manner { head_only: true, ..manner() });
         assert!(head.ends_with("\r\n\r\n") && head.contains("\r\nContent-Length: 122\r\n"));
         assert!(whole.starts_with(&head) && whole.len() == head.len() + 122);
     }
@@ -232,28 +245,29 @@ mod tests {
     fn a_fixed_response_has_its_own_body_and_type() {
         let answer =
             Answer { status: 200, content_type: "application/json", content: b"{}".into() };
-        let manner = Manner { keep_alive: true, server: ServerName::Hidden, ..MANNER };
+        let hidden = by(ServerName::Hidden);
+        let kept = Manner { keep_alive: true, attributes: &hidden, ..manner() };
         assert_eq!(
-            written(&answer, &manner),
+            written(&answer, &kept),
             "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
              Content-Type: application/json\r\nContent-Length: 2\r\n\
              Connection: keep-alive\r\n\r\n{}"
         );
         let empty = Answer { status: 404, content_type: "", content: b"".into() };
-        let empty = written(&empty, &MANNER);
+        let empty = written(&empty, &manner());
         assert!(empty.contains("Content-Length: 0\r\n") && !empty.contains("Content-Type"));
     }
 
     #[test]
     fn an_answer_without_content_announces_none() {
         let answer = Answer { content_type: "a/b", ..Answer::standard(204) };
-        let written = written(&answer, &MANNER);
+        let written = written(&answer, &manner());
         assert!(!written.contains("Content-") && written.ends_with("close\r\n\r\n"));
     }
 
     #[test]
     fn a_refused_certificate_gets_albs_reason_code() {
-        let out = written(&Answer::refused(Refusal::Expired), &MANNER);
+        let out = written(&Answer::refused(Refusal::Expired), &manner());
         assert!(out.starts_with("HTTP/1.1 403 Forbidden\r\nServer: portcullis\r\n"));
         assert!(out.contains("Content-Length: 18\r\nConnection: close\r\n"));
         assert!(out.ends_with("\r\n\r\nClientCertExpired\n"));
@@ -274,6 +288,26 @@ mod tests {
             let mut out = Vec::new();
             write_date(&mut out, Duration::from_secs(seconds));
             assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn an_answer_has_the_headers_that_the_listener_sets() {
+        let mut attributes = by(ServerName::Hidden);
+        attributes.inserted.add("X-Frame-Options", "DENY");
+        let manner = Manner { attributes: &attributes, head_only: true, ..manner() };
+        assert_eq!(
+            written(&Answer::standard(463), &manner),
+            "HTTP/1.1 463 Too Many Forwarded Addresses\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+             Content-Type: text/html\r\nContent-Length: 156\r\nX-Frame-Options: DENY\r\n\
+             Connection: close\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn albs_own_statuses_have_phrases() {
+        for status in [460, 463, 464] {
+            assert!(!phrase(status).is_empty(), "{status}");
         }
     }
 }

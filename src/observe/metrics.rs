@@ -15,6 +15,7 @@ use super::sink::Sink;
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::{Live, Name};
+use crate::http::forward::InvalidNames;
 use crate::http::head::Malformed;
 use crate::net::Engine;
 use crate::trust::Refusal;
@@ -339,6 +340,8 @@ fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
     page.counter(&names::RESPONSES, totals_by(listeners, &classes, |of| &of.responses));
     let malformed = Malformed::ALL.map(Malformed::word);
     page.counter(&names::MALFORMED, totals_by(listeners, &malformed, |of| &of.malformed));
+    let actions = InvalidNames::ALL.map(InvalidNames::word);
+    page.counter(&names::INVALID_NAMES, totals_by(listeners, &actions, |of| &of.invalid_names));
     let refusals = Refusal::ALL.map(|refusal| Handshake::Refused(refusal).word());
     let ended = totals_by(listeners, &refusals, |of| &of.ended_by_trust);
     page.counter(&names::CONNECTIONS_ENDED_BY_TRUST, ended);

@@ -4,19 +4,24 @@
 //! what can still be said when the target fails.
 //! Bound: `limits::INTERIM_ANSWERS_MAX`.
 use super::exchange::Task;
+use super::front::Rules;
 use super::http1::Session;
 use super::target::{Target, timed_out};
 use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::forward::{self, Onward};
 use crate::http::head::{self, Body, Malformed, Version};
+use crate::http::trailers::{self, Filter};
+use crate::http::upgrade;
 use crate::limits;
 use crate::net::{Buf, ByteStream};
 use std::cell::Cell;
 
 /// How an answer went to the client.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Answered {
+    /// Both speak another protocol now; what the target has said in it already.
+    pub(super) upgraded: Option<Buf>,
     /// Both sides agreed to keep the client's connection.
     pub(super) keep_client: bool,
     /// The target's connection can serve another request.
@@ -58,6 +63,7 @@ struct Head {
     body: Body,
     onward: Onward,
     keep_target: bool,
+    trailers_may_pass: bool,
 }
 
 impl Download<'_, '_> {
@@ -65,7 +71,9 @@ impl Download<'_, '_> {
         let mut received = Buf::take();
         let (head, mut out) = self.final_head(&mut received).await?;
         self.session.connection.count_response(head.status);
-        let mut transfer = Transfer::new(head.body, head.onward.body);
+        let Rules { listener, forbidden, .. } = self.task.rules;
+        let trailers = Filter::of_response(head.trailers_may_pass, forbidden, &listener.attributes);
+        let mut transfer = Transfer::new(head.body, head.onward.body, trailers);
         let mut told = Told::Nothing;
         let failed = |reason, told| Unanswered { reason, told, silent: false };
         loop {
@@ -90,6 +98,7 @@ impl Download<'_, '_> {
         Ok(Answered {
             keep_client: head.onward.keep_alive,
             keep_target: head.keep_target && received.is_empty(),
+            upgraded: (head.status == 101).then_some(received),
         })
     }
 
@@ -106,7 +115,7 @@ impl Download<'_, '_> {
                 Unanswered { reason, told: Told::Nothing, silent }
             })?;
             received.consume(head.bytes);
-            if head.status >= 200 {
+            if head.status >= 200 || head.status == 101 {
                 return Ok((head, out));
             }
             if head.status != 100 && self.task.asked.version == Version::Http11 {
@@ -124,16 +133,20 @@ impl Download<'_, '_> {
     fn parse(&self, received: &Buf) -> Result<Option<(Head, Buf)>, Malformed> {
         let asked = &self.task.asked;
         let mut slots = head::slots();
-        let Some(response) = head::response(received, asked.method.for_response(), &mut slots)?
-        else {
+        let Some(response) = head::response(received, asked.expected(), &mut slots)? else {
             return Ok(None);
         };
+        if response.status == 101 && !upgrade::is_agreed(&response) {
+            return Err(Malformed::UnexpectedUpgrade);
+        }
         // An answer that comes before the request is whole ends the client's connection: the rest of
         // the request is not worth waiting for.
         let keep = self.uploaded.get() && self.session.keeps_alive(self.task.rules, asked);
         let onward = forward::onward(&response, asked.version, keep);
         let out = self.session.connection.write(|out| {
-            forward::response(out, &response, onward, asked.version);
+            let Rules { listener, forbidden, .. } = self.task.rules;
+            let attributes = &listener.attributes;
+            forward::response(out, &response, onward, asked.version, attributes, forbidden);
         });
         let head = Head {
             bytes: response.length,
@@ -141,6 +154,7 @@ impl Download<'_, '_> {
             body: response.body,
             onward,
             keep_target: response.keep_alive && response.body != Body::UntilClose,
+            trailers_may_pass: trailers::may_pass(&response.connection),
         };
         Ok(Some((head, out)))
     }

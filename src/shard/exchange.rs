@@ -11,10 +11,12 @@ use super::front::Rules;
 use super::http1::{Next, Session};
 use super::request::Asked;
 use super::target::Target;
+use super::tunnel::Tunnel;
 use super::upload::{Upload, Uploaded};
 use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::respond::CONTINUE;
+use crate::http::trailers::Filter;
 use crate::net::{Buf, ByteStream};
 use crate::observe::count;
 use crate::target::Group;
@@ -45,7 +47,7 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
         session.connection.place.set_target(Some(upstream.socket.clone()));
         let (answered, uploaded) = attempt(session, &task, &upstream, head).await;
         session.connection.place.set_target(None);
-        let repeats = matches!(answered, Err(failed) if failed.silent)
+        let repeats = matches!(&answered, Err(failed) if failed.silent)
             && upstream.reused
             && task.asked.may_repeat();
         if !repeats {
@@ -79,6 +81,9 @@ async fn conclude(
     uploaded: Uploaded,
 ) -> Next {
     match (answered, uploaded) {
+        (Ok(Answered { upgraded: Some(rest), .. }), Uploaded::Whole) => {
+            tunnel(session, task, &upstream, rest).await
+        }
         (Ok(answered), Uploaded::Whole) => {
             if answered.keep_target {
                 session.connection.shard.upstreams.put_back(upstream);
@@ -108,6 +113,27 @@ async fn conclude(
             session.end_untold(task, failed.told, failed.reason).await
         }
     }
+}
+
+/// Client and target speak another protocol from here on. What the client said behind its request has
+/// waited for this.
+async fn tunnel(
+    session: &mut Session<'_>,
+    task: &Task<'_>,
+    upstream: &Upstream,
+    from_target: Buf,
+) -> Next {
+    let from_client = std::mem::take(&mut session.inbox);
+    session.connection.place.set_target(Some(upstream.socket.clone()));
+    let tunnel = Tunnel {
+        wire: session.wire,
+        target: &upstream.socket,
+        idle: task.rules.listener.idle_timeout,
+        counters: &session.connection.front.counters,
+    };
+    let ended = tunnel.run(from_client, from_target).await;
+    session.connection.place.set_target(None);
+    ended.map_or(Next::Done, Next::Close)
 }
 
 impl Session<'_> {
@@ -142,7 +168,9 @@ async fn attempt(
         return (answered, Uploaded::Whole);
     }
     session.inbox.consume(asked.head_bytes);
-    let mut transfer = Transfer::new(asked.body, asked.body);
+    let (forbidden, attributes) = (&task.rules.forbidden, &task.rules.listener.attributes);
+    let trailers = Filter::of_request(asked.trailers_may_pass, forbidden, attributes);
+    let mut transfer = Transfer::new(asked.body, asked.body, trailers);
     // What is here already goes with the head, in one segment where it fits.
     if let Err(malformed) = transfer.step(&mut session.inbox, &mut head) {
         return (Err(target.unsent()), Uploaded::Malformed(malformed));
@@ -165,7 +193,7 @@ async fn relay(
     session: &mut Session<'_>,
     task: &Task<'_>,
     target: Target<'_>,
-    transfer: Transfer,
+    transfer: Transfer<'_>,
 ) -> (Result<Answered, Unanswered>, Uploaded) {
     let uploaded = Cell::new(transfer.is_done());
     let answered = Cell::new(false);

@@ -9,6 +9,7 @@ use super::request::{self, Asked, Decision, Method};
 use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
+use crate::http::forward::InvalidNames;
 use crate::http::head::{self, Malformed};
 use crate::http::respond::{self, Answer, Manner};
 use crate::limits;
@@ -22,6 +23,8 @@ pub(super) struct Session<'a> {
     pub(super) client: Client,
     /// Received and not consumed.
     pub(super) inbox: Buf,
+    /// X-Amzn-Trace-Id of the request in work: each try is sent with the same one.
+    trace_id: Vec<u8>,
     /// What it waits for between requests.
     waits: Waits,
 }
@@ -53,8 +56,14 @@ pub(super) enum Next {
 
 /// Serves requests until the connection ends; says why, where it was not as agreed.
 pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) -> Option<Reason> {
-    let mut session =
-        Session { connection, wire, client, inbox: Buf::default(), waits: Waits::First };
+    let mut session = Session {
+        connection,
+        wire,
+        client,
+        inbox: Buf::default(),
+        trace_id: Vec::new(),
+        waits: Waits::First,
+    };
     let (reason, abort) = loop {
         match session.turn().await {
             Next::KeepAlive => session.waits = Waits::Next,
@@ -166,12 +175,20 @@ impl Session<'_> {
 
     /// Parses the head, decides what is done, and writes the head that a target gets. `None` needs more
     /// bytes.
-    fn read<'r>(&self, rules: &'r Rules) -> Result<Option<(Asked, Decision<'r>, Buf)>, Malformed> {
+    fn read<'r>(
+        &mut self,
+        rules: &'r Rules,
+    ) -> Result<Option<(Asked, Decision<'r>, Buf)>, Malformed> {
         let mut slots = head::slots();
         let Some(request) = head::request(&self.inbox, &mut slots)? else { return Ok(None) };
+        self.connection.renew_trace_id(&mut self.trace_id, &request);
         let decision = request::decide(&self.client, rules, &request);
         let head = match decision {
-            Decision::Forward(_) => self.head_for_target(rules, &request),
+            Decision::Forward(_) => {
+                let (head, invalid_names) = self.head_for_target(rules, &request);
+                self.connection.count_invalid_names(invalid_names);
+                head
+            }
             Decision::Answer(_) | Decision::Refuse(_) | Decision::Turn(_) => Buf::default(),
         };
         Ok(Some((Asked::of(&request), decision, head)))
@@ -181,11 +198,16 @@ impl Session<'_> {
     pub(super) fn head_again(&self, rules: &Rules) -> Option<Buf> {
         let mut slots = head::slots();
         let request = head::request(&self.inbox, &mut slots).ok().flatten()?;
-        Some(self.head_for_target(rules, &request))
+        Some(self.head_for_target(rules, &request).0)
     }
 
-    fn head_for_target(&self, rules: &Rules, request: &head::Request<'_, '_>) -> Buf {
-        self.connection.head_for_target(self.wire, &self.client, rules, request)
+    fn head_for_target(
+        &self,
+        rules: &Rules,
+        request: &head::Request<'_, '_>,
+    ) -> (Buf, Option<InvalidNames>) {
+        let behind = self.connection.behind(self.wire, &self.client, &self.trace_id);
+        self.connection.head_for_target(rules, request, &behind)
     }
 
     /// Receives more into the inbox.
@@ -247,11 +269,11 @@ impl Session<'_> {
         self.tell(rules, out, answer.status, keep_alive).await
     }
 
-    fn manner(&self, rules: &Rules, asked: Option<&Asked>, keep_alive: bool) -> Manner {
+    fn manner<'r>(&self, rules: &'r Rules, asked: Option<&Asked>, keep_alive: bool) -> Manner<'r> {
         Manner {
             keep_alive,
             head_only: asked.is_some_and(|asked| asked.method == Method::Head),
-            server: rules.listener.attributes.server,
+            attributes: &rules.listener.attributes,
             since_epoch: clock::since_epoch(),
         }
     }

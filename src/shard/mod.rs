@@ -20,6 +20,7 @@ pub mod seen;
 pub mod slices;
 mod sweep;
 mod target;
+mod tunnel;
 mod upload;
 pub mod wire;
 
@@ -28,6 +29,7 @@ use crate::config::snapshot::{Live, Name, Order};
 use crate::limits;
 use crate::net::{self, Sock};
 use crate::observe::{count, metrics::Board};
+use crate::random::Random;
 use crate::upstream::Upstreams;
 use arc_swap::ArcSwap;
 use front::Front;
@@ -90,6 +92,8 @@ pub struct Shard {
     emptied: Notify,
     /// Room for heads while they are written; borrowed between awaits only.
     scratch: RefCell<Vec<u8>>,
+    /// For the ids of requests.
+    random: RefCell<Random>,
 }
 
 /// The connections of a shard.
@@ -142,6 +146,7 @@ pub async fn run(seat: Seat) {
         seen: Rc::default(),
         emptied: Notify::new(),
         scratch: RefCell::default(),
+        random: RefCell::new(Random::from_system()),
     });
     let upkeep = net::spawn(upkeep(Rc::clone(&shard)));
     let sweep = net::spawn(sweep::run(Rc::clone(&shard)));

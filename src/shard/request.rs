@@ -8,14 +8,14 @@ use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::{OnRevocation, RefusalForm};
-use crate::http::head::{Body, Malformed, Request, Version};
+use crate::http::forward::{self, InvalidNames};
+use crate::http::head::{Body, Expected, Malformed, Request, Version};
 use crate::http::respond::Answer;
-use crate::http::{forward, h2};
+use crate::http::{trace_id, trailers, upgrade};
 use crate::net::Buf;
 use crate::route::{Action, FixedResponse};
 use crate::target::{Group, ProtocolVersion};
 use crate::trust::Refusal;
-use http::request::Parts;
 use std::sync::Arc;
 
 /// What is kept of a request's head once it has been read.
@@ -31,8 +31,12 @@ pub(super) struct Asked {
     pub(super) keep_alive: bool,
     /// Whether it waits for `100 Continue`.
     pub(super) expects_continue: bool,
+    /// What `trailers::may_pass` said of it.
+    pub(super) trailers_may_pass: bool,
     /// The method, as far as the answer depends on it.
     pub(super) method: Method,
+    /// Whether it asks for a WebSocket.
+    pub(super) upgrade: bool,
 }
 
 /// What an answer depends on in a method.
@@ -54,14 +58,6 @@ impl Method {
             _ => Self::Other,
         }
     }
-
-    /// As `http::head::response` wants it.
-    pub(super) const fn for_response(self) -> &'static str {
-        match self {
-            Self::Head => "HEAD",
-            Self::Idempotent | Self::Other => "GET",
-        }
-    }
 }
 
 impl Asked {
@@ -73,7 +69,18 @@ impl Asked {
             body: request.body,
             keep_alive: request.keep_alive,
             expects_continue: request.expects_continue,
+            trailers_may_pass: trailers::may_pass(&request.connection),
             method: Method::of(request.method),
+            upgrade: upgrade::is_asked(request),
+        }
+    }
+
+    /// What its response may be.
+    pub(super) const fn expected(&self) -> Expected {
+        match self.method {
+            Method::Head => Expected::HeadAlone,
+            Method::Idempotent if self.upgrade => Expected::Upgrade,
+            Method::Idempotent | Method::Other => Expected::Content,
         }
     }
 
@@ -227,35 +234,21 @@ impl Connection {
         }))
     }
 
-    /// The head that an HTTP/1.1 target gets.
-    pub(super) fn head_for_target(
-        &self,
-        wire: &Wire,
-        client: &Client,
-        rules: &Rules,
-        request: &Request<'_, '_>,
-    ) -> Buf {
-        let behind = self.behind(wire, client);
-        let attributes = &rules.listener.attributes;
-        self.write(|out| forward::request(out, request, &behind, attributes, &rules.forbidden))
-    }
-
-    /// The head that an HTTP/2 target gets, of a request that came by HTTP/2 as `parts`; none where HTTP/2
-    /// has no way to say it.
-    pub(super) fn request_for_target(
-        &self,
-        wire: &Wire,
-        client: &Client,
-        rules: &Rules,
-        request: &Request<'_, '_>,
-        parts: &Parts,
-    ) -> Option<http::Request<()>> {
-        let (behind, attributes) = (self.behind(wire, client), &rules.listener.attributes);
-        h2::request::onward(parts, request, &behind, attributes, &rules.forbidden)
+    /// Puts the request's value of X-Amzn-Trace-Id in the place of what is in `out`.
+    pub(super) fn renew_trace_id(&self, out: &mut Vec<u8>, request: &Request<'_, '_>) {
+        let random = self.shard.random.borrow_mut().bytes();
+        let fresh = trace_id::Fresh { since_epoch: clock::since_epoch(), random };
+        out.clear();
+        trace_id::write(out, request.trace_id, fresh);
     }
 
     /// What targets are told of the client.
-    fn behind<'a>(&self, wire: &Wire, client: &'a Client) -> forward::Client<'a> {
+    pub(super) fn behind<'a>(
+        &self,
+        wire: &Wire,
+        client: &'a Client,
+        trace_id: &'a [u8],
+    ) -> forward::Client<'a> {
         forward::Client {
             address: self.client,
             local_address: self.address,
@@ -263,6 +256,29 @@ impl Connection {
             tls: matches!(wire, Wire::Tls(_)),
             tls_names: client.tls_names,
             identity: &client.identity,
+            trace_id,
+        }
+    }
+
+    /// The head that an HTTP/1.1 target gets, and what became of headers with invalid names.
+    pub(super) fn head_for_target(
+        &self,
+        rules: &Rules,
+        request: &Request<'_, '_>,
+        behind: &forward::Client<'_>,
+    ) -> (Buf, Option<InvalidNames>) {
+        let attributes = &rules.listener.attributes;
+        let mut invalid_names = None;
+        let head = self.write(|out| {
+            invalid_names = forward::request(out, request, behind, attributes, &rules.forbidden);
+        });
+        (head, invalid_names)
+    }
+
+    /// Counts a request with headers whose names are invalid.
+    pub(super) fn count_invalid_names(&self, became: Option<InvalidNames>) {
+        if let Some(became) = became {
+            self.front.counters.invalid_names[became.index()].add(1);
         }
     }
 

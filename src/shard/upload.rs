@@ -31,7 +31,7 @@ pub(super) enum Uploaded {
 pub(super) struct Upload<'a> {
     pub(super) wire: &'a Wire,
     pub(super) target: Target<'a>,
-    pub(super) transfer: Transfer,
+    pub(super) transfer: Transfer<'a>,
     /// Set once the whole body has been sent.
     pub(super) whole: &'a Cell<bool>,
     /// Set by the exchange once the answer is whole: the rest is thrown away.

@@ -59,7 +59,8 @@ pub(super) fn all(
                 None
             }
         };
-        let attributes = attributes::listener(written, balancer, faults);
+        let attributes =
+            attributes::listener(written.protocol, &written.attributes, balancer, faults);
         let default_action = action::default_action(written, balancer.protocols, known, faults);
         let handshake_timeout_ms = in_range(written.handshake_timeout_ms, 1..=60_000)
             .or_note(faults, "handshake_timeout_ms");
@@ -146,8 +147,9 @@ fn tls(
                 Some(access::binding(name, served, server_names, &authentication, bundle))
             }
         };
+        let policy = access::policy(server_names);
         let server_names = server_names.iter().map(|name| (*name).to_owned()).collect();
-        Some(Access { server_names, authentication, tickets, server_config })
+        Some(Access { policy, server_names, authentication, tickets, server_config })
     };
     let own = access(&[], own?, faults)?;
     let mut table = ServerNames::default();

@@ -1,25 +1,31 @@
 //! Answers to HTTP/2 clients: a target's, and the node's own.
 //!
 //! The `h2` crate frames the content; a length is announced where it is known.
+use crate::http::attributes::Attributes;
 use crate::http::forward;
 use crate::http::head::{Body, Response};
+use crate::http::identity::Forbidden;
 use crate::http::lines_out::Lines;
 use crate::http::respond::{self, Answer, Manner};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 /// A target's response as the client gets it; nothing where its status is none of HTTP's.
-pub fn of_target(response: &Response<'_, '_>) -> Option<http::Response<()>> {
+pub fn of_target(
+    response: &Response<'_, '_>,
+    attributes: &Attributes,
+    forbidden: &Forbidden,
+) -> Option<http::Response<()>> {
     let mut fields = HeaderMap::with_capacity(response.headers.len() + 1);
     if let Body::Length(length) = response.body {
         fields.insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    forward::response_lines(&mut fields, response);
+    forward::response_lines(&mut fields, response, response.body, attributes, forbidden);
     assembled(response.status, fields)
 }
 
 /// The node's own. A call of gRPC reads its outcome in fields of its own, as it does from ALB
 /// (`alb-contract.md`, section 6.4).
-pub fn own(answer: &Answer<'_>, manner: &Manner, grpc: bool) -> Option<http::Response<()>> {
+pub fn own(answer: &Answer<'_>, manner: &Manner<'_>, grpc: bool) -> Option<http::Response<()>> {
     let mut fields = HeaderMap::with_capacity(6);
     respond::lines(&mut fields, answer, manner);
     if grpc && matches!(answer.status, 502..=504) {
@@ -48,7 +54,9 @@ mod tests {
 
     fn sent(bytes: &str) -> http::Response<()> {
         let mut slots = head::slots();
-        of_target(&head::response(bytes.as_bytes(), "GET", &mut slots).unwrap().unwrap()).unwrap()
+        let response =
+            head::response(bytes.as_bytes(), head::Expected::Content, &mut slots).unwrap().unwrap();
+        of_target(&response, &Attributes::default(), &Forbidden::default()).unwrap()
     }
 
     #[test]
@@ -77,7 +85,7 @@ mod tests {
         let manner = Manner {
             keep_alive: true,
             head_only: false,
-            server: ServerName::Alb,
+            attributes: &Attributes { server: ServerName::Alb, ..Attributes::default() },
             since_epoch: Duration::ZERO,
         };
         for (status, grpc, expected) in [

@@ -12,7 +12,8 @@ pub mod response;
 
 use super::head::{Header, Malformed};
 use super::lines_out::Lines;
-use crate::limits::HEADERS_MAX;
+use super::trailers::Filter;
+use crate::limits::{HEADERS_MAX, RESPONSE_HEAD_BYTES_MAX};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The fields of a message in their order.
@@ -28,6 +29,21 @@ pub fn fields(fields: &HeaderMap) -> Result<Vec<Header<'_>>, Malformed> {
         value: HeaderValue::as_bytes(value),
     };
     Ok(fields.iter().map(field).collect())
+}
+
+/// Trailers as they go on.
+///
+/// # Errors
+/// Too many of them, or too long ones.
+pub fn trailers(received: &HeaderMap, filter: Filter<'_>) -> Result<HeaderMap, Malformed> {
+    let fields = fields(received)?;
+    if fields.iter().map(line_bytes).sum::<usize>() > RESPONSE_HEAD_BYTES_MAX {
+        return Err(Malformed::HeadTooLong);
+    }
+    let mut onward = HeaderMap::with_capacity(fields.len());
+    filter.write(&mut onward, fields.iter().map(|field| (field.name, field.value)));
+    keep_secrets(received, &mut onward);
+    Ok(onward)
 }
 
 /// What a field counts: as a line of HTTP/1.1 does.

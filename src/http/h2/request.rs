@@ -4,6 +4,7 @@
 #![deny(clippy::indexing_slicing)]
 use super::{keep_secrets, line_bytes};
 use crate::http::attributes::Attributes;
+use crate::http::forward::InvalidNames;
 use crate::http::head::{self, Body, Connection, Header, Malformed, Request, Version};
 use crate::http::identity::Forbidden;
 use crate::http::{forward, host, target};
@@ -65,6 +66,8 @@ pub fn checked<'h, 'b>(
         version: Version::Http2,
         headers: fields,
         host: Some(host),
+        trace_id: said.trace_id,
+        takes_trailers: said.takes_trailers,
         connection: Connection::default(),
         body,
         keep_alive: true,
@@ -74,8 +77,8 @@ pub fn checked<'h, 'b>(
     })
 }
 
-/// The head that an HTTP/2 target gets: pseudo-headers anew, then what the rules write. None where HTTP/2 has
-/// no way to say it.
+/// The head that an HTTP/2 target gets: pseudo-headers anew, then what the rules write; and what became of
+/// headers with invalid names. None where HTTP/2 has no way to say it.
 ///
 /// * `parts`: what `request` was read from.
 pub fn onward(
@@ -84,7 +87,7 @@ pub fn onward(
     client: &forward::Client<'_>,
     attributes: &Attributes,
     forbidden: &Forbidden,
-) -> Option<http::Request<()>> {
+) -> Option<(http::Request<()>, Option<InvalidNames>)> {
     let mut authority = Vec::new();
     forward::host(&mut authority, request, client, attributes);
     let uri = Uri::builder()
@@ -92,12 +95,13 @@ pub fn onward(
         .authority(authority.as_slice())
         .path_and_query([request.path, request.query].concat());
     let mut fields = HeaderMap::with_capacity(request.headers.len() + ADDED_FIELDS);
-    forward::request_lines(&mut fields, request, client, attributes, forbidden);
+    let invalid_names = forward::request_lines(&mut fields, request, client, attributes, forbidden);
     if let Body::Length(length) = request.body {
         fields.insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    if takes_trailers(&parts.headers) {
-        fields.insert(http::header::TE, TRAILERS);
+    if request.takes_trailers {
+        // RFC 9113, section 8.2.2: TE "MUST NOT contain any value other than "trailers"".
+        fields.insert(http::header::TE, HeaderValue::from_static("trailers"));
     }
     keep_secrets(&parts.headers, &mut fields);
     let mut onward = http::Request::new(());
@@ -105,16 +109,8 @@ pub fn onward(
     *onward.uri_mut() = uri.build().ok()?;
     *onward.version_mut() = http::Version::HTTP_2;
     *onward.headers_mut() = fields;
-    Some(onward)
+    Some((onward, invalid_names))
 }
-
-/// Whether the client takes trailers: so does this node then, as it passes them on (RFC 9110, section 6.5.1).
-/// HTTP/2 has no other use for TE (RFC 9113, section 8.2.2).
-fn takes_trailers(fields: &HeaderMap) -> bool {
-    fields.get(http::header::TE).is_some_and(|value| value == TRAILERS)
-}
-
-const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 
 /// Room for what the rules add.
 const ADDED_FIELDS: usize = 16;

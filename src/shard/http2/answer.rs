@@ -59,7 +59,7 @@ impl Sender {
         let manner = Manner {
             keep_alive: true,
             head_only: asked.is_some_and(|asked| asked.method == Method::Head),
-            server: self.rules.listener.attributes.server,
+            attributes: &self.rules.listener.attributes,
             since_epoch: clock::since_epoch(),
         };
         self.connection().count_response(own.status);

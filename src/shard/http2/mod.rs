@@ -31,8 +31,7 @@ use crate::close::Reason;
 use crate::http::h2::{fields, request as head};
 use crate::http::respond::Answer;
 use crate::limits;
-use crate::net::{self, ByteStream};
-use crate::target::ProtocolVersion;
+use crate::net::ByteStream;
 use answer::Sender;
 use bytes::Bytes;
 use h2::server::{self, SendResponse};
@@ -251,22 +250,12 @@ impl Session {
             Decision::Turn(status) => sender.own(Some(&asked), &Answer::standard(status)),
             Decision::Forward(group) => {
                 let (group, client) = (group.clone(), Rc::clone(&self.client));
-                let (connection, wire) = (&self.shared.connection, &self.shared.wire);
-                let stream = Stream { sender, client, asked, grpc, group };
-                match stream.group.protocol_version {
-                    ProtocolVersion::Http1 => {
-                        let client = &stream.client;
-                        let head = connection.head_for_target(wire, client, rules, &request);
-                        let parts = asked.may_repeat().then_some(parts);
-                        net::spawn(stream.exchange(head, parts, body));
-                    }
-                    ProtocolVersion::Http2 | ProtocolVersion::Grpc => {
-                        let client = &stream.client;
-                        match connection.request_for_target(wire, client, rules, &request, &parts) {
-                            Some(head) => drop(net::spawn(stream.relay(head, parts, body))),
-                            None => stream.sender.own(Some(&asked), &Answer::standard(400)),
-                        }
-                    }
+                let mut trace_id = Vec::new();
+                self.shared.connection.renew_trace_id(&mut trace_id, &request);
+                let stream = Stream { sender, client, asked, grpc, group, trace_id };
+                match stream.head(&request, &parts) {
+                    Some(head) => stream.start(head, parts, body),
+                    None => stream.sender.own(Some(&asked), &Answer::standard(400)),
                 }
             }
         }

@@ -12,15 +12,18 @@ use super::flow::{poll_room, unpinned};
 use super::kept::Kept;
 use super::stream::Stream;
 use crate::close::Reason;
-use crate::http::h2::{answer, fields, request, response};
+use crate::http::h2::{answer, fields, response, trailers as trailers_onward};
+use crate::http::head::Malformed;
+use crate::http::respond::Answer;
+use crate::http::trailers::Filter;
 use crate::limits;
 use crate::observe::count;
 use crate::shard::download::Told;
+use crate::shard::front::Rules;
 use crate::upstream::{Lost, Place};
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
-use http::HeaderMap;
 use http::request::Parts;
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -41,6 +44,8 @@ struct Failed {
 enum By {
     /// The client has gone, took its request back, or is too slow.
     Client(Reason),
+    /// Its trailers cannot go on.
+    Malformed(Malformed),
     Target(Lost),
 }
 
@@ -73,20 +78,11 @@ impl Stream {
             }
             counters.retries.add(1);
             refused = Some(place);
-            head = match self.request_again(&parts) {
-                Some(head) => head,
+            head = match self.again(&parts, |request| self.head_by_http2(request, &parts)) {
+                Some((head, _)) => head,
                 None => return self.refuse(Reason::Internal),
             };
         }
-    }
-
-    /// The head for the target once more.
-    fn request_again(&self, parts: &Parts) -> Option<http::Request<()>> {
-        let fields = fields(&parts.headers).ok()?;
-        let request = request::checked(parts, &fields, !self.asked.has_body()).ok()?;
-        let (connection, rules) = (self.sender.connection(), &self.sender.rules);
-        let wire = &self.sender.place.shared.wire;
-        connection.request_for_target(wire, &self.client, rules, &request, parts)
     }
 
     /// What `future` gives, unless the client resets the stream first.
@@ -106,22 +102,34 @@ impl Stream {
                 let vanished = lost.reason == Reason::TargetClosed && lost.code.is_none();
                 kept.is_whole() && (lost.unprocessed || (vanished && self.asked.may_repeat()))
             }
-            Failed { by: By::Target(_) | By::Client(_), .. } => false,
+            Failed { by: By::Target(_) | By::Client(_) | By::Malformed(_), .. } => false,
         }
     }
 
     /// Ends a request without a whole answer of its target's.
     fn give_up(&self, counters: &count::TargetGroup, failed: Failed) {
-        let (reason, code) = match failed.by {
-            By::Client(reason) => (reason, None),
-            By::Target(lost) => {
-                counters.errors[lost.reason.index()].add(1);
-                (lost.reason, lost.code)
+        match (failed.by, failed.told) {
+            (By::Client(reason), Told::Nothing) => self.refuse(reason),
+            (By::Client(_), Told::Part | Told::Refusal) => {
+                self.sender.reset(h2::Reason::INTERNAL_ERROR);
             }
-        };
-        match failed.told {
-            Told::Nothing => self.refuse(reason),
-            Told::Part | Told::Refusal => self.sender.reset(code_for_client(code)),
+            (By::Malformed(malformed), told) => {
+                self.sender.connection().note_malformed(malformed);
+                match told {
+                    Told::Nothing => {
+                        let answer = Answer::standard(malformed.status());
+                        self.sender.own(Some(&self.asked), &answer);
+                    }
+                    Told::Part | Told::Refusal => self.sender.reset(h2::Reason::PROTOCOL_ERROR),
+                }
+            }
+            (By::Target(lost), told) => {
+                counters.errors[lost.reason.index()].add(1);
+                match told {
+                    Told::Nothing => self.refuse(lost.reason),
+                    Told::Part | Told::Refusal => self.sender.reset(code_for_client(lost.code)),
+                }
+            }
         }
     }
 }
@@ -146,8 +154,6 @@ enum Uploaded {
     Whole,
     /// The target takes no more; its answer says why.
     TargetStopped,
-    /// The client's stream failed.
-    ClientEnded,
 }
 
 impl Attempt<'_> {
@@ -169,9 +175,9 @@ impl Attempt<'_> {
                 return Poll::Ready(Err(gone));
             }
             if uploading && let Poll::Ready(uploaded) = up.as_mut().poll(context) {
-                uploading = false;
-                if matches!(uploaded, Uploaded::ClientEnded) {
-                    return Poll::Ready(Err(gone));
+                match uploaded {
+                    Ok(Uploaded::Whole | Uploaded::TargetStopped) => uploading = false,
+                    Err(by) => return Poll::Ready(Err(by)),
                 }
             }
             if let Poll::Ready(done) = down.as_mut().poll(context) {
@@ -198,49 +204,45 @@ impl Attempt<'_> {
         body: &mut RecvStream,
         target: &mut SendStream<Bytes>,
         clock: &Clock,
-    ) -> Uploaded {
+    ) -> Result<Uploaded, By> {
+        let gone = |_| By::Client(Reason::ClientClosed);
         // What was kept of an earlier attempt has been taken from the client already.
         let mut index = 0;
         while let Some(piece) = self.kept.piece(index) {
             index += 1;
             if !send(target, piece, false, clock).await {
-                return Uploaded::TargetStopped;
+                return Ok(Uploaded::TargetStopped);
             }
         }
-        loop {
-            let content = match poll_fn(|context| body.poll_data(context)).await {
-                Some(Ok(content)) => content,
-                Some(Err(_)) => return Uploaded::ClientEnded,
-                None => break,
-            };
+        while let Some(content) = poll_fn(|context| body.poll_data(context)).await {
+            let content = content.map_err(gone)?;
             clock.moved();
             let bytes = content.len();
             let (content, last) = (unpinned(content), body.is_end_stream());
-            if !content.is_empty() {
+            if bytes > 0 {
                 self.kept.add(&content);
             }
             let sent = send(target, content, last, clock).await;
             // It fails only on a stream that is gone, which the next read says.
             let _ = body.flow_control().release_capacity(bytes);
             match (sent, last) {
-                (false, _) => return Uploaded::TargetStopped,
-                (true, true) => return Uploaded::Whole,
+                (false, _) => return Ok(Uploaded::TargetStopped),
+                (true, true) => return Ok(Uploaded::Whole),
                 (true, false) => {}
             }
         }
-        let trailers = match poll_fn(|context| body.poll_trailers(context)).await {
-            Ok(trailers) => trailers,
-            Err(_) => return Uploaded::ClientEnded,
-        };
+        let trailers = poll_fn(|context| body.poll_trailers(context)).await.map_err(gone)?;
         let sent = match trailers {
             Some(trailers) => {
                 // They cannot be read twice.
                 self.kept.let_go();
-                target.send_trailers(self.request_trailers(&trailers))
+                let Rules { listener, forbidden, .. } = &*self.stream.sender.rules;
+                let filter = Filter::of_request(true, forbidden, &listener.attributes);
+                target.send_trailers(trailers_onward(&trailers, filter).map_err(By::Malformed)?)
             }
             None => target.send_data(Bytes::new(), true),
         };
-        if sent.is_ok() { Uploaded::Whole } else { Uploaded::TargetStopped }
+        Ok(if sent.is_ok() { Uploaded::Whole } else { Uploaded::TargetStopped })
     }
 
     /// The answer, from the target to the client.
@@ -257,7 +259,7 @@ impl Attempt<'_> {
         let (head, mut body) = response.await.map_err(lost)?.into_parts();
         self.heard(clock);
         let ended = body.is_end_stream();
-        let head = onward(&head, ended)?;
+        let head = self.onward(&head, ended)?;
         sender.connection().count_response(head.status().as_u16());
         told.set(Told::Part);
         self.kept.let_go();
@@ -284,7 +286,11 @@ impl Attempt<'_> {
             }
         }
         match poll_fn(|context| body.poll_trailers(context)).await.map_err(lost)? {
-            Some(trailers) => sender.trailers(self.response_trailers(&trailers)),
+            Some(trailers) => {
+                let Rules { listener, forbidden, .. } = &*sender.rules;
+                let filter = Filter::of_response(true, forbidden, &listener.attributes);
+                sender.trailers(trailers_onward(&trailers, filter).map_err(|_| MALFORMED)?);
+            }
             None => sender.finish(),
         }
         Ok(())
@@ -297,7 +303,7 @@ impl Attempt<'_> {
             let Some(interim) = interim else { return Ok(()) };
             let interim = interim.map_err(|error| By::Target(self.place.lost(&error)))?;
             self.heard(clock);
-            let head = onward(&interim.into_parts().0, false)?;
+            let head = self.onward(&interim.into_parts().0, false)?;
             // A client of HTTP/2 does not wait for 100.
             if head.status() != http::StatusCode::CONTINUE {
                 self.stream.sender.inform(head);
@@ -312,20 +318,13 @@ impl Attempt<'_> {
         self.place.answered();
     }
 
-    fn request_trailers(&self, trailers: &HeaderMap) -> HeaderMap {
-        trailers.clone()
+    /// A response as the client gets it.
+    fn onward(&self, head: &http::response::Parts, ended: bool) -> Result<http::Response<()>, By> {
+        let Rules { listener, forbidden, .. } = &*self.stream.sender.rules;
+        let fields = fields(&head.headers).map_err(|_| MALFORMED)?;
+        let read = response::checked(head.status, &fields, ended).map_err(|_| MALFORMED)?;
+        answer::of_target(&read, &listener.attributes, forbidden).ok_or(MALFORMED)
     }
-
-    fn response_trailers(&self, trailers: &HeaderMap) -> HeaderMap {
-        trailers.clone()
-    }
-}
-
-/// A response as the client gets it.
-fn onward(head: &http::response::Parts, ended: bool) -> Result<http::Response<()>, By> {
-    let fields = fields(&head.headers).map_err(|_| MALFORMED)?;
-    let read = response::checked(head.status, &fields, ended).map_err(|_| MALFORMED)?;
-    answer::of_target(&read).ok_or(MALFORMED)
 }
 
 const MALFORMED: By =
