@@ -128,12 +128,9 @@ impl<'a> Transfer<'a> {
         }
         if self.trailers.is_empty() {
             out.extend_from_slice(chunked::BODY_END);
-            return;
+        } else {
+            out.extend_from_slice(&chunked::end(|lines| self.write_trailers(lines)));
         }
-        let mut end = chunked::LAST_CHUNK.to_vec();
-        self.write_trailers(&mut end);
-        end.extend_from_slice(chunked::SECTION_END);
-        out.extend_from_slice(&end);
     }
 }
 

@@ -246,6 +246,14 @@ pub const CHUNK_END: &[u8] = b"\r\n";
 /// What ends a body: the last chunk and an empty trailer section.
 pub const BODY_END: &[u8] = b"0\r\n\r\n";
 
+/// What ends a body with the trailers that `write` writes.
+pub fn end(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut end = LAST_CHUNK.to_vec();
+    write(&mut end);
+    end.extend_from_slice(SECTION_END);
+    end
+}
+
 /// The last chunk, behind which trailers may stand.
 pub const LAST_CHUNK: &[u8] = b"0\r\n";
 

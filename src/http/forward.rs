@@ -5,7 +5,7 @@
 //! Bounds: those of the head; what is added is a few short lines and the identity block.
 //! Source: RFC 9110, sections 7.2 and 7.6; `alb-contract.md`, sections 1.3, 1.4 and 6.1.
 use super::attributes::{Attributes, ForwardedFor};
-use super::head::{Body, Request, Response, Version};
+use super::head::{Body, Header, Request, Response, Version};
 use super::identity::Forbidden;
 use super::lines_out::Lines;
 use super::name::{self, Known, known};
@@ -122,7 +122,7 @@ pub fn request_lines(
     attributes: &Attributes,
     forbidden: &Forbidden,
 ) -> Option<InvalidNames> {
-    let mut invalid_names = None;
+    let (mut invalid_names, mut has_cookie) = (None, false);
     let trailers = Filter::of_request(
         request.body == Body::Chunked && trailers::may_pass(&request.connection),
         forbidden,
@@ -141,12 +141,18 @@ pub fn request_lines(
                     }
                     invalid_names = Some(InvalidNames::Forwarded);
                 }
+                if request.version == Version::Http2 && header.name == COOKIE {
+                    if !std::mem::replace(&mut has_cookie, true) {
+                        cookie_line(out, request.headers);
+                    }
+                    continue;
+                }
                 out.line(header.name, header.value);
             }
             Known::ForwardedFor if attributes.forwarded_for == ForwardedFor::Preserve => {
                 out.line(forwarded_for::name(header.name, request.version), header.value);
             }
-            Known::Trailer => trailers.announce(out, header.value),
+            Known::Trailer => trailers.announce(out, header),
             // Written anew, here or by the shard that answers the expectation, or not at all.
             Known::Host
             | Known::ContentLength
@@ -181,6 +187,22 @@ fn upgrade_lines(out: &mut Vec<u8>) {
     out.line("Upgrade", upgrade::WEBSOCKET);
     out.line("Connection", b"Upgrade");
 }
+
+/// The one Cookie of a request that has it in pieces. RFC 9113, section 8.2.3: "these MUST be concatenated into
+/// a single octet string using the two-octet delimiter of 0x3B, 0x20 (the ASCII string "; ") before being
+/// passed into a non-HTTP/2 context".
+fn cookie_line(out: &mut impl Lines, headers: &[Header<'_>]) {
+    out.line_of(COOKIE, |value| {
+        let pieces = headers.iter().filter(|header| header.name == COOKIE);
+        for (index, piece) in pieces.enumerate() {
+            value.extend_from_slice(if index > 0 { b"; " } else { b"" });
+            value.extend_from_slice(piece.value);
+        }
+    });
+}
+
+/// As HTTP/2 spells it.
+const COOKIE: &str = "cookie";
 
 /// The framing of a body towards HTTP/1.1.
 fn framing_lines(out: &mut Vec<u8>, body: Body) {
@@ -274,7 +296,7 @@ pub fn response_lines(
     );
     for header in response.headers {
         match known(header.name) {
-            Known::Trailer => trailers.announce(out, header.value),
+            Known::Trailer => trailers.announce(out, header),
             Known::ContentLength if length_stays => out.line(header.name, header.value),
             Known::Host
             | Known::Expect

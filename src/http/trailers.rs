@@ -9,6 +9,7 @@
 use super::attributes::Attributes;
 use super::connection::Connection;
 use super::fault::is_token;
+use super::head::Header;
 use super::identity::Forbidden;
 use super::lines_out::{Lines, fields};
 use super::name::{self, Known, folds_to, known};
@@ -76,15 +77,15 @@ impl<'a> Filter<'a> {
     }
 
     /// Writes a Trailer header with those of its names that go on, if there are any.
-    pub(super) fn announce(self, out: &mut impl Lines, value: &[u8]) {
-        let names = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    pub(super) fn announce(self, out: &mut impl Lines, header: &Header<'_>) {
+        let names = header.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         let names = names.filter_map(|name| std::str::from_utf8(name).ok());
         let is_name = |name: &str| !name.is_empty() && name.bytes().all(is_token);
         let mut names = names.filter(|name| is_name(name) && self.passes(name)).peekable();
         if names.peek().is_none() {
             return;
         }
-        out.line_of("Trailer", |value| {
+        out.line_of(header.name, |value| {
             for (index, name) in names.enumerate() {
                 value.extend_from_slice(if index > 0 { b", " } else { b"" });
                 value.extend_from_slice(name.as_bytes());
@@ -237,7 +238,7 @@ mod tests {
         ] {
             let mut out = Vec::new();
             let filter = Filter::of_request(may_pass, &forbidden, &attributes);
-            filter.announce(&mut out, value.as_bytes());
+            filter.announce(&mut out, &Header { name: "Trailer", value: value.as_bytes() });
             assert_eq!(String::from_utf8(out).unwrap(), expected, "{value:?}");
         }
     }

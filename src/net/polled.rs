@@ -16,6 +16,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::{fmt, io};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 
 /// What is below: a socket, with or without TLS.
 pub trait ByteStream: 'static {
@@ -112,6 +113,8 @@ struct State<S, W> {
     reading: Option<Read>,
     outbox: Buf,
     writing: Option<Write>,
+    /// Notified at the end of `writing`.
+    written: Rc<Notify>,
     ended: bool,
 }
 
@@ -129,6 +132,7 @@ impl<S: ByteStream, W: Watch> Polled<S, W> {
             reading: None,
             outbox: Buf::default(),
             writing: None,
+            written: Rc::default(),
             ended: false,
         })))
     }
@@ -148,6 +152,17 @@ impl<S: ByteStream, W: Watch> Polled<S, W> {
     /// Says whether requests are in work.
     pub fn set_busy(&self, busy: bool) {
         self.0.borrow_mut().busy = busy;
+    }
+
+    /// Waits until nothing is on its way to the peer.
+    pub async fn written(&self) {
+        loop {
+            let written = match &*self.0.borrow() {
+                State { writing: Some(_), written, .. } => Rc::clone(written),
+                State { writing: None, .. } => return,
+            };
+            written.notified().await;
+        }
     }
 
     /// Leaves the peer little time to take what is still to be sent.
@@ -222,6 +237,7 @@ impl<S: ByteStream, W: Watch> State<S, W> {
         if let Some(writing) = &mut self.writing {
             let (result, _) = ready!(writing.as_mut().poll(context));
             self.writing = None;
+            self.written.notify_waiters();
             self.wire.socket().disarm();
             result?;
         }

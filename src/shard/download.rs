@@ -15,7 +15,9 @@ use crate::http::trailers::{self, Filter};
 use crate::http::upgrade;
 use crate::limits;
 use crate::net::{Buf, ByteStream};
+use crate::observe::access_log::Record;
 use std::cell::Cell;
+use std::time::Instant;
 
 /// How an answer went to the client.
 #[derive(Debug)]
@@ -74,6 +76,10 @@ impl Download<'_, '_> {
         let Rules { listener, forbidden, .. } = self.task.rules;
         let trailers = Filter::of_response(head.trailers_may_pass, forbidden, &listener.attributes);
         let mut transfer = Transfer::new(head.body, head.onward.body, trailers);
+        self.session.recording.note(|record| {
+            record.answered(head.status, Instant::now());
+            record.elb_status = Some(head.status);
+        });
         let mut told = Told::Nothing;
         let failed = |reason, told| Unanswered { reason, told, silent: false };
         loop {
@@ -81,8 +87,14 @@ impl Download<'_, '_> {
                 .step(&mut received, &mut out)
                 .map_err(|_| failed(Reason::TargetMalformed, told))?;
             if !out.is_empty() {
+                if told == Told::Nothing {
+                    self.session.recording.note(|record| record.passed_on(Instant::now()));
+                }
                 told = Told::Part;
-                self.send(out).await.map_err(|reason| failed(reason, told))?;
+                self.send(out).await.map_err(|reason| {
+                    self.session.recording.note(Record::not_passed_on);
+                    failed(reason, told)
+                })?;
                 out = Buf::default();
             }
             if transfer.is_done() {
@@ -108,7 +120,10 @@ impl Download<'_, '_> {
     async fn final_head(&self, received: &mut Buf) -> Result<(Head, Buf), Unanswered> {
         let mut silent = true;
         for _ in 0..=limits::INTERIM_ANSWERS_MAX {
-            let parse = |received: &Buf| self.parse(received);
+            let parse = |received: &Buf| {
+                self.session.recording.note(|record| record.answering(Instant::now()));
+                self.parse(received)
+            };
             let head = self.target.head(received, self.uploaded, &mut silent, parse).await;
             let (head, out) = head.map_err(|reason| {
                 let silent = silent && !timed_out(reason);
@@ -118,6 +133,7 @@ impl Download<'_, '_> {
             if head.status >= 200 || head.status == 101 {
                 return Ok((head, out));
             }
+            self.session.recording.note(Record::interim);
             if head.status != 100 && self.task.asked.version == Version::Http11 {
                 self.send(out).await.map_err(|reason| Unanswered {
                     reason,

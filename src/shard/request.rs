@@ -9,6 +9,7 @@ use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::{OnRevocation, RefusalForm};
 use crate::http::forward::{self, InvalidNames};
+use crate::http::h2::frames::Flood;
 use crate::http::head::{Body, Expected, Malformed, Request, Version};
 use crate::http::respond::Answer;
 use crate::http::{trace_id, trailers, upgrade};
@@ -303,6 +304,13 @@ impl Connection {
         self.front.counters.malformed[malformed.index()].add(1);
         let listener = &*self.front.rules().listener.name;
         tracing::debug!(listener, client = %self.client, reason = malformed.word(), "malformed");
+    }
+
+    /// Counts a flood of HTTP/2 frames, and names their kind in the debug log.
+    pub(super) fn note_flood(&self, flood: Flood) {
+        self.front.counters.http2_floods[flood.index()].add(1);
+        let listener = &*self.front.rules().listener.name;
+        tracing::debug!(listener, client = %self.client, frames = flood.word(), "flood");
     }
 }
 

@@ -10,6 +10,7 @@ pub mod resolve;
 pub use pick::{NoTarget, round_robin};
 pub use resolve::Resolver;
 
+use crate::observe::arn;
 use arc_swap::ArcSwap;
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -63,6 +64,8 @@ pub struct Group {
     pub name: Arc<str>,
     /// What its targets speak.
     pub protocol_version: ProtocolVersion,
+    /// What the access log calls it.
+    pub arn: Arc<str>,
     /// 0 to `limits::TARGETS_PER_GROUP_MAX`.
     pub targets: Vec<Target>,
     /// All addresses, in the order of `targets`, each once; a name gives as many as it resolves to.
@@ -73,7 +76,8 @@ impl Group {
     /// A group whose named targets are not resolved yet: the others are usable at once.
     pub fn new(name: Arc<str>, protocol_version: ProtocolVersion, targets: Vec<Target>) -> Self {
         let addresses = addresses(&targets, |_| &[]);
-        Self { name, protocol_version, targets, addresses: ArcSwap::from_pointee(addresses) }
+        let arn = arn::target_group(&name);
+        Self { name, protocol_version, arn, targets, addresses: ArcSwap::from_pointee(addresses) }
     }
 
     /// The names among its targets.

@@ -61,6 +61,15 @@ pub struct Connection {
     pub reused: bool,
 }
 
+/// Why there is no connection for a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Unreached {
+    /// Why.
+    pub reason: Reason,
+    /// The target that was tried last, if any was.
+    pub target: Option<SocketAddr>,
+}
+
 impl Upstreams {
     /// Those of the shard with this index, which keep `idle_max` idle connections at most.
     pub fn new(shard: usize, idle_max: usize) -> Self {
@@ -87,7 +96,7 @@ impl Upstreams {
         &self,
         group: &Group,
         counts: &count::TargetGroup,
-    ) -> Result<Connection, Reason> {
+    ) -> Result<Connection, Unreached> {
         let idle = |target| self.idle(target);
         self.of_next_target(group, counts, idle, async |target| self.fresh(target, counts).await)
             .await
@@ -105,20 +114,13 @@ impl Upstreams {
         group: &Group,
         refused: Option<&Place>,
         counts: &Arc<count::TargetGroup>,
-    ) -> Result<Place, Reason> {
+    ) -> Result<Place, Unreached> {
         let ready = |target| self.http2.place(target, refused);
-        let make = async |target| self.wait_for_place(target, refused, counts).await;
+        let make = async |target| {
+            let place = self.http2.wait_for_place(target, refused, counts).await;
+            self.judge(target, place, counts)
+        };
         self.of_next_target(group, counts, ready, make).await
-    }
-
-    async fn wait_for_place(
-        &self,
-        target: SocketAddr,
-        refused: Option<&Place>,
-        counts: &Arc<count::TargetGroup>,
-    ) -> Result<Place, Reason> {
-        let place = self.http2.wait_for_place(target, refused, counts).await;
-        self.judge(target, place, counts)
     }
 
     /// What `ready` has for the group's next target, or what `make` makes; where that fails because the
@@ -129,11 +131,11 @@ impl Upstreams {
         counts: &count::TargetGroup,
         ready: impl Fn(SocketAddr) -> Option<C>,
         make: impl AsyncFn(SocketAddr) -> Result<C, Reason>,
-    ) -> Result<C, Reason> {
+    ) -> Result<C, Unreached> {
         let addresses = group.addresses.load();
         let Ok(first) = self.turn(group, &addresses) else {
             counts.errors[Reason::NoTarget.index()].add(1);
-            return Err(Reason::NoTarget);
+            return Err(Unreached { reason: Reason::NoTarget, target: None });
         };
         if let Some(found) = ready(addresses[first]) {
             return Ok(found);
@@ -145,11 +147,14 @@ impl Upstreams {
             Err(reason) => reason,
         };
         let next = self.next_after(first, &addresses).filter(|_| reason.try_next_target());
-        let next = next.ok_or(reason)?;
+        let next = next.ok_or(Unreached { reason, target: Some(addresses[first]) })?;
         counts.retries.add(1);
         match ready(next) {
             Some(found) => Ok(found),
-            None => make(next).await,
+            None => {
+                let made = make(next).await;
+                made.map_err(|reason| Unreached { reason, target: Some(next) })
+            }
         }
     }
 

@@ -1,4 +1,5 @@
 //! What targets and clients get of each other's headers, by ALB's attributes.
+use crate::support::client::tls_config;
 use crate::support::node::piece;
 use crate::support::target::{Received, close, ok};
 use crate::support::{Client, Node, Target};
@@ -236,4 +237,52 @@ fn trailers_are_bounded() {
     assert!(client.until_closed().is_empty());
     let labels = ["listener=\"plain\"", "reason=\"trailers_too_long\""];
     node.metric_becomes("portcullis_http_malformed_total", &labels, 1.0);
+}
+
+/// `alb-contract`, section 6.1: lower case, and the listener's port where none is there; preserved byte for byte.
+#[test]
+fn the_host_is_put_in_order_or_preserved() {
+    let target = Target::named("hello");
+    let preserve = "routing.http.preserve_host_header.enabled: true";
+    for (attributes, preserved) in [("", false), (preserve, true)] {
+        let node = node(&target, attributes, "");
+        let port = node.address("plain").port();
+        for (sent, in_order) in [
+            ("Host: Api.Example.COM", format!("api.example.com:{port}")),
+            ("Host: Api.Example.COM:81", "api.example.com:81".to_owned()),
+            ("Host: [2001:DB8::1]", format!("[2001:db8::1]:{port}")),
+        ] {
+            Client::plain(node.address("plain")).ask(&format!("GET / HTTP/1.1\r\n{sent}\r\n\r\n"));
+            let expected = if preserved { sent } else { &format!("Host: {in_order}") };
+            let received = target.received();
+            assert_eq!(received.headers()[0], expected);
+            assert_eq!(received.values("Host").len(), 1);
+        }
+    }
+}
+
+/// RFC 6797, section 7.2: Strict-Transport-Security is for TLS.
+#[test]
+fn strict_transport_security_is_set_over_tls_and_refused_without() {
+    let target = Target::named("hello");
+    let attributes = "attributes: {routing.http.response.strict_transport_security.header_value: \
+         max-age=63072000; includeSubDomains}";
+    let of = |listener: String| {
+        let targets = piece::targets(&[target.entry()]);
+        [piece::certificates(), targets, "listeners:\n".to_owned(), listener].concat()
+    };
+    let node = Node::start(&of(piece::https("tls", attributes)));
+    let mut client = Client::tls(node.address("tls"), "localhost", &tls_config(None));
+    let answer = client.get("/");
+    let expected = ["max-age=63072000; includeSubDomains"];
+    assert_eq!(
+        (answer.status, answer.values("Strict-Transport-Security")),
+        (200, expected.to_vec())
+    );
+    node.configure(&of(piece::http("tls", attributes)));
+    let said = node.reload_refused();
+    assert!(
+        said.contains("strict_transport_security.header_value\"]: needs protocol: HTTPS"),
+        "{said}"
+    );
 }

@@ -4,6 +4,8 @@
 //! so, and fails with a sentence when it never comes.
 pub mod client;
 pub mod comer;
+pub mod hpack;
+pub mod http2;
 pub mod http2_target;
 pub mod node;
 pub mod pki;
@@ -14,6 +16,7 @@ pub mod tools;
 pub mod wait;
 
 pub use client::Client;
+pub use http2::Http2;
 pub use http2_target::Http2Target;
 pub use node::{Node, Setup};
 pub use pki::pki;

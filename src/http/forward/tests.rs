@@ -1,6 +1,7 @@
 //! Heads as targets and clients get them, byte for byte; and what no client can make of them.
 #![allow(clippy::indexing_slicing, reason = "a test may fail by panicking")]
 use super::*;
+use crate::http::h2;
 use crate::http::head::{self, Malformed, slots};
 use crate::http::identity::Names;
 
@@ -555,4 +556,63 @@ fn a_response_header_that_the_listener_sets_replaces_its_targets() {
     let onward = Onward { body: Body::Empty, keep_alive: true };
     response(&mut out, &parsed, onward, Version::Http11, &attributes, &Forbidden::default());
     assert_eq!(String::from_utf8(out).unwrap(), hints, "an interim response is not the answer");
+}
+
+/// `alb-contract.md`, section 6.1: "from HTTP/2 clients to HTTP/1.1 targets all lower-case except
+/// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Port`, `Host`, `X-Amzn-Trace-Id`, `Upgrade`,
+/// `Connection`".
+#[test]
+fn a_request_by_http_2_reaches_its_target_in_albs_spelling() {
+    let sent = http::Request::post("https://Example.com/a?b=c")
+        .header("user-agent", "curl")
+        .header("x-forwarded-for", "192.0.2.1")
+        .header("x-forwarded-proto", "gopher")
+        .header("x-amzn-trace-id", "Root=1-2-3")
+        .header("te", "trailers")
+        .header("trailer", "grpc-status, host")
+        .header("cookie", "a=b")
+        .header("cookie", "c=d")
+        .header("x_odd", "e");
+    let (parts, ()) = sent.body(()).unwrap().into_parts();
+    let fields = h2::request::fields(&parts).unwrap();
+    let parsed = h2::request::checked(&parts, &fields, false).unwrap();
+    let written = |forwarded_for| {
+        let attributes = Attributes { forwarded_for, ..Attributes::default() };
+        let mut out = Vec::new();
+        let invalid = request(&mut out, &parsed, &CLIENT, &attributes, &Forbidden::default());
+        assert_eq!(invalid, Some(InvalidNames::Forwarded));
+        String::from_utf8(out).unwrap()
+    };
+    let appended = "POST /a?b=c HTTP/1.1\r\n\
+         Host: example.com\r\n\
+         Transfer-Encoding: chunked\r\n\
+         Connection: TE\r\n\
+         TE: trailers\r\n\
+         user-agent: curl\r\n\
+         trailer: grpc-status\r\n\
+         cookie: a=b; c=d\r\n\
+         x_odd: e\r\n\
+         X-Forwarded-For: 192.0.2.1, 192.0.2.7\r\n\
+         X-Forwarded-Proto: https\r\n\
+         X-Forwarded-Port: 443\r\n\
+         X-Amzn-Trace-Id: Root=1-6740a1b0-0123456789abcdef01234567\r\n\
+         \r\n";
+    assert_eq!(written(ForwardedFor::Append), appended);
+    let preserved = written(ForwardedFor::Preserve);
+    assert!(preserved.contains("\r\nX-Forwarded-For: 192.0.2.1\r\n"), "{preserved}");
+}
+
+#[test]
+fn renamed_tls_headers_are_written_by_their_new_names() {
+    let names = Names {
+        tls_version: "X-Tls".into(),
+        tls_cipher_suite: "X-Cipher".into(),
+        ..Names::default()
+    };
+    let attributes =
+        Attributes { names, tls_version_and_cipher_suite: true, ..Attributes::default() };
+    let head = "GET / HTTP/1.1\r\nHost: a\r\nX-Tls: forged\r\nX-Amzn-Tls-Version: forged\r\n\r\n";
+    assert!(forwarded(head, &CLIENT, &attributes).ends_with(&format!(
+        "{TRACE_ID}\r\nX-Tls: TLSv1.3\r\nX-Cipher: TLS_AES_128_GCM_SHA256\r\n\r\n"
+    )));
 }

@@ -35,6 +35,15 @@ pub fn own(answer: &Answer<'_>, manner: &Manner<'_>, grpc: bool) -> Option<http:
     assembled(answer.status, fields)
 }
 
+/// What a head counts: as lines of HTTP/1.1 do.
+pub fn head_bytes(response: &http::Response<()>) -> u64 {
+    const SEPARATORS: usize = ": \r\n".len();
+    const STATUS: usize = ":status".len() + "200".len() + SEPARATORS;
+    let line =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + SEPARATORS;
+    (STATUS + response.headers().iter().map(line).sum::<usize>()) as u64
+}
+
 fn assembled(status: u16, fields: HeaderMap) -> Option<http::Response<()>> {
     let mut response = http::Response::new(());
     *response.status_mut() = StatusCode::from_u16(status).ok()?;
@@ -72,6 +81,12 @@ mod tests {
             .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
             .collect();
         assert_eq!(fields, [("content-length", "5"), ("x-odd", "a"), ("x-odd", "b")]);
+    }
+
+    #[test]
+    fn a_head_counts_what_it_says() {
+        let response = sent("HTTP/1.1 204 No Content\r\nX-Odd: a\r\n\r\n");
+        assert_eq!(head_bytes(&response), ":status: 204\r\nx-odd: a\r\n".len() as u64);
     }
 
     #[test]

@@ -21,8 +21,10 @@ pub fn checked<'h, 'b>(
     fields: &'h [Header<'b>],
     ended: bool,
 ) -> Result<Request<'h, 'b>, Malformed> {
-    let longest = fields.iter().map(line_bytes).max();
-    if longest.is_some_and(|bytes| bytes > HEADER_BYTES_MAX) {
+    let longest = fields.iter().map(line_bytes).max().unwrap_or_default();
+    // Crumbs of a cookie are one line for a target (RFC 9113, section 8.2.3).
+    let cookie = fields.iter().filter(|field| field.name == "cookie").map(line_bytes).sum();
+    if longest.max(cookie) > HEADER_BYTES_MAX {
         return Err(Malformed::HeaderTooLong);
     }
     let method = parts.method.as_str();
@@ -184,6 +186,11 @@ mod tests {
         assert_eq!(read(&path, true), Err(Malformed::RequestLineTooLong));
         let header = parts(|request| request.uri("https://a/").header("x", long(HEADER_BYTES_MAX)));
         assert_eq!(read(&header, true), Err(Malformed::HeaderTooLong));
+        let crumbs = parts(|request| {
+            let half = long(HEADER_BYTES_MAX / 2);
+            request.uri("https://a/").header("cookie", &half).header("cookie", &half)
+        });
+        assert_eq!(read(&crumbs, true), Err(Malformed::HeaderTooLong));
         let many = parts(|request| {
             (0..=HEADERS_MAX).fold(request.uri("https://a/"), |request, _| request.header("x", "y"))
         });

@@ -4,14 +4,14 @@
 //! awaits. The crate keeps `limits::H2_SEND_BUFFER_BYTES_MAX` of a stream at most, and what the client's
 //! windows have no room for waits here, in one buffer.
 use super::StreamPlace;
-use super::flow::poll_room;
-use super::meter::Metered;
+use super::flow::{is_small, poll_room};
 use crate::clock;
 use crate::close::Reason;
 use crate::http::h2::answer;
 use crate::http::respond::{Answer, Manner};
-use crate::shard::connection::Connection;
+use crate::shard::connection::{Client, Connection};
 use crate::shard::front::Rules;
+use crate::shard::recording::Recording;
 use crate::shard::request::{Asked, Method};
 use bytes::Bytes;
 use h2::SendStream;
@@ -27,6 +27,8 @@ use std::time::Duration;
 pub(super) struct Sender {
     pub(super) place: StreamPlace,
     pub(super) rules: Rc<Rules>,
+    pub(super) client: Rc<Client>,
+    pub(super) recording: Recording,
     state: RefCell<State>,
 }
 
@@ -40,8 +42,14 @@ enum State {
 }
 
 impl Sender {
-    pub(super) fn new(place: StreamPlace, rules: Rc<Rules>, respond: SendResponse<Bytes>) -> Self {
-        Self { place, rules, state: RefCell::new(State::Unanswered(respond)) }
+    pub(super) fn new(
+        place: StreamPlace,
+        rules: Rc<Rules>,
+        client: Rc<Client>,
+        respond: SendResponse<Bytes>,
+    ) -> Self {
+        let recording = Recording::begin(&place.shared.connection, &client, &rules);
+        Self { place, rules, client, recording, state: RefCell::new(State::Unanswered(respond)) }
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -63,6 +71,7 @@ impl Sender {
             since_epoch: clock::since_epoch(),
         };
         self.connection().count_response(own.status);
+        self.recording.note(|record| record.elb_status = Some(own.status));
         let Some(response) = answer::own(own, &manner, grpc) else { return };
         let content = own.has_content() && !manner.head_only && !own.content.is_empty();
         if self.begin(response, !content).is_ok() && content {
@@ -82,11 +91,12 @@ impl Sender {
     pub(super) fn begin(&self, response: http::Response<()>, whole: bool) -> Result<(), Reason> {
         let state = &mut *self.state.borrow_mut();
         let State::Unanswered(respond) = state else { return Err(Reason::Internal) };
+        let mut head_bytes = 0;
+        self.recording.note(|_| head_bytes = answer::head_bytes(&response));
         let stream = respond.send_response(response, whole).map_err(|_| Reason::ClientClosed)?;
+        self.recording.note(|record| record.sent_bytes += head_bytes);
         *state = if whole { State::Answered } else { State::Answering(stream) };
-        if whole {
-            self.place.shared.transport.with_watch(Metered::answered);
-        }
+        self.place.answered.set(whole);
         Ok(())
     }
 
@@ -110,14 +120,23 @@ impl Sender {
 
     /// Sends what the client takes next, where there is some; the rest stays. `last` as in [`Sender::send`].
     pub(super) async fn send_some(&self, out: &mut Bytes, last: bool) -> Result<(), Reason> {
-        let room = poll_fn(|context| match &mut *self.state.borrow_mut() {
-            State::Answering(stream) => poll_room(stream, out.len(), context),
-            State::Unanswered(_) | State::Answered => Poll::Ready(None),
-        });
-        let room = room.await.ok_or(Reason::ClientClosed)?;
+        let mut room = self.room(out.len()).await?;
+        if is_small(room) {
+            self.place.shared.transport.written().await;
+            room = self.room(out.len()).await?;
+        }
         let part = out.split_to(room);
         self.put(part, last && out.is_empty());
         Ok(())
+    }
+
+    /// Waits until the client's windows have room, for `bytes` at most.
+    async fn room(&self, bytes: usize) -> Result<usize, Reason> {
+        let room = poll_fn(|context| match &mut *self.state.borrow_mut() {
+            State::Answering(stream) => poll_room(stream, bytes, context),
+            State::Unanswered(_) | State::Answered => Poll::Ready(None),
+        });
+        room.await.ok_or(Reason::ClientClosed)
     }
 
     /// Ends the answer, unless that has been said.
@@ -129,11 +148,14 @@ impl Sender {
     fn put(&self, out: Bytes, last: bool) {
         let state = &mut *self.state.borrow_mut();
         let State::Answering(stream) = state else { return };
+        let count = out.len() as u64;
         // A stream that is gone is noticed by its reset.
-        let _ = stream.send_data(out, last);
+        if stream.send_data(out, last).is_ok() {
+            self.recording.note(|record| record.sent_bytes += count);
+        }
         if last {
             *state = State::Answered;
-            self.place.shared.transport.with_watch(Metered::answered);
+            self.place.answered.set(true);
         }
     }
 
@@ -144,7 +166,7 @@ impl Sender {
         // A stream that is gone is noticed by its reset.
         let _ = stream.send_trailers(trailers);
         *state = State::Answered;
-        self.place.shared.transport.with_watch(Metered::answered);
+        self.place.answered.set(true);
     }
 
     /// Ends the stream: the client must see that its answer is not whole.
@@ -163,5 +185,12 @@ impl Sender {
             State::Answering(stream) => stream.poll_reset(context).map(|_| ()),
             State::Answered => Poll::Pending,
         }
+    }
+}
+
+/// The end of the stream, however it came.
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.recording.finish(self.connection(), &self.client, None);
     }
 }

@@ -1,7 +1,9 @@
 //! Content that goes from one side to the other as the receiving side's windows have room.
 //!
 //! The crate keeps `limits::H2_SEND_BUFFER_BYTES_MAX` of a stream at most; whoever sends waits here for
-//! more room, and only then gives the other side's windows back what was taken.
+//! more room, and only then gives the other side's windows back what was taken. A peer that opens its
+//! windows bit by bit and reads nothing would make the crate keep a frame for each bit: a small part waits
+//! until what was sent before is on its way.
 use crate::limits;
 use bytes::Bytes;
 use h2::SendStream;
@@ -28,3 +30,10 @@ pub(super) fn unpinned(content: Bytes) -> Bytes {
         _ => content,
     }
 }
+
+/// Whether a part of this many bytes is small.
+pub(super) const fn is_small(bytes: usize) -> bool {
+    bytes < SMALL_BYTES
+}
+
+const SMALL_BYTES: usize = 1_024;

@@ -28,9 +28,9 @@ impl Metered {
         self.flood
     }
 
-    /// A request was answered to its end.
-    pub(super) fn answered(&mut self) {
-        self.meter.answered();
+    /// A request was served.
+    pub(super) fn served(&mut self) {
+        self.meter.served();
     }
 }
 

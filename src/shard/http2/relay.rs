@@ -8,7 +8,7 @@
 //! The idle timeout counts from the last bytes in either direction. A request is sent a second time only where
 //! the target has certainly done nothing with it (RFC 9113, section 8.7), or may do it twice (RFC 9110,
 //! section 9.2.2); content goes with it as far as it was kept.
-use super::flow::{poll_room, unpinned};
+use super::flow::{is_small, poll_room, unpinned};
 use super::kept::Kept;
 use super::stream::Stream;
 use crate::close::Reason;
@@ -17,10 +17,11 @@ use crate::http::head::Malformed;
 use crate::http::respond::Answer;
 use crate::http::trailers::Filter;
 use crate::limits;
+use crate::observe::access_log::Record;
 use crate::observe::count;
 use crate::shard::download::Told;
 use crate::shard::front::Rules;
-use crate::upstream::{Lost, Place};
+use crate::upstream::{Lost, Place, Unreached};
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
@@ -43,7 +44,10 @@ struct Failed {
 #[derive(Clone, Copy, Debug)]
 enum By {
     /// The client has gone, took its request back, or is too slow.
-    Client(Reason),
+    Client {
+        reason: Reason,
+        uploading: bool,
+    },
     /// Its trailers cannot go on.
     Malformed(Malformed),
     Target(Lost),
@@ -65,9 +69,13 @@ impl Stream {
             let place = shard.upstreams.place(&self.group, refused.as_ref(), &counters);
             let place = match self.unless_reset(place).await {
                 Some(Ok(place)) => place,
-                Some(Err(reason)) => return self.refuse(reason),
-                None => return,
+                Some(Err(Unreached { reason, target })) => {
+                    self.note(|record| record.chose(target));
+                    return self.refuse(reason);
+                }
+                None => return self.note(|record| record.failed(Reason::ClientClosed)),
             };
+            self.note(|record| record.chose(Some(place.target())));
             if refused.is_none() {
                 counters.requests.add(1);
             }
@@ -102,34 +110,39 @@ impl Stream {
                 let vanished = lost.reason == Reason::TargetClosed && lost.code.is_none();
                 kept.is_whole() && (lost.unprocessed || (vanished && self.asked.may_repeat()))
             }
-            Failed { by: By::Target(_) | By::Client(_) | By::Malformed(_), .. } => false,
+            Failed { by: By::Target(_) | By::Client { .. } | By::Malformed(_), .. } => false,
         }
     }
 
     /// Ends a request without a whole answer of its target's.
     fn give_up(&self, counters: &count::TargetGroup, failed: Failed) {
-        match (failed.by, failed.told) {
-            (By::Client(reason), Told::Nothing) => self.refuse(reason),
-            (By::Client(_), Told::Part | Told::Refusal) => {
-                self.sender.reset(h2::Reason::INTERNAL_ERROR);
+        let code = match failed.by {
+            By::Client { reason, uploading } => {
+                if uploading && failed.told == Told::Nothing {
+                    self.note(Record::cut_short);
+                }
+                self.note(|record| record.failed(reason));
+                h2::Reason::INTERNAL_ERROR
             }
-            (By::Malformed(malformed), told) => {
+            By::Malformed(malformed) => {
                 self.sender.connection().note_malformed(malformed);
-                match told {
-                    Told::Nothing => {
-                        let answer = Answer::standard(malformed.status());
-                        self.sender.own(Some(&self.asked), &answer);
-                    }
-                    Told::Part | Told::Refusal => self.sender.reset(h2::Reason::PROTOCOL_ERROR),
-                }
+                self.note(|record| record.reason = Some(malformed.word()));
+                h2::Reason::PROTOCOL_ERROR
             }
-            (By::Target(lost), told) => {
+            By::Target(lost) => {
                 counters.errors[lost.reason.index()].add(1);
-                match told {
-                    Told::Nothing => self.refuse(lost.reason),
-                    Told::Part | Told::Refusal => self.sender.reset(code_for_client(lost.code)),
-                }
+                self.note(|record| record.failed(lost.reason));
+                code_for_client(lost.code)
             }
+        };
+        match (failed.told, failed.by) {
+            (Told::Nothing, By::Client { reason, .. } | By::Target(Lost { reason, .. })) => {
+                self.refuse(reason);
+            }
+            (Told::Nothing, By::Malformed(malformed)) => {
+                self.sender.own(Some(&self.asked), &Answer::standard(malformed.status()));
+            }
+            (Told::Part | Told::Refusal, _) => self.sender.reset(code),
         }
     }
 }
@@ -163,16 +176,17 @@ impl Attempt<'_> {
         let opened = self.place.open(head, !has_content);
         let (mut response, mut target) =
             opened.map_err(|lost| Failed { by: By::Target(lost), told: Told::Nothing })?;
+        self.stream.note(|record| record.dispatched(Instant::now()));
         let clock = Clock::new(sender.rules.listener.idle_timeout);
         let told = Cell::new(Told::Nothing);
         let mut up = pin!(self.upload(body, &mut target, &clock));
         let mut down = pin!(self.download(&mut response, &clock, &told));
         let mut idle = pin!(tokio::time::sleep(clock.idle));
         let mut uploading = has_content;
-        let gone = By::Client(Reason::ClientClosed);
         let failed = poll_fn(|context| {
             if sender.poll_reset(context).is_ready() {
-                return Poll::Ready(Err(gone));
+                let reason = Reason::ClientClosed;
+                return Poll::Ready(Err(By::Client { reason, uploading }));
             }
             if uploading && let Poll::Ready(uploaded) = up.as_mut().poll(context) {
                 match uploaded {
@@ -192,7 +206,7 @@ impl Attempt<'_> {
     fn timed_out(&self, clock: &Clock, uploading: bool) -> By {
         let for_target = clock.target_takes_nothing.get() || !uploading;
         if clock.client_takes_nothing.get() || !for_target {
-            return By::Client(Reason::ClientTimeout);
+            return By::Client { reason: Reason::ClientTimeout, uploading };
         }
         self.place.timed_out(clock.moved.get());
         By::Target(Lost { reason: Reason::TargetTimeout, unprocessed: false, code: None })
@@ -205,12 +219,12 @@ impl Attempt<'_> {
         target: &mut SendStream<Bytes>,
         clock: &Clock,
     ) -> Result<Uploaded, By> {
-        let gone = |_| By::Client(Reason::ClientClosed);
+        let gone = |_| By::Client { reason: Reason::ClientClosed, uploading: true };
         // What was kept of an earlier attempt has been taken from the client already.
         let mut index = 0;
         while let Some(piece) = self.kept.piece(index) {
             index += 1;
-            if !send(target, piece, false, clock).await {
+            if !self.send(target, piece, false, clock).await {
                 return Ok(Uploaded::TargetStopped);
             }
         }
@@ -218,11 +232,12 @@ impl Attempt<'_> {
             let content = content.map_err(gone)?;
             clock.moved();
             let bytes = content.len();
+            self.stream.note(|record| record.received_bytes += bytes as u64);
             let (content, last) = (unpinned(content), body.is_end_stream());
             if bytes > 0 {
                 self.kept.add(&content);
             }
-            let sent = send(target, content, last, clock).await;
+            let sent = self.send(target, content, last, clock).await;
             // It fails only on a stream that is gone, which the next read says.
             let _ = body.flow_control().release_capacity(bytes);
             match (sent, last) {
@@ -245,6 +260,32 @@ impl Attempt<'_> {
         Ok(if sent.is_ok() { Uploaded::Whole } else { Uploaded::TargetStopped })
     }
 
+    /// Sends content as the target's windows have room. False when the target takes no more.
+    async fn send(
+        &self,
+        target: &mut SendStream<Bytes>,
+        mut content: Bytes,
+        last: bool,
+        clock: &Clock,
+    ) -> bool {
+        clock.target_takes_nothing.set(true);
+        while !content.is_empty() {
+            let mut room = poll_fn(|context| poll_room(target, content.len(), context)).await;
+            if room.is_some_and(is_small) {
+                self.place.written().await;
+                room = poll_fn(|context| poll_room(target, content.len(), context)).await;
+            }
+            let Some(room) = room else { return false };
+            let part = content.split_to(room);
+            clock.moved();
+            if target.send_data(part, last && content.is_empty()).is_err() {
+                return false;
+            }
+        }
+        clock.target_takes_nothing.set(false);
+        true
+    }
+
     /// The answer, from the target to the client.
     async fn download(
         &self,
@@ -254,13 +295,20 @@ impl Attempt<'_> {
     ) -> Result<(), By> {
         let sender = &self.stream.sender;
         let lost = |error: h2::Error| By::Target(self.place.lost(&error));
-        let gone = By::Client;
+        let gone = |reason| By::Client { reason, uploading: false };
         self.interim(response, clock).await?;
         let (head, mut body) = response.await.map_err(lost)?.into_parts();
         self.heard(clock);
         let ended = body.is_end_stream();
         let head = self.onward(&head, ended)?;
-        sender.connection().count_response(head.status().as_u16());
+        let status = head.status().as_u16();
+        sender.connection().count_response(status);
+        self.stream.note(|record| {
+            let now = Instant::now();
+            record.answered(status, now);
+            record.passed_on(now);
+            record.elb_status = Some(status);
+        });
         told.set(Told::Part);
         self.kept.let_go();
         sender.begin(head, ended).map_err(gone)?;
@@ -304,6 +352,7 @@ impl Attempt<'_> {
             let interim = interim.map_err(|error| By::Target(self.place.lost(&error)))?;
             self.heard(clock);
             let head = self.onward(&interim.into_parts().0, false)?;
+            self.stream.note(Record::interim);
             // A client of HTTP/2 does not wait for 100.
             if head.status() != http::StatusCode::CONTINUE {
                 self.stream.sender.inform(head);
@@ -329,27 +378,6 @@ impl Attempt<'_> {
 
 const MALFORMED: By =
     By::Target(Lost { reason: Reason::TargetMalformed, unprocessed: false, code: None });
-
-/// Sends content as the target's windows have room. False when the target takes no more.
-async fn send(
-    target: &mut SendStream<Bytes>,
-    mut content: Bytes,
-    last: bool,
-    clock: &Clock,
-) -> bool {
-    clock.target_takes_nothing.set(true);
-    while !content.is_empty() {
-        let room = poll_fn(|context| poll_room(target, content.len(), context)).await;
-        let Some(room) = room else { return false };
-        let part = content.split_to(room);
-        clock.moved();
-        if target.send_data(part, last && content.is_empty()).is_err() {
-            return false;
-        }
-    }
-    clock.target_takes_nothing.set(false);
-    true
-}
 
 /// The idle timeout of a stream, and who is waited for.
 struct Clock {

@@ -15,27 +15,26 @@ use crate::http::respond::Answer;
 use crate::http::trailers::{self, Filter};
 use crate::limits;
 use crate::net::{self, Buf};
+use crate::observe::access_log::Record;
 use crate::observe::count;
-use crate::shard::connection::Client;
 use crate::shard::download::{Told, Unanswered};
 use crate::shard::front::Rules;
 use crate::shard::request::Asked;
 use crate::shard::target::{Target, timed_out};
 use crate::target::{Group, ProtocolVersion};
-use crate::upstream::Connection as Upstream;
+use crate::upstream::{Connection as Upstream, Unreached};
 use h2::RecvStream;
 use http::request::Parts;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
 /// A stream whose request goes to a target.
 pub(super) struct Stream {
     pub(super) sender: Sender,
-    pub(super) client: Rc<Client>,
     pub(super) asked: Asked,
     pub(super) grpc: bool,
     pub(super) group: Arc<Group>,
@@ -94,7 +93,7 @@ impl Stream {
 
     fn behind(&self) -> forward::Client<'_> {
         let wire = &self.sender.place.shared.wire;
-        self.sender.connection().behind(wire, &self.client, &self.trace_id)
+        self.sender.connection().behind(wire, &self.sender.client, &self.trace_id)
     }
 
     /// Reads the head once more, for another try.
@@ -115,8 +114,12 @@ impl Stream {
         let counters = shard.target_group(&self.group.name);
         let mut upstream = match shard.upstreams.checkout(&self.group, &counters).await {
             Ok(upstream) => upstream,
-            Err(reason) => return self.refuse(reason),
+            Err(Unreached { reason, target }) => {
+                self.note(|record| record.chose(target));
+                return self.refuse(reason);
+            }
         };
+        self.note(|record| record.chose(Some(upstream.target)));
         counters.requests.add(1);
         let mut body = Some(body);
         loop {
@@ -140,6 +143,10 @@ impl Stream {
         }
     }
 
+    pub(super) fn note(&self, note: impl FnOnce(&mut Record)) {
+        self.sender.recording.note(note);
+    }
+
     /// What follows from how both directions ended.
     fn conclude(
         &self,
@@ -153,7 +160,12 @@ impl Stream {
                 self.sender.connection().shard.upstreams.put_back(upstream);
             }
             (Ok(_), _) => {}
-            (Err(failed), Uploaded::ClientEnded(reason)) => self.end(failed.told, reason),
+            (Err(failed), Uploaded::ClientEnded(reason)) => {
+                if failed.told == Told::Nothing {
+                    self.note(Record::cut_short);
+                }
+                self.end(failed.told, reason);
+            }
             (Err(failed), Uploaded::Whole | Uploaded::TargetStopped | Uploaded::Abandoned) => {
                 // Without its client an exchange is no failure of the target's.
                 if failed.reason != Reason::ClientClosed {
@@ -166,6 +178,7 @@ impl Stream {
 
     /// Ends a request without a whole answer of its target's.
     fn end(&self, told: Told, reason: Reason) {
+        self.note(|record| record.failed(reason));
         match told {
             Told::Nothing => self.refuse(reason),
             Told::Part | Told::Refusal => self.sender.reset(h2::Reason::INTERNAL_ERROR),
@@ -174,6 +187,7 @@ impl Stream {
 
     /// Answers a request that cannot be served.
     pub(super) fn refuse(&self, reason: Reason) {
+        self.note(|record| record.failed(reason));
         match reason.status() {
             Some(status) => {
                 self.sender.own_to(Some(&self.asked), &Answer::standard(status), self.grpc);
@@ -194,6 +208,7 @@ impl Stream {
             idle: self.sender.rules.listener.idle_timeout,
             receive_bytes_max: self.sender.place.shared.wire.write_bytes_max().min(FRAME_BYTES),
         };
+        self.note(|record| record.dispatched(Instant::now()));
         if target.send(head).await.is_err() {
             return (Err(target.unsent()), Uploaded::Whole);
         }
@@ -204,7 +219,8 @@ impl Stream {
                 Some(body) => {
                     let framing = self.asked.body;
                     let (whole, answered) = (&whole, &answered);
-                    Upload { body, target, framing, whole, answered }.run().await
+                    let recording = &self.sender.recording;
+                    Upload { body, target, framing, whole, answered, recording }.run().await
                 }
                 None => Uploaded::Whole,
             }
@@ -255,7 +271,14 @@ impl Stream {
         let Rules { listener, forbidden, .. } = &*self.sender.rules;
         let trailers = Filter::of_response(head.trailers_may_pass, forbidden, &listener.attributes);
         let mut transfer = Transfer::new(head.body, Body::UntilClose, trailers);
-        self.sender.connection().count_response(head.response.status().as_u16());
+        let status = head.response.status().as_u16();
+        self.sender.connection().count_response(status);
+        self.note(|record| {
+            let now = Instant::now();
+            record.answered(status, now);
+            record.passed_on(now);
+            record.elb_status = Some(status);
+        });
         self.sender
             .begin(head.response, transfer.is_done())
             .map_err(|reason| failed(reason, Told::Part))?;
@@ -289,15 +312,22 @@ impl Stream {
     ) -> Result<Answered, Unanswered> {
         let mut silent = true;
         for _ in 0..=limits::INTERIM_ANSWERS_MAX {
-            let parse = |received: &Buf| self.parse(received);
+            let parse = |received: &Buf| {
+                self.note(|record| record.answering(Instant::now()));
+                self.parse(received)
+            };
             let head = target.head(received, uploaded, &mut silent, parse).await;
             let head = head.map_err(|reason| {
                 let silent = silent && !timed_out(reason);
                 Unanswered { reason, told: Told::Nothing, silent }
             })?;
             received.consume(head.bytes);
-            match head.response.status().as_u16() {
-                200.. => return Ok(head),
+            let status = head.response.status().as_u16();
+            if status >= 200 {
+                return Ok(head);
+            }
+            self.note(Record::interim);
+            match status {
                 // A client of HTTP/2 does not wait for it.
                 100 => {}
                 _ => self.sender.inform(head.response),

@@ -276,6 +276,11 @@ impl Place {
         }
     }
 
+    /// Waits until nothing is on its way to the target.
+    pub async fn written(&self) {
+        self.connection.transport.written().await;
+    }
+
     /// Part of an answer arrived.
     pub fn answered(&self) {
         self.connection.answered.set(Instant::now());
