@@ -197,7 +197,7 @@ pub struct TargetGroup {
     /// What its targets speak.
     #[serde(default)]
     pub protocol: TargetProtocol,
-    /// Version of HTTP towards targets.
+    /// Version of HTTP towards targets. HTTP2 and GRPC are for HTTPS listeners.
     #[serde(default)]
     pub protocol_version: ProtocolVersion,
     /// The targets. A group without any answers 503.
@@ -444,7 +444,7 @@ words! {
     }
     /// What targets speak.
     TargetProtocol {
-        /// HTTP/1.1.
+        /// HTTP without TLS.
         #[default]
         Http = "HTTP",
     }
@@ -453,6 +453,10 @@ words! {
         /// HTTP/1.1.
         #[default]
         Http1 = "HTTP1",
+        /// HTTP/2 without TLS, with prior knowledge. Its clients speak HTTP/2 to an HTTPS listener.
+        Http2 = "HTTP2",
+        /// The same for calls of gRPC: POST alone.
+        Grpc = "GRPC",
     }
     /// How clients show a certificate.
     Mode {

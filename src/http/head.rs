@@ -313,6 +313,14 @@ impl<'b> Said<'b> {
     }
 }
 
+/// The length that a response announces.
+pub(super) fn length_of_response(headers: &[Header<'_>]) -> Result<Option<u64>, Malformed> {
+    match Said::by_response(headers)?.framing.body(Version::Http2)? {
+        Some(Body::Length(length)) => Ok(Some(length)),
+        Some(Body::Empty | Body::Chunked | Body::UntilClose) | None => Ok(None),
+    }
+}
+
 /// Whether a TE header has the keyword. RFC 9110, section 10.1.4.
 fn has_trailers(value: &[u8]) -> bool {
     let mut codings = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);

@@ -25,6 +25,7 @@ mod deadline;
 pub mod engine;
 mod epoll;
 pub mod listen;
+pub mod polled;
 pub mod socket;
 mod uring;
 
@@ -34,4 +35,5 @@ mod tests;
 pub use buffer::{Buf, BufResult};
 pub use engine::{Chosen, Engine, Io, choose, run, spawn};
 pub use listen::{Bound, Listener, Options, Steering, bind};
+pub use polled::ByteStream;
 pub use socket::{ConnectError, Sock, connect};

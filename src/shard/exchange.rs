@@ -17,7 +17,7 @@ use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::respond::CONTINUE;
 use crate::http::trailers::Filter;
-use crate::net::Buf;
+use crate::net::{Buf, ByteStream};
 use crate::observe::access_log::Record;
 use crate::observe::count;
 use crate::target::Group;

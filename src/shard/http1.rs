@@ -14,7 +14,7 @@ use crate::http::forward::InvalidNames;
 use crate::http::head::{self, Malformed};
 use crate::http::respond::{self, Answer, Manner};
 use crate::limits;
-use crate::net::Buf;
+use crate::net::{Buf, ByteStream};
 
 /// A client's connection while it serves requests.
 #[derive(Debug)]
@@ -239,8 +239,8 @@ impl Session<'_> {
         rules: &Rules,
         request: &head::Request<'_, '_>,
     ) -> (Buf, Option<InvalidNames>) {
-        let (wire, client) = (self.wire, &self.client);
-        self.connection.head_for_target(wire, client, rules, request, &self.trace_id)
+        let behind = self.connection.behind(self.wire, &self.client, &self.trace_id);
+        self.connection.head_for_target(rules, request, &behind)
     }
 
     /// Receives more into the inbox.

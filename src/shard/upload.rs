@@ -9,7 +9,7 @@ use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::head::Malformed;
 use crate::limits;
-use crate::net::Buf;
+use crate::net::{Buf, ByteStream};
 use crate::observe::count;
 use std::cell::Cell;
 

@@ -35,6 +35,7 @@ mod http2_ends;
 mod http2_floods;
 mod http2_heads;
 mod http2_memory;
+mod http2_targets;
 mod identity_filters;
 mod identity_headers;
 mod inspect;

@@ -401,6 +401,11 @@ pub mod piece {
         )
     }
 
+    /// Target group `targets` of this protocol version with these entries.
+    pub fn targets_of(version: &str, entries: &[String]) -> String {
+        targets(entries).replace("protocol: HTTP", &format!("protocol_version: {version}"))
+    }
+
     /// An HTTP listener on loopback that forwards to `targets`; `more` are further fields.
     pub fn http(name: &str, more: &str) -> String {
         format!(

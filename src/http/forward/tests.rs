@@ -574,7 +574,7 @@ fn a_request_by_http_2_reaches_its_target_in_albs_spelling() {
         .header("cookie", "c=d")
         .header("x_odd", "e");
     let (parts, ()) = sent.body(()).unwrap().into_parts();
-    let fields = h2::request::fields(&parts).unwrap();
+    let fields = h2::fields(&parts.headers).unwrap();
     let parsed = h2::request::checked(&parts, &fields, false).unwrap();
     let written = |forwarded_for| {
         let attributes = Attributes { forwarded_for, ..Attributes::default() };
