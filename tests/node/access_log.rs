@@ -52,7 +52,7 @@ fn configuration(entries: &[String]) -> String {
 }
 
 fn node_for(entries: &[String]) -> Node {
-    let logs = ", access: access.log";
+    let logs = ", access: access.log".to_owned();
     Node::with(Setup { logs, ..Setup::default() }, &configuration(entries))
 }
 
@@ -353,7 +353,7 @@ fn a_client_that_leaves_before_its_request_is_whole_is_400() {
 fn a_client_that_leaves_while_the_target_is_silent_is_460() {
     let silent = silent();
     let node = Node::with(
-        Setup { logs: ", access: access.log", ..Setup::default() },
+        Setup { logs: ", access: access.log".to_owned(), ..Setup::default() },
         &configuration(&[silent.entry()]).replace("timeout_seconds: 1}", "timeout_seconds: 60}"),
     );
     let https = node.address("https");
@@ -494,7 +494,7 @@ fn the_json_form_says_why() {
         "GET /closed HTTP/1.1" => close(),
         _ => stream.write_all(ok("hello").as_bytes()),
     });
-    let logs = ", access: {path: access.log, format: json}";
+    let logs = ", access: {path: access.log, format: json}".to_owned();
     let node = Node::with(Setup { logs, ..Setup::default() }, &configuration(&[target.entry()]));
     for request in ["GET / HTTP/1.1", "GET /closed HTTP/1.1", "GET / HTTP/9.9"] {
         let mut client = Client::plain(node.address("plain"));

@@ -27,7 +27,7 @@ pub struct Setup {
     /// `logs.format`.
     pub format: &'static str,
     /// Further fields of `logs`, with a comma before them.
-    pub logs: &'static str,
+    pub logs: String,
     /// Further fields of `node`, with a comma before them.
     pub node: &'static str,
     /// A program and its arguments that start the binary, such as `prlimit --nofile=256`.
@@ -37,7 +37,15 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let (io, engine) = (super::engine(), super::engine());
-        Self { shards: 1, io, engine, format: "alb", logs: "", node: "", under: Vec::new() }
+        Self {
+            shards: 1,
+            io,
+            engine,
+            format: "alb",
+            logs: String::new(),
+            node: "",
+            under: Vec::new(),
+        }
     }
 }
 
@@ -149,8 +157,8 @@ impl Node {
     }
 
     /// What [`Setup::logs`] is from the next [`Node::configure`] on.
-    pub fn set_logs(&mut self, logs: &'static str) {
-        self.setup.logs = logs;
+    pub fn set_logs(&mut self, logs: &str) {
+        self.setup.logs = logs.to_owned();
     }
 
     /// Replaces the configuration (as [`Node::start`] takes it) without a word to the node.

@@ -197,5 +197,6 @@ impl Drop for Sender {
         self.recording.finish(self.connection(), &self.client, None);
     }
 }
+
 /// A part of an answer below this is small.
 const SMALL_BYTES: usize = 1_024;
