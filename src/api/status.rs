@@ -243,6 +243,7 @@ mod tests {
             attributes: Attributes {
                 names: names(),
                 preserve_host: false,
+                desync: Default::default(),
                 xff_client_port: false,
                 tls_version_and_cipher_suite: false,
                 server: ServerName::Portcullis,

@@ -3,6 +3,7 @@
 //! Values alone: `config` makes them, `forward` and `respond` read them. The attributes that this build
 //! does not know are faults of the configuration, so that none is accepted and ignored.
 //! Source: ALB guide, load balancer and listener attributes; `alb-contract.md` section 5.
+use super::desync;
 use super::identity;
 
 /// Whose text the node's own answers carry (`node.response_style`).
@@ -28,6 +29,8 @@ pub struct Attributes {
     pub xff_client_port: bool,
     /// `routing.http.x_amzn_tls_version_and_cipher_suite.enabled`.
     pub tls_version_and_cipher_suite: bool,
+    /// `routing.http.desync_mitigation_mode`.
+    pub desync: desync::Mode,
     /// The Server header of the node's own answers.
     pub server: ServerName,
 }

@@ -87,6 +87,9 @@ pub enum Malformed {
     /// A name that a target could take for Content-Length or Transfer-Encoding.
     #[error("a header looks like a framing header")]
     SuspiciousHeader,
+    /// GET or HEAD with a Content-Length or Transfer-Encoding, where the mode is strictest.
+    #[error("GET or HEAD announces a body")]
+    BodyOfGet,
     /// Both Content-Length and Transfer-Encoding.
     #[error("both Content-Length and Transfer-Encoding")]
     BothTeClPresent,
@@ -139,7 +142,7 @@ pub enum Malformed {
 
 impl Malformed {
     /// Every kind, in the order of [`Malformed::index`].
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::LeadingEmptyLines,
         Self::RequestLineTooLong,
         Self::BadMethod,
@@ -167,6 +170,7 @@ impl Malformed {
         Self::MultipleHost,
         Self::BadHost,
         Self::SuspiciousHeader,
+        Self::BodyOfGet,
         Self::BothTeClPresent,
         Self::BadContentLength,
         Self::DuplicateContentLength,
@@ -222,6 +226,7 @@ impl Malformed {
             | Self::MultipleHost
             | Self::BadHost
             | Self::SuspiciousHeader
+            | Self::BodyOfGet
             | Self::BothTeClPresent
             | Self::BadContentLength
             | Self::DuplicateContentLength
@@ -268,6 +273,7 @@ impl Malformed {
             Self::MultipleHost => "multiple_host",
             Self::BadHost => "bad_host",
             Self::SuspiciousHeader => "suspicious_header",
+            Self::BodyOfGet => "body_of_get",
             Self::BothTeClPresent => "both_te_cl_present",
             Self::BadContentLength => "bad_content_length",
             Self::DuplicateContentLength => "duplicate_content_length",

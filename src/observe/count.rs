@@ -2,6 +2,7 @@
 //!
 //! One writer for each value: `add` is a load and a store, no locked instruction.
 use crate::close::Reason;
+use crate::http::desync::ClassReason;
 use crate::http::head::Malformed;
 use crate::tls::tickets::Declined;
 use crate::trust::Refusal;
@@ -168,6 +169,8 @@ pub struct Listener {
     pub responses: [Count; 5],
     /// Requests that the node answered itself because of a bad head or body, by `Malformed::index`.
     pub malformed: Counts<{ Malformed::ALL.len() }>,
+    /// Requests that have a class of desync mitigation, let in or not, by `ClassReason::index`.
+    pub classified: Counts<{ ClassReason::ALL.len() }>,
     /// Live connections ended because their client was no longer accepted, by [`Refusal::index`].
     pub ended_by_trust: [Count; Refusal::ALL.len()],
     /// Connections that ended early, by [`Reason::index`].

@@ -15,6 +15,7 @@ use super::sink::Sink;
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::{Live, Name};
+use crate::http::desync::ClassReason;
 use crate::http::head::Malformed;
 use crate::net::Engine;
 use crate::trust::Refusal;
@@ -339,6 +340,14 @@ fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
     page.counter(&names::RESPONSES, totals_by(listeners, &classes, |of| &of.responses));
     let malformed = Malformed::ALL.map(Malformed::word);
     page.counter(&names::MALFORMED, totals_by(listeners, &malformed, |of| &of.malformed));
+    let words = ClassReason::ALL.map(ClassReason::word);
+    let by_reason = totals_by(listeners, &words, |of| &of.classified);
+    let by_class = by_reason.zip(ClassReason::ALL.iter().cycle());
+    page.counter(
+        &names::CLASSIFIED,
+        by_class
+            .map(|(([name, word], total), reason)| ([name, reason.class().word(), word], total)),
+    );
     let refusals = Refusal::ALL.map(|refusal| Handshake::Refused(refusal).word());
     let ended = totals_by(listeners, &refusals, |of| &of.ended_by_trust);
     page.counter(&names::CONNECTIONS_ENDED_BY_TRUST, ended);

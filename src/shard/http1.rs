@@ -9,6 +9,7 @@ use super::request::{self, Asked, Decision, Method};
 use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
+use crate::http::desync::{self, Refused};
 use crate::http::head::{self, Malformed};
 use crate::http::respond::{self, Answer, Manner};
 use crate::limits;
@@ -97,7 +98,10 @@ impl Session<'_> {
                         return self.carry_out(&rules, asked, decision, head).await;
                     }
                     Ok(None) => {}
-                    Err(malformed) => return self.refuse_malformed(&rules, malformed).await,
+                    Err(Refused { malformed, class_reason }) => {
+                        self.connection.note_class(class_reason);
+                        return self.refuse_malformed(&rules, malformed).await;
+                    }
                 }
             }
             seen = self.inbox.len();
@@ -169,22 +173,24 @@ impl Session<'_> {
 
     /// Parses the head, decides what is done, and writes the head that a target gets. `None` needs more
     /// bytes.
-    fn read<'r>(&self, rules: &'r Rules) -> Result<Option<(Asked, Decision<'r>, Buf)>, Malformed> {
-        let mut slots = head::slots();
-        let Some(request) = head::request(&self.inbox, &mut slots)? else { return Ok(None) };
-        let decision = request::decide(&self.client, rules, &request);
-        let head = match decision {
-            Decision::Forward(_) => self.head_for_target(rules, &request),
-            Decision::Answer(_) | Decision::Refuse(_) | Decision::Turn(_) => Buf::default(),
-        };
-        Ok(Some((Asked::of(&request), decision, head)))
+    fn read<'r>(&self, rules: &'r Rules) -> Result<Option<(Asked, Decision<'r>, Buf)>, Refused> {
+        desync::request(&self.inbox, rules.listener.attributes.desync, |request| {
+            self.connection.note_class(request.class_reason);
+            let decision = request::decide(&self.client, rules, request);
+            let head = match decision {
+                Decision::Forward(_) => self.head_for_target(rules, request),
+                Decision::Answer(_) | Decision::Refuse(_) | Decision::Turn(_) => Buf::default(),
+            };
+            (Asked::of(request), decision, head)
+        })
     }
 
     /// The head for the target once more, for another try.
     pub(super) fn head_again(&self, rules: &Rules) -> Option<Buf> {
-        let mut slots = head::slots();
-        let request = head::request(&self.inbox, &mut slots).ok().flatten()?;
-        Some(self.head_for_target(rules, &request))
+        let mode = rules.listener.attributes.desync;
+        let head =
+            desync::request(&self.inbox, mode, |request| self.head_for_target(rules, request));
+        head.ok().flatten()
     }
 
     fn head_for_target(&self, rules: &Rules, request: &head::Request<'_, '_>) -> Buf {

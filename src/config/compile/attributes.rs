@@ -6,7 +6,7 @@ use crate::config::nearest::nearest;
 use crate::config::written::{self, Protocol, Scalar, ServerHeader};
 use crate::config::{Faults, defaults, later};
 use crate::http::attributes::{Attributes, ServerName};
-use crate::http::identity;
+use crate::http::{desync, identity};
 use crate::net;
 use std::str::FromStr;
 use std::time::Duration;
@@ -20,6 +20,7 @@ pub(super) struct Balancer {
     preserve_host: bool,
     xff_client_port: bool,
     tls_version_and_cipher_suite: bool,
+    desync: desync::Mode,
     server: ServerName,
 }
 
@@ -36,6 +37,7 @@ pub(super) fn balancer(
         preserve_host: false,
         xff_client_port: false,
         tls_version_and_cipher_suite: false,
+        desync: desync::Mode::default(),
         server: match written.server_header {
             ServerHeader::Portcullis => ServerName::Portcullis,
             ServerHeader::Alb => ServerName::Alb,
@@ -52,6 +54,7 @@ pub(super) fn balancer(
             TLS_HEADERS => {
                 set(&mut balancer.tls_version_and_cipher_suite, parsed(value), faults);
             }
+            DESYNC_MODE => set(&mut balancer.desync, desync_mode(value), faults),
             _ => not_built(key, value, BALANCER_BUILT, BALANCER_LATER, faults),
         };
     });
@@ -69,6 +72,7 @@ pub(super) fn listener(
         preserve_host: balancer.preserve_host,
         xff_client_port: balancer.xff_client_port,
         tls_version_and_cipher_suite: balancer.tls_version_and_cipher_suite,
+        desync: balancer.desync,
         server: balancer.server,
     };
     each(&written.attributes, faults, |key, value, faults| {
@@ -123,6 +127,15 @@ fn set<T>(place: &mut T, value: Result<T, String>, faults: &mut Faults) {
 
 fn parsed(value: &str) -> Result<bool, String> {
     bool::from_str(value).map_err(|_| format!("\"{value}\" is not true or false"))
+}
+
+fn desync_mode(value: &str) -> Result<desync::Mode, String> {
+    match value {
+        "monitor" => Ok(desync::Mode::Monitor),
+        "defensive" => Ok(desync::Mode::Defensive),
+        "strictest" => Ok(desync::Mode::Strictest),
+        _ => Err(format!("\"{value}\" is not monitor, defensive or strictest")),
+    }
 }
 
 fn seconds(value: &str, min: u64, max: u64) -> Result<Duration, String> {
@@ -211,10 +224,11 @@ const CLIENT_KEEP_ALIVE: &str = "client_keep_alive.seconds";
 const PRESERVE_HOST: &str = "routing.http.preserve_host_header.enabled";
 const XFF_CLIENT_PORT: &str = "routing.http.xff_client_port.enabled";
 const TLS_HEADERS: &str = "routing.http.x_amzn_tls_version_and_cipher_suite.enabled";
+const DESYNC_MODE: &str = "routing.http.desync_mitigation_mode";
 const SERVER_ENABLED: &str = "routing.http.response.server.enabled";
 
 const BALANCER_BUILT: &[&str] =
-    &[IDLE_TIMEOUT, CLIENT_KEEP_ALIVE, PRESERVE_HOST, XFF_CLIENT_PORT, TLS_HEADERS];
+    &[IDLE_TIMEOUT, CLIENT_KEEP_ALIVE, PRESERVE_HOST, XFF_CLIENT_PORT, TLS_HEADERS, DESYNC_MODE];
 
 const LISTENER_BUILT: &[&str] = &[
     "routing.http.request.x_amzn_mtls_clientcert_serial_number.header_name",
@@ -242,7 +256,6 @@ const BALANCER_LATER: &[(&str, &str)] = &[
     ("health_check_logs.s3.prefix", ""),
     ("ipv6.deny_all_igw_traffic", "false"),
     ("load_balancing.cross_zone.enabled", "true"),
-    ("routing.http.desync_mitigation_mode", "defensive"),
     ("routing.http.drop_invalid_header_fields.enabled", "false"),
     ("routing.http.xff_header_processing.mode", "append"),
     // ALB's default is true; this build speaks HTTP/1.1 alone.
@@ -346,6 +359,10 @@ mod tests {
             (CLIENT_KEEP_ALIVE, "60", true),
             (CLIENT_KEEP_ALIVE, "59", false),
             (CLIENT_KEEP_ALIVE, "604801", false),
+            (DESYNC_MODE, "monitor", true),
+            (DESYNC_MODE, "defensive", true),
+            (DESYNC_MODE, "strictest", true),
+            (DESYNC_MODE, "Strictest", false),
             (PRESERVE_HOST, "true", true),
             (PRESERVE_HOST, "on", false),
         ] {
