@@ -164,24 +164,21 @@ fn length<'b>(values: impl Iterator<Item = &'b [u8]>, worst: &mut Worst) -> Opti
 /// No target, or a version in its place.
 fn has_no_target(line: &RequestLine<'_>) -> bool {
     match line.version {
-        None => line.target.is_empty() || line.target.starts_with(b"HTTP/1."),
+        None => line.target.iter().all(is_blank) || line.target.starts_with(b"HTTP/1."),
         Some(_) => line.target.iter().all(is_space),
     }
 }
 
 fn version(line: &RequestLine<'_>, worst: &mut Worst) {
-    match line.version {
-        // HTTP/0.9 in two spellings, and versions to come.
-        None | Some(b"HTTP/0.9") => worst.note(ClassReason::NonCompliantVersion),
-        Some(version) if raw::is_later_minor(version) => {
-            worst.note(ClassReason::NonCompliantVersion);
-        }
-        Some(b"HTTP/1.0" | b"HTTP/1.1") => {
-            worst.note_if(!line.padding.is_empty(), ClassReason::NonCompliantVersion);
-        }
+    let Some(version) = line.version else { return worst.note(ClassReason::NonCompliantVersion) };
+    let is_padded = !line.padding.is_empty() || trimmed(version) != version;
+    match trimmed(version) {
+        b"HTTP/1.0" | b"HTTP/1.1" => worst.note_if(is_padded, ClassReason::NonCompliantVersion),
+        b"HTTP/0.9" => worst.note(ClassReason::NonCompliantVersion),
+        version if raw::is_later_minor(version) => worst.note(ClassReason::NonCompliantVersion),
         // ALB's classes are about HTTP/1 alone.
-        Some([b'H', b'T', b'T', b'P', b'/', b'2'..=b'9', b'.', b'0'..=b'9']) => {}
-        Some(_) => worst.note(ClassReason::BadVersion),
+        [b'H', b'T', b'T', b'P', b'/', b'2'..=b'9', b'.', b'0'..=b'9'] => {}
+        _ => worst.note(ClassReason::BadVersion),
     }
 }
 

@@ -76,7 +76,7 @@ impl<'b> RequestLine<'b> {
         let end = rest.iter().rposition(|byte| !is_blank(byte)).map_or(0, |last| last + 1);
         let (words, padding) = rest.split_at(end);
         match words.iter().rposition(is_space) {
-            None => Self { method, target: words, version: None, padding },
+            None => Self { method, target: rest, version: None, padding: &[] },
             last => {
                 let (target, version) = split_at_space(words, last);
                 Self { method, target, version: Some(version), padding }
