@@ -43,6 +43,7 @@ fn request_head(c: &mut Criterion) {
                 tls: true,
                 tls_names: Some(("TLSv1.3", "TLS_AES_128_GCM_SHA256")),
                 identity,
+                trace_id: b"Root=1-6740a1b0-0123456789abcdef01234567",
             };
             let mut out = Vec::new();
             group.bench_function(format!("{name}/read_and_rewrite_{name_of_identity}"), |bench| {

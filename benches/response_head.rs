@@ -3,6 +3,7 @@
 mod support;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use portcullis::http::attributes::Attributes;
 use portcullis::http::forward;
 use portcullis::http::head::{self, Version};
 use std::hint::black_box;
@@ -15,17 +16,19 @@ const USUAL: &[u8] = b"HTTP/1.1 200 OK\r\nDate: Wed, 01 Jul 2026 00:00:00 GMT\r\
     Set-Cookie: session=0123456789abcdef; Secure; HttpOnly; SameSite=Lax\r\n\r\n";
 
 fn response_head(c: &mut Criterion) {
+    let attributes = Attributes::default();
     let mut group = c.benchmark_group("response_head");
     for (name, bytes) in [("small", SMALL), ("usual", USUAL)] {
         let mut out = Vec::new();
         group.bench_function(format!("{name}/read_and_rewrite"), |bench| {
             bench.iter(|| {
                 let mut slots = head::slots();
-                let response = head::response(black_box(bytes), "GET", &mut slots);
+                let response =
+                    head::response(black_box(bytes), head::Expected::Content, &mut slots);
                 let response = response.expect("a good head").expect("a whole one");
                 let onward = forward::onward(&response, Version::Http11, true);
                 out.clear();
-                forward::response(&mut out, &response, onward, Version::Http11);
+                forward::response(&mut out, &response, onward, Version::Http11, &attributes);
                 out.len()
             });
         });

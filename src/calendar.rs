@@ -1,7 +1,8 @@
-//! The calendar, and times as logs, headers and certificates write them. Pure.
+//! The calendar, and times as logs, headers and answers write them. Pure.
 //!
 //! Source: ISO 8601 in the form of RFC 3339; the calendar is Howard Hinnant's "chrono-Compatible
 //! Low-Level Date Algorithms", `civil_from_days` and `days_from_civil`.
+use rustls_pki_types::UnixTime;
 use std::fmt;
 use std::time::Duration;
 
@@ -55,6 +56,11 @@ impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
     }
+}
+
+/// `2026-11-20T10:11:12Z`.
+pub fn rfc3339(time: UnixTime) -> String {
+    Seconds(Duration::from_secs(time.as_secs())).to_string()
 }
 
 /// `2026-11-20T10:11:12Z`, from the time since 1970.
@@ -121,6 +127,7 @@ mod tests {
         let time = Duration::new(1_795_169_472, 345_678_999);
         assert_eq!(Micros(time).to_string(), "2026-11-20T10:11:12.345678Z");
         assert_eq!(Seconds(time).to_string(), "2026-11-20T10:11:12Z");
+        assert_eq!(rfc3339(UnixTime::since_unix_epoch(time)), "2026-11-20T10:11:12Z");
         assert_eq!(Micros(Duration::ZERO).to_string(), "1970-01-01T00:00:00.000000Z");
         assert_eq!(Seconds(Duration::MAX).to_string().len(), 28, "no overflow far ahead");
     }

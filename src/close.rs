@@ -17,6 +17,12 @@ pub enum Reason {
     /// The client sent nothing, or not its whole head or body, for the idle timeout.
     #[error("the client was silent for too long")]
     ClientTimeout,
+    /// The client broke HTTP/2.
+    #[error("the client broke HTTP/2")]
+    Http2Malformed,
+    /// The client sent too many frames that cost nothing to send.
+    #[error("the client sent a flood of HTTP/2 frames")]
+    Http2Flood,
     /// A keep-alive connection was idle for the idle timeout; nobody's fault.
     #[error("the connection was idle")]
     Idle,
@@ -54,10 +60,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of [`Reason::index`].
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::ClientClosed,
         Self::HandshakeTimeout,
         Self::ClientTimeout,
+        Self::Http2Malformed,
+        Self::Http2Flood,
         Self::Idle,
         Self::NoLongerAccepted,
         Self::NoTarget,
@@ -80,9 +88,12 @@ impl Reason {
     /// Source: ALB guide, troubleshooting, "HTTP error codes".
     pub const fn status(self) -> Option<u16> {
         match self {
-            Self::ClientClosed | Self::HandshakeTimeout | Self::Idle | Self::NoLongerAccepted => {
-                None
-            }
+            Self::ClientClosed
+            | Self::HandshakeTimeout
+            | Self::Http2Malformed
+            | Self::Http2Flood
+            | Self::Idle
+            | Self::NoLongerAccepted => None,
             Self::ClientTimeout => Some(408),
             Self::ConnectRefused | Self::TargetClosed | Self::TargetMalformed => Some(502),
             Self::NoTarget | Self::Draining | Self::Shed => Some(503),
@@ -97,6 +108,8 @@ impl Reason {
             Self::ClientClosed => "client_closed",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::ClientTimeout => "client_timeout",
+            Self::Http2Malformed => "http2_malformed",
+            Self::Http2Flood => "http2_flood",
             Self::Idle => "idle",
             Self::NoLongerAccepted => "no_longer_accepted",
             Self::NoTarget => "no_target",
@@ -118,6 +131,8 @@ impl Reason {
             Self::ClientClosed
             | Self::HandshakeTimeout
             | Self::ClientTimeout
+            | Self::Http2Malformed
+            | Self::Http2Flood
             | Self::Idle
             | Self::NoLongerAccepted
             | Self::NoTarget
@@ -145,7 +160,12 @@ mod tests {
     #[test]
     fn words_are_distinct_label_values() {
         for (index, reason) in Reason::ALL.iter().enumerate() {
-            assert!(reason.word().bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            assert!(
+                reason
+                    .word()
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+            );
             assert!(Reason::ALL[..index].iter().all(|other| other.word() != reason.word()));
         }
     }

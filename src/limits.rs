@@ -83,6 +83,8 @@ pub const TOLD_CHAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const DRY_RUN_CLIENTS_MAX: usize = 10_000;
 /// Characters of a subject, an issuer, a serial number or a server name in its answer.
 pub const DRY_RUN_TEXT_CHARS_MAX: usize = 256;
+/// How long the shards have to take over a generation before the answer names those that are late.
+pub const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 /// How long the shards have to tell which clients they have seen.
 pub const TOLD_WITHIN: Duration = Duration::from_secs(10);
 /// Identity filters of one mutual authentication.
@@ -116,12 +118,44 @@ pub const INTERIM_ANSWERS_MAX: usize = 1_000;
 pub const HEADERS_MAX: usize = 200;
 /// Headers that the Connection headers of one message may name (each is compared with each header).
 pub const CONNECTION_OPTIONS_MAX: usize = 16;
+/// Addresses in what a client sends as X-Forwarded-For (ALB answers more by 463).
+pub const FORWARDED_FOR_ADDRESSES_MAX: usize = 30;
+/// Bytes of what a client sends as X-Amzn-Trace-Id (ALB: 7 KB).
+pub const TRACE_ID_BYTES_MAX: usize = 7 * 1024;
+/// Bytes of the value of a response header that a listener sets (ALB: 1 KB).
+pub const RESPONSE_HEADER_VALUE_BYTES_MAX: usize = 1_024;
 /// Bytes of a chunk-size line with its extensions, and of a trailer section.
 pub const CHUNK_LINE_BYTES_MAX: usize = 4 * 1024;
 /// Bytes read and thrown away after an early answer, so that the client gets to read it.
 pub const DISCARDED_BODY_BYTES_MAX: usize = 256 * 1024;
 /// How long the rest of a request is thrown away after an early answer.
 pub const LINGER: Duration = Duration::from_secs(2);
+
+// HTTP/2. Source: ALB guide (128 streams, 10,000 requests); the rest is ours.
+
+/// Streams that a client may have open at once.
+pub const H2_STREAMS_MAX: u32 = 128;
+/// Requests of one connection; then it is told to end.
+pub const H2_REQUESTS_MAX: u64 = 10_000;
+/// Bytes of the heads of a connection's requests in work; more streams are refused, to be tried again.
+pub const H2_HEADS_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a header list as HTTP/2 counts it (each field 32 more); larger ones are answered by the crate.
+/// Above [`REQUEST_HEAD_BYTES_MAX`], so that the node's own answer comes first.
+pub const H2_HEADER_LIST_BYTES_MAX: u32 = 128 * 1024;
+/// Bytes that a client may send on one stream before its target has taken them.
+pub const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+/// The same of all streams of a connection together.
+pub const H2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// Bytes of an answer that wait for a slow client, for each stream.
+pub const H2_SEND_BUFFER_BYTES_MAX: usize = 32 * 1024;
+/// Streams of one connection that this node may have to reset because of a client's errors.
+pub const H2_ERRORS_MAX: usize = 100;
+/// Streams that were reset and are remembered for a while.
+pub const H2_RESETS_KEPT_MAX: usize = 50;
+/// What a client's frames of control may cost at once ([`crate::http::h2::frames`]).
+pub const H2_ALLOWANCE_MAX: u32 = 2_000;
+/// What time gives back of it.
+pub const H2_ALLOWANCE_PER_SECOND: u32 = 200;
 
 // Targets.
 
@@ -214,6 +248,7 @@ pub const POLL_FILES_EVERY: Duration = Duration::from_secs(10);
 /// File events that wait for the control thread; more are dropped (the bell has rung already).
 pub const FILE_EVENTS_MAX: usize = 1_024;
 
+const _: () = assert!(REQUEST_HEAD_BYTES_MAX < H2_HEADER_LIST_BYTES_MAX as usize);
 const _: () = assert!(API_ANSWER.as_secs() > 2 * API_CONNECTION.as_secs());
 const _: () = assert!(BUNDLE_BYTES_MAX + REVOCATION_FILE_BYTES_MAX < TRUST_STORE_BYTES_MAX);
 const _: () = assert!(LOG_WRITE_BYTES < LOG_BACKLOG_BYTES_MAX);

@@ -1,12 +1,12 @@
 //! The admin endpoint: a Unix socket for the node's own user, the only thing that changes state.
 use super::dry_run::{self, Proposal};
 use super::explain::Question;
-use super::metrics::status;
-use super::{Control, ReloadError, serve, trust};
+use super::parameters::{self, Parameters, refuse};
+use super::{Control, ReloadError, metrics, serve, trust};
 use crate::limits;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -20,6 +20,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::UnixListener;
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 /// A listening admin socket. Its file goes when it is dropped.
@@ -137,12 +138,14 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
 }
 
 fn router(control: Arc<dyn Control>) -> Router {
+    let explaining = Explaining { control: Arc::clone(&control), turn: Arc::default() };
+    let explain = post(explain).layer(DefaultBodyLimit::max(limits::CHAIN_FILE_BYTES_MAX));
     Router::new()
         .route("/reload", post(reload))
         .route("/drain", post(drain))
         .route("/status", get(status))
-        .route("/explain", post(explain).layer(DefaultBodyLimit::max(limits::CHAIN_FILE_BYTES_MAX)))
         .with_state(Arc::clone(&control))
+        .merge(Router::new().route("/explain", explain).with_state(explaining))
         .merge(trust::endpoint::routes(control))
         .fallback(|| async {
             let paths = "try /reload, /drain, /status, /explain, /trust_stores\n";
@@ -163,14 +166,14 @@ struct Reloading {
 /// The reload goes on when the client hangs up: a change is whole or does not happen.
 async fn reload(
     State(control): State<Arc<dyn Control>>,
-    Query(Reloading { dry_run, config }): Query<Reloading>,
+    Parameters(Reloading { dry_run, config }): Parameters<Reloading>,
 ) -> Response {
     if dry_run {
         return dry_run::answer(control, Proposal::Reload { config }, ()).await;
     }
     if config.is_some() {
         let error = "a node reloads its own configuration; another one goes with dry_run=true";
-        return (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response();
+        return refuse(StatusCode::BAD_REQUEST, error);
     }
     match tokio::spawn(async move { control.reload().await }).await {
         Ok(Ok(reloaded)) => Json(reloaded).into_response(),
@@ -179,22 +182,44 @@ async fn reload(
     }
 }
 
-async fn drain(State(control): State<Arc<dyn Control>>) -> impl IntoResponse {
+async fn drain(
+    State(control): State<Arc<dyn Control>>,
+    _: Parameters<parameters::None>,
+) -> impl IntoResponse {
     control.drain();
     (StatusCode::ACCEPTED, Json(json!({"draining": true})))
 }
 
+async fn status(
+    control: State<Arc<dyn Control>>,
+    _: Parameters<parameters::None>,
+) -> impl IntoResponse {
+    metrics::status(control).await
+}
+
+/// Who explains: one question at a time, because each may read hundreds of MiB of revocation lists again.
+#[derive(Clone)]
+struct Explaining {
+    control: Arc<dyn Control>,
+    turn: Arc<Mutex<()>>,
+}
+
 /// Changes nothing; it is a POST because the chain is its body.
 async fn explain(
-    State(control): State<Arc<dyn Control>>,
-    Query(question): Query<Question>,
+    State(Explaining { control, turn }): State<Explaining>,
+    Parameters(question): Parameters<Question>,
     chain: Bytes,
 ) -> Response {
-    // It may read revocation files again, for the entry that hit.
-    let answer = spawn_blocking(move || control.explain(&question, &chain)).await;
-    match answer {
+    let turn = turn.lock_owned().await;
+    let answer = spawn_blocking(move || {
+        let answer = control.explain(&question, &chain);
+        // The next one has its turn once this one has ended, whether its client is still there or not.
+        drop(turn);
+        answer
+    });
+    match answer.await {
         Ok(Ok(answer)) => Json(answer).into_response(),
-        Ok(Err(error)) => (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response(),
+        Ok(Err(error)) => refuse(StatusCode::BAD_REQUEST, &error),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
@@ -217,8 +242,9 @@ impl IntoResponse for ReloadError {
                 let body = json!({"error": error, "late_shards": late_shards});
                 (StatusCode::GATEWAY_TIMEOUT, Json(body)).into_response()
             }
-            Self::NotDurable { generation, error: _ } => {
-                let body = json!({"error": error, "generation": generation});
+            Self::NotDurable { generation, error: _, late_shards } => {
+                let body =
+                    json!({"error": error, "generation": generation, "late_shards": late_shards});
                 (StatusCode::INSUFFICIENT_STORAGE, Json(body)).into_response()
             }
         }
@@ -345,6 +371,49 @@ pub(super) mod tests {
         assert!(!node.ready());
         assert_eq!(ask(&dir.socket(), "GET", "/status").await.1["draining"], true);
         assert_eq!(ask(&dir.socket(), "GET", "/metrics").await.0, 404);
+        server.abort();
+    }
+
+    /// Goal: nothing is done for somebody who asked for something else. Method: each request, with a
+    /// parameter that it does not have.
+    #[tokio::test]
+    async fn a_parameter_that_is_not_known_is_refused_everywhere_and_nothing_is_done() {
+        let dir = TempDir::new("parameters");
+        let node: Arc<Node> = Arc::default();
+        let server = tokio::spawn(Admin::bind(&dir.socket()).unwrap().serve(node.clone()));
+        let store = "/trust_stores/partners";
+        for (method, target) in [
+            ("POST", "/drain?"),
+            ("POST", "/reload?"),
+            ("GET", "/status?"),
+            ("POST", "/explain?listener=https&"),
+            ("GET", "/trust_stores?"),
+            ("PUT", &format!("{store}?revocations=keep&")),
+            ("POST", &format!("{store}/revocations?")),
+            ("DELETE", &format!("{store}/revocations?ids=1&")),
+        ] {
+            let (status, answer) =
+                ask(&dir.socket(), method, &format!("{target}dry-run=true")).await;
+            assert_eq!(status, 400, "{method} {target}");
+            let error = answer["error"].as_str().expect("it says why");
+            assert!(error.contains("dry-run"), "{method} {target}: {error}");
+        }
+        assert!(node.ready());
+        assert_eq!(*node.asked.lock().await, []);
+        server.abort();
+    }
+
+    #[tokio::test]
+    async fn one_question_is_explained_at_a_time() {
+        let dir = TempDir::new("explain-turns");
+        let node: Arc<Node> = Arc::default();
+        let server = tokio::spawn(Admin::bind(&dir.socket()).unwrap().serve(node.clone()));
+        let socket = dir.socket();
+        let question = || ask(&socket, "POST", "/explain?listener=company");
+        let answers = tokio::join!(question(), question(), question());
+        for (status, answer) in [answers.0, answers.1, answers.2] {
+            assert_eq!((status, &answer["company"]), (200, &json!(false)), "{answer}");
+        }
         server.abort();
     }
 

@@ -2,19 +2,19 @@
 //! connections that is.
 //!
 //! The change is compiled and not published; the clients are those that shards remember
-//! ([`crate::shard::seen`]) and those that are connected. Each is judged twice by the code that judges
+//! ([`crate::config::clients`]) and those that are connected. Each is judged twice by the code that judges
 //! handshakes ([`judge::verdict`]), by what is live and by what would be, at the same time of day. Runs
 //! off the shards, on a thread of its own.
 //! Bounds: `limits::DRY_RUN_CLIENTS_MAX` clients listed, `limits::DRY_RUN_TEXT_CHARS_MAX` characters of
 //! each thing that one says of itself.
 use super::Control;
+use crate::calendar::rfc3339;
 use crate::config::Fault;
 use crate::config::candidate::Asked;
+use crate::config::clients::{Client, Clients, Connected, Key, Seen};
 use crate::config::snapshot::{Live, OnRevocation};
 use crate::limits;
 use crate::shard::judge;
-use crate::shard::seen::{Client, Clients, Connected, Key, Seen};
-use crate::trust::explain::write_time;
 use crate::trust::{Facts, Refusal};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
@@ -22,6 +22,7 @@ use rustls_pki_types::UnixTime;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,10 +57,17 @@ pub(super) async fn answer(
         answer
     });
     match answer.await {
-        Ok(Ok(answer)) => Json(answer).into_response(),
+        Ok(Ok(answer)) => written(answer).await,
         Ok(Err(error)) => error.into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+/// Writes it on a thread of its own: ten thousand clients are tens of MiB, and the control thread has
+/// generations to publish.
+async fn written(answer: impl Serialize + Send + 'static) -> Response {
+    let written = tokio::task::spawn_blocking(move || Json(answer).into_response()).await;
+    written.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 /// The answer.
@@ -127,12 +135,26 @@ pub struct Verdict {
 
 /// One client under one policy, over all shards.
 struct Row {
+    /// By whose chain it is judged.
     client: Arc<Client>,
+    shown: Shown,
     server_name: Option<String>,
     last: Option<UnixTime>,
     last_refusal: Option<Refusal>,
     count: u64,
     connections: u64,
+}
+
+/// What speaks for a chain. Of several that came with one certificate the one counts for which most does:
+/// anybody can show a certificate in a chain that is good for nothing.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Shown {
+    /// When somebody showed it.
+    BySomebody(u64),
+    /// Connections.
+    ByItsOwner,
+    /// When a trust store vouched for it.
+    Vouched(u64),
 }
 
 /// A verdict while it is compared; nothing where there is no such listener with TLS.
@@ -146,7 +168,7 @@ pub fn compare(live: &Live, next: &Live, clients: Vec<Clients>, now: UnixTime) -
     let new = next.warnings.iter().filter(|warning| !live.warnings.contains(warning));
     answer.warnings = new.cloned().collect();
     let mut changed = Vec::new();
-    for row in Rows::of(next, clients).rows.into_values() {
+    for row in Rows::of([live, next], clients).rows.into_values() {
         let taken = |live: &Live| {
             let Client { listener, chain, .. } = &*row.client;
             judge::verdict(live, listener, row.server_name.as_deref(), chain, now)
@@ -178,46 +200,68 @@ pub fn compare(live: &Live, next: &Live, clients: Vec<Clients>, now: UnixTime) -
     answer
 }
 
-/// What the shards tell, joined: one row for each client and each policy of `next`, which may part
-/// clients that are one now.
+/// What the shards tell, joined: one row for each client and each pair of policies that it is judged by,
+/// before and after. What the policies are called on a shard does not matter: names may be ordered otherwise
+/// next, and clients that are one now may part.
 struct Rows<'a> {
-    next: &'a Live,
-    rows: BTreeMap<(Key, Option<&'a str>), Row>,
+    live_and_next: [&'a Live; 2],
+    rows: BTreeMap<(Key, [Option<&'a str>; 2]), Row>,
 }
 
 impl<'a> Rows<'a> {
-    fn of(next: &'a Live, clients: Vec<Clients>) -> Self {
-        let mut rows = Self { next, rows: BTreeMap::new() };
+    fn of(live_and_next: [&'a Live; 2], clients: Vec<Clients>) -> Self {
+        let mut rows = Self { live_and_next, rows: BTreeMap::new() };
         for Clients { seen, connected, .. } in clients {
-            for Seen { key, client, last, count, refusal } in seen {
+            for Seen { client, is_vouched, last, count, refusal } in seen {
                 let server_name = client.server_name.clone();
-                let row = rows.row(key, client, server_name);
+                let at = last.as_secs();
+                let shown = if is_vouched { Shown::Vouched(at) } else { Shown::BySomebody(at) };
+                let row = rows.row(client, shown, server_name);
                 row.count += count;
                 if row.last <= Some(last) {
                     (row.last, row.last_refusal) = (Some(last), refusal);
                 }
             }
-            for Connected { key, server_name, client, connections } in connected {
-                rows.row(key, client, server_name).connections += connections;
+            for ((_, server_name), Connected { client, connections }) in connected {
+                rows.row(client, Shown::ByItsOwner, server_name).connections += connections;
             }
         }
         rows
     }
 
-    fn row(&mut self, key: Key, client: Arc<Client>, server_name: Option<String>) -> &mut Row {
-        let listener = self.next.listeners.get(&client.listener);
-        let tls = listener.and_then(|listener| listener.tls.as_ref());
-        let policy = tls.map(|tls| tls.policy(server_name.as_deref()));
-        self.rows.entry((key, policy)).or_insert_with(|| {
-            let (last, last_refusal, count, connections) = (None, None, 0, 0);
-            Row { client, server_name, last, last_refusal, count, connections }
-        })
+    fn row(&mut self, client: Arc<Client>, shown: Shown, server_name: Option<String>) -> &mut Row {
+        let policies = self.live_and_next.map(|live| {
+            let tls = live.listeners.get(&client.listener)?.tls.as_ref()?;
+            Some(tls.policy(server_name.as_deref()))
+        });
+        let key = (Key::of(&client.listener, "", &client.chain), policies);
+        match self.rows.entry(key) {
+            Entry::Vacant(vacant) => {
+                let (last, last_refusal, count, connections) = (None, None, 0, 0);
+                vacant.insert(Row {
+                    client,
+                    shown,
+                    server_name,
+                    last,
+                    last_refusal,
+                    count,
+                    connections,
+                })
+            }
+            Entry::Occupied(occupied) => {
+                let row = occupied.into_mut();
+                if row.shown < shown {
+                    (row.client, row.shown, row.server_name) = (client, shown, server_name);
+                }
+                row
+            }
+        }
     }
 }
 
 impl Change {
     fn new(row: Row, now: Taken, then: Taken, next: &Live) -> Self {
-        let Row { client, server_name, last, last_refusal, count, connections } = row;
+        let Row { client, server_name, last, last_refusal, count, connections, .. } = row;
         let facts = client.chain.first().and_then(|leaf| Facts::from_der(leaf));
         let (subject, issuer, serial_number) = match facts {
             Some(Facts { subject, issuer, serial_number, .. }) => {
@@ -239,7 +283,7 @@ impl Change {
             serial_number: serial_number.map(cut),
             listener: client.listener.to_string(),
             server_name: server_name.map(cut),
-            last_seen: last.map(write_time),
+            last_seen: last.map(rfc3339),
             count,
             last_refusal: last_refusal.map(|refusal| refusal.code().to_owned()),
             live_connections: connections,
@@ -357,67 +401,4 @@ impl DryRun {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn change(subject: &str) -> Change {
-        Change {
-            subject: Some(subject.to_owned()),
-            issuer: None,
-            serial_number: None,
-            listener: "https".to_owned(),
-            server_name: None,
-            last_seen: None,
-            count: 0,
-            last_refusal: None,
-            live_connections: 3,
-            now: Verdict::of(Some(Ok(()))),
-            then: Verdict::of(Some(Err(Refusal::Expired))),
-            on_revocation: Some("keep".to_owned()),
-        }
-    }
-
-    #[test]
-    fn an_answer_is_a_table_with_totals_also_where_not_all_are_listed() {
-        let changes = vec![change("CN=a"), change("CN=longer")];
-        let answer = DryRun {
-            generation: 4,
-            clients: 9,
-            newly_refused: 5,
-            live_connections: 15,
-            live_connections_left_out: 2,
-            changes,
-            ..DryRun::default()
-        };
-        assert_eq!(
-            answer.to_string(),
-            "nothing has changed: generation 4 stays live\n\n\
-             CLIENT     SERIAL NUMBER  LISTENER  LAST SEEN  COUNT  LIVE      NOW       THEN\n\
-             CN=a       -              https     -          0      3 (keep)  accepted  \
-             ClientCertExpired (expired)\n\
-             CN=longer  -              https     -          0      3 (keep)  accepted  \
-             ClientCertExpired (expired)\n\
-             and 3 more\n\n\
-             5 of 9 clients seen lately would change: 5 refused, 0 accepted, 0 refused for another \
-             reason; live connections: 15\n\
-             2 live connections were not judged: too many clients at once"
-        );
-    }
-
-    #[test]
-    fn a_name_that_is_too_long_is_cut_between_characters() {
-        let max = limits::DRY_RUN_TEXT_CHARS_MAX;
-        assert_eq!(cut("ö".repeat(max)), "ö".repeat(max));
-        assert_eq!(cut("ö".repeat(max + 1)), "ö".repeat(max) + "…");
-    }
-
-    #[test]
-    fn that_nobody_would_change_is_said_in_a_sentence() {
-        let answer = DryRun { generation: 4, clients: 9, ..DryRun::default() };
-        assert_eq!(
-            answer.to_string(),
-            "nothing has changed: generation 4 stays live\n\n\
-             no client seen lately would change (9 judged)"
-        );
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@
 //! changes nothing. The answer comes from the code that judges handshakes ([`judge::explained`]). When
 //! the verdict changes by itself is found by judging again at each instant that the verdict depends on.
 //! Bound: `limits::EXPLAINED_INSTANTS_MAX`.
+use crate::calendar::rfc3339;
 use crate::config::snapshot::{Access, Authentication, Live, Verify};
 use crate::config::state::Directory;
 use crate::limits;
@@ -116,7 +117,7 @@ pub fn answer(
         verdict: verdict_word(refusal),
         reason: refusal.map(Refusal::code),
         in_words: in_words(refusal, &access.authentication, &chain),
-        at: explain::write_time(now),
+        at: rfc3339(now),
         generation: live.generation,
         policy: Policy::of(&listener.name, question, access),
         changes: change(now, refusal, &told, judge)?,
@@ -140,8 +141,9 @@ fn find_entries(
 ) {
     let Authentication::Verify(Verify { trust_store, .. }) = authentication else { return };
     let Some(source) = live.trust_sources.get(trust_store) else { return };
+    let mut files = source.revocation_files(trust_store, state);
     told.find_entries(|index| {
-        let bytes = source.revocation_file(trust_store, index, state)?;
+        let bytes = files.read(index)?;
         Ok(Again { bytes, revocation_id: source.revocation_id(index) })
     });
 }
@@ -161,7 +163,7 @@ fn change(
         };
         let (later, told) = judge(next)?;
         if later != refusal {
-            let at = explain::write_time(next);
+            let at = rfc3339(next);
             let (verdict, reason) = (verdict_word(later), later.map(Refusal::code));
             return Ok(Some(Change { at, verdict, reason }));
         }

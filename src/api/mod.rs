@@ -8,6 +8,7 @@ pub mod client;
 pub mod dry_run;
 pub mod explain;
 pub mod metrics;
+mod parameters;
 mod serve;
 pub mod status;
 pub mod trust;
@@ -92,13 +93,26 @@ pub enum ReloadError {
         late_shards: Vec<usize>,
     },
     /// It is live, but a power cut may bring the state before back.
-    #[error("generation {generation} is live, but the disk has not confirmed it: {error}")]
+    #[error(
+        "generation {generation} is live, but the disk has not confirmed it: {error}{}",
+        and_late(.late_shards)
+    )]
     NotDurable {
         /// The generation that is now live.
         generation: u64,
         /// What the disk said.
         error: String,
+        /// Indexes of the shards that, besides, have not said in time that no verdict is taken by an older
+        /// one.
+        late_shards: Vec<usize>,
     },
+}
+
+fn and_late(shards: &[usize]) -> String {
+    if shards.is_empty() {
+        return String::new();
+    }
+    format!("; and shards {shards:?} are late to take it")
 }
 
 fn standing(faults: usize) -> String {

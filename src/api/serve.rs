@@ -78,13 +78,35 @@ pub(super) mod tests {
         /// The changes of trust that were asked for, and what is answered to each.
         pub(in crate::api) asked: Mutex<Vec<(String, Change)>>,
         pub(in crate::api) changed: Option<Result<trust::Changed, ReloadError>>,
+        pub(in crate::api) company: Company,
+    }
+
+    /// Finds out whether two are there at once.
+    #[derive(Default)]
+    pub(in crate::api) struct Company {
+        present: std::sync::atomic::AtomicUsize,
+    }
+
+    impl Company {
+        /// Whether somebody else comes within a moment.
+        fn comes(&self) -> bool {
+            self.present.fetch_add(1, Relaxed);
+            let begun = std::time::Instant::now();
+            let mut others = 0;
+            while others == 0 && begun.elapsed() < std::time::Duration::from_millis(50) {
+                others = self.present.load(Relaxed) - 1;
+                std::thread::yield_now();
+            }
+            self.present.fetch_sub(1, Relaxed);
+            others > 0
+        }
     }
 
     impl Default for Node {
         fn default() -> Self {
             let reload = Ok(Reloaded { generation: 7, warnings: Vec::new() });
             let (draining, asked) = (AtomicBool::new(false), Mutex::default());
-            Self { reload, draining, asked, changed: None }
+            Self { reload, draining, asked, changed: None, company: Company::default() }
         }
     }
 
@@ -119,6 +141,7 @@ pub(super) mod tests {
         fn explain(&self, question: &Question, chain: &[u8]) -> Result<Value, String> {
             match question.listener.as_str() {
                 "https" => Ok(json!({"chain_bytes": chain.len(), "question": question})),
+                "company" => Ok(json!({"company": self.company.comes()})),
                 other => Err(format!("there is no listener {other}")),
             }
         }

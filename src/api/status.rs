@@ -1,7 +1,7 @@
 //! `/status`: the live value and the node, as JSON for people and scripts.
 //!
 //! Pure. Keys are only ever added.
-use crate::calendar::Seconds;
+use crate::calendar::{Seconds, rfc3339};
 use crate::config::Fault;
 use crate::config::snapshot::{Access, Authentication, Listener, Live, Source, Tls};
 use crate::net::Engine;
@@ -10,7 +10,6 @@ use crate::route::Action;
 use crate::target::{Group, Place};
 use crate::tls::Certificate;
 use crate::trust::{Store, revocation};
-use rustls_pki_types::UnixTime;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -162,7 +161,7 @@ fn certificate(certificate: &Certificate) -> Value {
     json!({
         "name": *certificate.name,
         "server_names": certificate.server_names,
-        "not_after": time(certificate.not_after),
+        "not_after": rfc3339(certificate.not_after),
     })
 }
 
@@ -171,7 +170,7 @@ fn trust_store(store: &Store, live: &Live) -> Value {
         "name": *store.name,
         "source": live.trust_sources.get(&store.name).map(Source::word),
         "ca_certificates": store.bundle.ca_count(),
-        "earliest_ca_expiry": time(store.bundle.earliest_expiry()),
+        "earliest_ca_expiry": rfc3339(store.bundle.earliest_expiry()),
         "partial_anchors": store.bundle.partial_anchors(),
         "revoked_entries": store.revocations.entries(),
         "revocations": list(store.revocations.status(), revocations),
@@ -185,8 +184,8 @@ fn revocations(crl: &revocation::Status) -> Value {
         "file": crl.file,
         "issuer": crl.issuer,
         "entries": crl.entries,
-        "this_update": time(crl.this_update),
-        "next_update": crl.next_update.map(time),
+        "this_update": rfc3339(crl.this_update),
+        "next_update": crl.next_update.map(rfc3339),
     })
 }
 
@@ -201,15 +200,11 @@ fn target_group(group: &Group) -> Value {
     })
 }
 
-fn time(time: UnixTime) -> String {
-    Seconds(Duration::from_secs(time.as_secs())).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::snapshot::Name;
-    use crate::http::attributes::{Attributes, ServerName};
+    use crate::http::attributes::Attributes;
     use crate::http::identity::Names;
     use crate::net::{Options, Steering};
     use crate::route::FixedResponse;
@@ -240,14 +235,7 @@ mod tests {
             bind: "127.0.0.1:0".parse().unwrap(),
             socket: Options { backlog: 16, defer_accept: true, steering: Steering::Hash },
             tls,
-            attributes: Attributes {
-                names: names(),
-                preserve_host: false,
-                desync: Default::default(),
-                xff_client_port: false,
-                tls_version_and_cipher_suite: false,
-                server: ServerName::Portcullis,
-            },
+            attributes: Attributes { names: names(), ..Attributes::default() },
             idle_timeout: Duration::from_secs(60),
             client_keep_alive: Duration::from_secs(3_600),
             handshake_timeout: Duration::from_secs(10),
@@ -274,6 +262,7 @@ mod tests {
             },
             certificates: vec!["api".into()],
             own: Access {
+                policy: String::new(),
                 server_names: Vec::new(),
                 authentication: Authentication::Passthrough,
                 tickets: None,

@@ -7,8 +7,8 @@ use super::compile::{self, Compiled};
 use super::files::Files;
 use super::load::Loaded;
 use super::nearest::nearest;
-use super::snapshot::{Live, Name};
-use super::state::{Change, Contents};
+use super::snapshot::Live;
+use super::state::{Change, Contents, Sealed};
 use super::written::{Source, TrustStore};
 use crate::clock;
 use crate::observe::load::Reason;
@@ -26,8 +26,7 @@ pub enum Asked {
 /// What would be live and kept after the change.
 #[derive(Debug)]
 pub struct Candidate {
-    trust_store: Name,
-    contents: Contents,
+    sealed: Sealed,
     loaded: Loaded,
     /// Ids from this one on are new.
     first_new_id: u64,
@@ -86,9 +85,9 @@ impl Candidate {
             });
             faults
         })?;
-        let trust_store: Name = trust_store.into();
-        let loaded = present.with(&trust_store, &contents)?;
-        Ok(Self { trust_store, contents, loaded, first_new_id })
+        let sealed = contents.sealed(trust_store);
+        let loaded = present.with(&sealed)?;
+        Ok(Self { sealed, loaded, first_new_id })
     }
 
     /// What would be live.
@@ -98,7 +97,8 @@ impl Candidate {
 
     /// The ids of revocation files that are new.
     pub fn new_ids(&self) -> Vec<u64> {
-        self.contents.revocations().range(self.first_new_id..).map(|(id, _)| *id).collect()
+        let revocations = self.sealed.contents().revocations();
+        revocations.range(self.first_new_id..).map(|(id, _)| *id).collect()
     }
 
     /// Writes what is to be kept; it is committed with the publication.
@@ -110,7 +110,7 @@ impl Candidate {
             // Without one there would have been no contents to begin with.
             return Err(Faults::one(Reason::State, "there is no node.state_dir"));
         };
-        let staged = state.stage(&self.trust_store, &self.contents);
+        let staged = state.stage(&self.sealed);
         let staged = staged.map_err(|fault| Faults::one(Reason::State, fault))?;
         self.loaded.staged.push(staged);
         Ok(self.loaded)
@@ -174,7 +174,7 @@ impl Loaded {
                 Err(refused(Reason::Command, self.change_files(written)))
             }
             (Source::Api, Some(state)) => match state.read(trust_store) {
-                Ok(Some(contents)) => Ok(contents),
+                Ok(Some(sealed)) => Ok(sealed.into_contents()),
                 Ok(None) => Err(refused(Reason::State, state.gone(trust_store))),
                 Err(fault) => Err(refused(Reason::State, fault)),
             },
@@ -194,14 +194,14 @@ impl Loaded {
     }
 
     /// This configuration with other contents of one trust store.
-    fn with(&self, trust_store: &Name, contents: &Contents) -> Result<Self, Faults> {
+    fn with(&self, sealed: &Sealed) -> Result<Self, Faults> {
         let origin = &self.origin;
         let mut faults = origin.faults.clone();
         let compiled = compile::changed(
             &origin.written,
             &origin.declared,
             &self.kept,
-            (trust_store, contents),
+            sealed,
             clock::now(),
             &mut faults,
         );

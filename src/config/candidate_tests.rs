@@ -254,7 +254,7 @@ impl Site {
         assert_eq!(store.revocations.entries(), self.model.entries());
         assert_eq!(store.revocations.status().len(), ids.len());
         let kept = self.loaded().contents("partners").unwrap();
-        let checksum = kept.checksum("partners");
+        let checksum = *kept.clone().sealed("partners").checksum();
         let source = crate::config::snapshot::Source::Api { revocation_ids: ids.clone(), checksum };
         assert_eq!(live.trust_sources["partners"], source);
         assert_eq!(kept.next_id(), self.model.next_id);

@@ -5,8 +5,8 @@
 use super::compile::{self, Compiled, Kept, State};
 use super::files::{Digest, Files, Follow, Inputs};
 use super::read::Declared;
-use super::snapshot::{Listener, Live, Name};
-use super::state::{Contents, Directory, Staged};
+use super::snapshot::{Listener, Live};
+use super::state::{Directory, Sealed, Staged};
 use super::written::{Configuration, LogFormat};
 use super::{Fault, Faults, read, tree};
 use crate::observe::load::Reason;
@@ -193,7 +193,7 @@ impl<'a> Purpose<'a> {
 struct Prepared {
     loaded: Loaded,
     log: Option<LogWanted>,
-    seeds: Vec<(Name, Contents)>,
+    seeds: Vec<Sealed>,
 }
 
 /// A connection log as the configuration wants it.
@@ -413,10 +413,11 @@ impl Prepared {
     fn stage(mut self) -> Result<Self, Faults> {
         let mut faults = self.loaded.origin.faults.clone();
         if let Some(state) = &self.loaded.origin.state {
-            for (name, contents) in &self.seeds {
-                match state.stage(name, contents) {
+            for sealed in &self.seeds {
+                match state.stage(sealed) {
                     Ok(staged) => {
                         let begins = "it begins with the files of the configuration";
+                        let name = sealed.trust_store();
                         tracing::warn!("trust store {name}: state_dir has nothing of it, {begins}");
                         self.loaded.staged.push(staged);
                     }

@@ -286,7 +286,7 @@ metrics: {bind: localhost:9901}
 load_balancer:
   attributes:
     idle_timeout.timeout_seconds: 0
-    routing.http2.enabled: true
+    routing.http2.enabled: maybe
 certificates:
   - {name: api, chain: certs/api.crt, key: certs/none.key}
   - {name: broken, chain: 5, key: certs/api.key}
@@ -334,8 +334,7 @@ listeners:
         "line 1: node.shards: expected auto or a whole number from 1 to 4294967295, found 0",
         "line 2: metrics.bind: \"localhost:9901\" is not an IP address and a port",
         "line 5: load_balancer.attributes[\"idle_timeout.timeout_seconds\"]: \"0\" is not a whole",
-        "line 6: load_balancer.attributes[\"routing.http2.enabled\"]: this build does not have \
-         routing.http2.enabled: true yet; it works as with false",
+        "line 6: load_balancer.attributes[\"routing.http2.enabled\"]: \"maybe\" is not true or false",
         "line 8: certificates[0].key: certs/none.key: No such file",
         "line 9: certificates[1].chain: expected a string, found 5; put it in quotes",
         "line 11: trust_stores[0].name: a name is 1 to 32",

@@ -4,6 +4,7 @@
 //! `written`), and that what is live (`compile`, `load`). Every step notes its faults with their places
 //! and goes on, so that one answer has them all. Runs on the control thread only.
 pub mod candidate;
+pub mod clients;
 mod compile;
 pub mod defaults;
 pub mod faults;

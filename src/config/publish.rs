@@ -2,14 +2,12 @@
 //!
 //! New listeners are bound first, then what outlives the process is kept: both can fail, and nothing
 //! after them can. Then the value is swapped under the next generation; then every shard is told to take
-//! it over. The answer comes when all have, or after [`ACKNOWLEDGED_WITHIN`] with the shards that are
+//! it over. The answer comes when all have, or after `limits::ACKNOWLEDGED_WITHIN` with the shards that are
 //! late: the change stays made.
 use super::Faults;
-use super::snapshot::{Live, Name, Order};
-use crate::limits;
+use super::snapshot::{Clients, Live, Name, Order};
 use crate::net;
 use crate::observe::load::Reason;
-use crate::shard::seen::Clients;
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -19,9 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
-
-/// How long the shards have to take over a generation before the answer names the late ones.
-pub const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The control thread's line to one shard.
 #[derive(Clone, Debug)]
@@ -196,8 +191,8 @@ pub fn advice(error: &io::Error) -> String {
 /// Has every shard tell which clients it has seen lately and which are connected.
 ///
 /// # Errors
-/// The shards that have not answered after `limits::TOLD_WITHIN`.
-pub async fn clients(lines: &[Line]) -> Result<Vec<Clients>, Vec<usize>> {
+/// The shards that have not answered `within` this time.
+pub async fn clients(lines: &[Line], within: Duration) -> Result<Vec<Clients>, Vec<usize>> {
     let (told, mut answers) = mpsc::unbounded_channel();
     for line in lines {
         // A shard that has ended is missing from the answers.
@@ -211,7 +206,10 @@ pub async fn clients(lines: &[Line]) -> Result<Vec<Clients>, Vec<usize>> {
         }
     };
     // Who is missing shows below.
-    let _ = tokio::time::timeout(limits::TOLD_WITHIN, all).await;
+    let _ = tokio::time::timeout(within, all).await;
+    // A shard that is late tells all the same. What it tells is freed here: thousands of chains would hold
+    // up its connections.
+    tokio::spawn(async move { while answers.recv().await.is_some() {} });
     let late: Vec<_> = (0..lines.len()).filter(|shard| !clients.contains_key(shard)).collect();
     if late.is_empty() { Ok(clients.into_values().collect()) } else { Err(late) }
 }
@@ -241,8 +239,8 @@ impl Pending {
     /// Waits until every shard works by the generation.
     ///
     /// # Errors
-    /// [`NotAcknowledged`] after [`ACKNOWLEDGED_WITHIN`].
-    pub async fn acknowledged(mut self) -> Result<u64, NotAcknowledged> {
+    /// [`NotAcknowledged`] when that is not so `within` this time from now.
+    pub async fn acknowledged(mut self, within: Duration) -> Result<u64, NotAcknowledged> {
         let all = async {
             for _ in 0..self.lines.len() {
                 if self.acknowledged.recv().await.is_none() {
@@ -251,7 +249,7 @@ impl Pending {
             }
         };
         // The counters say who is late, whatever the channel said.
-        let _ = tokio::time::timeout(ACKNOWLEDGED_WITHIN, all).await;
+        let _ = tokio::time::timeout(within, all).await;
         let late: Vec<usize> = self
             .lines
             .iter()
@@ -264,5 +262,21 @@ impl Pending {
         } else {
             Err(NotAcknowledged { generation: self.generation, late })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: no shard frees what it tells, however late it is.
+    #[tokio::test]
+    async fn a_shard_that_tells_too_late_is_named_and_still_listened_to() {
+        let (orders, mut received) = mpsc::unbounded_channel();
+        let line = Line { orders, acknowledged: Arc::default(), cpu: 0 };
+        let told = clients(&[line], Duration::ZERO).await;
+        assert_eq!(told.map(|told| told.len()), Err(vec![0]));
+        let Some(Order::Tell { told }) = received.recv().await else { panic!("it was asked") };
+        assert!(told.send((0, Clients::default())).is_ok());
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Shards read it through one `ArcSwap` and never lock. It is replaced whole, under a new generation.
 use crate::config::Fault;
+pub use crate::config::clients::Clients;
 pub use crate::config::source::Source;
 use crate::http::attributes::Attributes;
 use crate::http::host::{self, Host};
@@ -9,7 +10,6 @@ use crate::http::identity::Forbidden;
 use crate::net;
 use crate::observe::sink::ConnectionLog;
 use crate::route::Action;
-use crate::shard::seen::Clients;
 use crate::target::Group;
 use crate::tls::tickets::{Binding, Keys};
 use crate::tls::{Certificate, Policy, ServerNames, names};
@@ -143,6 +143,9 @@ pub struct Tls {
 /// How clients of one (listener, server name) get in.
 #[derive(Clone, Debug)]
 pub struct Access {
+    /// What tells it from the others of its listener, however the names are ordered and written: the first
+    /// of them in the alphabet, or nothing for the listener's own.
+    pub policy: String,
     /// The names that it is for, as they are written; empty for the listener's own.
     pub server_names: Vec<String>,
     /// What is asked of them.
@@ -300,9 +303,8 @@ impl Tls {
             .map_or(&self.own, |access| access.as_ref())
     }
 
-    /// What tells the policy of clients that name `server_name` from the others of the listener: the first
-    /// name that it is for, or nothing for the listener's own.
+    /// What tells the policy of clients that name `server_name` from the others of the listener.
     pub fn policy(&self, server_name: Option<&str>) -> &str {
-        self.access(server_name).server_names.first().map_or("", String::as_str)
+        &self.access(server_name).policy
     }
 }

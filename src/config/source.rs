@@ -3,10 +3,10 @@
 //! Files may have changed since they were loaded, so each is remembered with its hash, and what is read
 //! again is what was loaded or nothing.
 use super::files::{self, Digest};
-use super::state::{Checksum, Directory};
+use super::state::{Checksum, Contents, Directory};
 use crate::limits;
 use bytes::Bytes;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Who changes a trust store.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -51,42 +51,107 @@ impl Source {
         }
     }
 
-    /// The revocation file at `index`, as it was when the trust store was loaded.
+    /// Its revocation files as they were when the trust store was loaded, for one question.
+    pub fn revocation_files<'a>(
+        &'a self,
+        trust_store: &'a str,
+        state: Option<&'a Directory>,
+    ) -> RevocationFiles<'a> {
+        RevocationFiles { source: self, trust_store, state, kept: None }
+    }
+}
+
+/// Gives the revocation files of a trust store once more. What `state_dir` holds of it is read with the
+/// first of them, and not again.
+#[derive(Debug)]
+pub struct RevocationFiles<'a> {
+    source: &'a Source,
+    trust_store: &'a str,
+    state: Option<&'a Directory>,
+    kept: Option<Result<Contents, String>>,
+}
+
+impl RevocationFiles<'_> {
+    /// The one at `index`.
     ///
     /// # Errors
     /// Why it is not to be had any more, in a sentence.
-    pub fn revocation_file(
-        &self,
-        trust_store: &str,
-        index: usize,
-        state: Option<&Directory>,
-    ) -> Result<Bytes, String> {
-        match self {
-            Self::Files { revocations } => {
+    pub fn read(&mut self, index: usize) -> Result<Bytes, String> {
+        match self.source {
+            Source::Files { revocations } => {
                 let Some(Origin { path, digest }) = revocations.get(index) else {
-                    return Err(format!("{trust_store} was loaded without its files"));
+                    return Err(format!("{} was loaded without its files", self.trust_store));
                 };
                 let name = path.display();
                 let bytes = files::read(path, limits::REVOCATION_FILE_BYTES_MAX)
                     .map_err(|error| format!("{name}: {error}"))?;
                 if Digest::of(&bytes) != *digest {
-                    return Err(format!("{name} has changed since it was loaded"));
+                    return Err(changed(path));
                 }
                 Ok(bytes.into())
             }
-            Self::Api { revocation_ids, checksum } => {
-                let Some(state) = state else { return Err("there is no state_dir".to_owned()) };
-                let name = state.file(trust_store).display().to_string();
-                let contents = state.read(trust_store)?.ok_or(format!("{name} is gone"))?;
+            Source::Api { revocation_ids, checksum } => {
+                let Some(state) = self.state else {
+                    return Err("there is no state_dir".to_owned());
+                };
+                let read = || kept(state, self.trust_store, checksum);
+                let kept = self.kept.get_or_insert_with(read).as_ref().map_err(String::clone)?;
                 let id = revocation_ids.get(index);
-                let file = id.and_then(|id| contents.revocations().get(id));
-                match file {
-                    Some(file) if contents.checksum(trust_store) == *checksum => {
-                        Ok(file.bytes.clone())
-                    }
-                    Some(_) | None => Err(format!("{name} has changed since it was loaded")),
-                }
+                let file = id.and_then(|id| kept.revocations().get(id));
+                // The checksum is right, so this is only so for an index that there never was.
+                file.map(|file| file.bytes.clone())
+                    .ok_or_else(|| changed(&state.file(self.trust_store)))
             }
+        }
+    }
+}
+
+/// What is kept of a trust store, if it is what was loaded.
+fn kept(state: &Directory, trust_store: &str, checksum: &Checksum) -> Result<Contents, String> {
+    let file = state.file(trust_store);
+    let sealed = state.read(trust_store)?.ok_or(format!("{} is gone", file.display()))?;
+    if sealed.checksum() != checksum {
+        return Err(changed(&file));
+    }
+    Ok(sealed.into_contents())
+}
+
+fn changed(file: &Path) -> String {
+    format!("{} has changed since it was loaded", file.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::scratch::Scratch;
+    use crate::config::state::{Change, File};
+
+    fn list(name: &str) -> File {
+        File { name: name.to_owned(), bytes: name.as_bytes().to_vec().into() }
+    }
+
+    /// Goal: one question reads the state once, and every question what was loaded. Method: the state is
+    /// another one after the first file.
+    #[test]
+    fn a_question_reads_what_was_loaded_once() {
+        let scratch = Scratch::new();
+        let state = Directory::open(&scratch.path("state"), "edge-1").unwrap();
+        let contents = Contents::new(list("bundle"), vec![list("a"), list("b")]).unwrap();
+        let sealed = contents.clone().sealed("partners");
+        let keep = |sealed| state.stage(sealed).unwrap().commit().unwrap();
+        keep(&sealed);
+        let source = Source::Api { revocation_ids: vec![1, 2], checksum: *sealed.checksum() };
+        let files = || source.revocation_files("partners", Some(&state));
+
+        let mut one = files();
+        assert_eq!(one.read(0).unwrap(), &b"a"[..]);
+        let fewer = contents.changed(Change::RemoveRevocations(vec![1])).unwrap();
+        keep(&fewer.sealed("partners"));
+        assert_eq!(one.read(1).unwrap(), &b"b"[..]);
+        let mut other = files();
+        for _ in 0..2 {
+            let said = other.read(1).unwrap_err();
+            assert!(said.ends_with("partners.state has changed since it was loaded"), "{said}");
         }
     }
 }

@@ -19,7 +19,7 @@ fn ticket_keys_are_taken_from_files_that_hold_keys() {
         "line 1: session_tickets.keys[1]: short: it has 47 bytes, and a key has 80 or 48",
         "line 1: session_tickets.keys[2]: long: it has 81 bytes",
         "line 1: session_tickets.keys[3]: same: this key is in the list already",
-        "line 1: session_tickets.keys[4]: zeros: these bytes are not random",
+        "line 1: session_tickets.keys[4]: zeros: it has only 1 different bytes, and random ones have more",
         "line 1: session_tickets.keys[5]: none: No such file",
     ];
     assert_eq!(faults.len(), expected.len(), "{faults:#?}");

@@ -116,7 +116,7 @@ impl Transfer {
 }
 
 /// Appends content, as a chunk where it leaves chunked.
-fn append(content: &[u8], to_chunked: bool, out: &mut Buf) {
+pub fn append(content: &[u8], to_chunked: bool, out: &mut Buf) {
     if content.is_empty() {
         return;
     }

@@ -4,17 +4,18 @@
 //! that nothing the sender wrote about this connection (framing, persistence, upgrades) gets through.
 //! Bounds: those of the head; what is added is a few short lines and the identity block.
 //! Source: RFC 9110, sections 7.2 and 7.6; `alb-contract.md`, sections 1.3, 1.4 and 6.1.
-use super::attributes::Attributes;
+use super::attributes::{Attributes, ForwardedFor};
 use super::head::{Body, Request, Response, Version};
 use super::identity::Forbidden;
-use super::name::{Known, known};
-use super::{host, write_display, write_line};
+use super::lines_out::Lines;
+use super::name::{self, Known, known};
+use super::{forwarded_for, host, upgrade, write_display};
 use std::net::{IpAddr, SocketAddr};
 
-/// What does not change during a client's connection.
+/// What a target is told that does not stand in its client's request.
 #[derive(Clone, Copy, Debug)]
 pub struct Client<'a> {
-    /// Its address.
+    /// The client's address.
     pub address: SocketAddr,
     /// The address of ours that it came to: the Host of an HTTP/1.0 request that has none.
     pub local_address: IpAddr,
@@ -26,64 +27,72 @@ pub struct Client<'a> {
     pub tls_names: Option<(&'a str, &'a str)>,
     /// Ready header lines of `identity`, empty when there are none.
     pub identity: &'a [u8],
+    /// The request's value of X-Amzn-Trace-Id, as `trace_id` made it.
+    pub trace_id: &'a [u8],
 }
 
 /// What the added lines take at most without the identity block, for one growth of the buffer.
 const ADDED_BYTES: usize = 512;
 
-/// Writes the head that a target gets: hop-by-hop headers and client-sent identity headers removed,
-/// `Host`, `X-Forwarded-*`, identity and framing headers as the rules say. HTTP/1.1, keep-alive.
+/// What became of headers whose names ALB calls invalid.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum InvalidNames {
+    /// The target does not get them (`routing.http.drop_invalid_header_fields.enabled`).
+    Dropped,
+    /// The target gets them.
+    Forwarded,
+}
+
+impl InvalidNames {
+    /// Both, in the order of [`InvalidNames::index`].
+    pub const ALL: [Self; 2] = [Self::Dropped, Self::Forwarded];
+
+    /// Position in [`InvalidNames::ALL`], for arrays of counters.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The value of the `action` label.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Dropped => "dropped",
+            Self::Forwarded => "forwarded",
+        }
+    }
+}
+
+/// Writes the head that a target gets: HTTP/1.1, keep-alive, `Host` and framing anew, then
+/// [`request_lines`].
+///
+/// Answers what became of headers with invalid names, if there were any.
 pub fn request(
     out: &mut Vec<u8>,
     request: &Request<'_, '_>,
     client: &Client<'_>,
     attributes: &Attributes,
     forbidden: &Forbidden,
-) {
+) -> Option<InvalidNames> {
     out.reserve(request.length + client.identity.len() + ADDED_BYTES);
     for part in [request.method, " ", request.path, request.query, " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
-    write_host(out, request, client, attributes);
-    for header in request.headers {
-        match known(header.name) {
-            Known::Other => {
-                if !forbidden.contains(header.name) && !request.connection.nominates(header.name) {
-                    write_line(out, header.name, header.value);
-                }
-            }
-            // Written anew, here or by the shard that answers the expectation, or not at all.
-            Known::Host
-            | Known::ContentLength
-            | Known::TransferEncoding
-            | Known::Connection
-            | Known::Expect
-            | Known::HopByHop
-            | Known::ForwardedFor
-            | Known::Forwarded
-            | Known::FramingLookalike
-            | Known::ForwardedLookalike => {}
-        }
+    out.line_of("Host", |value| host(value, request, client, attributes));
+    framing_lines(out, request.body);
+    if upgrade::is_asked(request) {
+        upgrade_lines(out);
     }
-    write_framing(out, request.body);
-    write_forwarded(out, request, client, attributes);
-    if let Some((version, cipher)) =
-        client.tls_names.filter(|_| attributes.tls_version_and_cipher_suite)
-    {
-        write_line(out, &attributes.names.tls_version, version.as_bytes());
-        write_line(out, &attributes.names.tls_cipher_suite, cipher.as_bytes());
-    }
-    out.extend_from_slice(client.identity);
+    let invalid_names = request_lines(out, request, client, attributes, forbidden);
     out.extend_from_slice(b"\r\n");
+    invalid_names
 }
 
-fn write_host(
+/// Appends the host that a target is asked for: the value of Host, or of `:authority`.
+pub fn host(
     out: &mut Vec<u8>,
     request: &Request<'_, '_>,
     client: &Client<'_>,
     attributes: &Attributes,
 ) {
-    out.extend_from_slice(b"Host: ");
     let port = client.listener_port;
     match request.host {
         Some(host) if attributes.preserve_host => out.extend_from_slice(host.as_bytes()),
@@ -94,45 +103,80 @@ fn write_host(
             host::write(out, &local.to_string(), port);
         }
     }
-    out.extend_from_slice(b"\r\n");
 }
 
-/// X-Forwarded-For, -Proto and -Port: the client behind all that it says itself.
-fn write_forwarded(
-    out: &mut Vec<u8>,
+/// Writes the lines that a target gets, but for host and framing: hop-by-hop headers and client-sent
+/// identity headers removed, `X-Forwarded-*`, `X-Amzn-Trace-Id` and identity headers as the rules say.
+///
+/// A name with other characters than letters, digits and hyphens is dropped where an attribute says so.
+/// Whether HTTP/2 is on makes no difference to that, for requests of either protocol.
+pub fn request_lines(
+    out: &mut impl Lines,
     request: &Request<'_, '_>,
     client: &Client<'_>,
     attributes: &Attributes,
-) {
-    out.extend_from_slice(b"X-Forwarded-For: ");
+    forbidden: &Forbidden,
+) -> Option<InvalidNames> {
+    let mut invalid_names = None;
     for header in request.headers {
-        if known(header.name) == Known::ForwardedFor && !header.value.is_empty() {
-            out.extend_from_slice(header.value);
-            out.extend_from_slice(b", ");
+        match known(header.name) {
+            Known::Other => {
+                if forbidden.contains(header.name) || request.connection.nominates(header.name) {
+                    continue;
+                }
+                if !name::is_valid(header.name) {
+                    if attributes.drop_invalid_names {
+                        invalid_names = Some(InvalidNames::Dropped);
+                        continue;
+                    }
+                    invalid_names = Some(InvalidNames::Forwarded);
+                }
+                out.line(header.name, header.value);
+            }
+            Known::ForwardedFor if attributes.forwarded_for == ForwardedFor::Preserve => {
+                out.line(forwarded_for::name(header.name, request.version), header.value);
+            }
+            // Written anew, here or by the shard that answers the expectation, or not at all.
+            Known::Host
+            | Known::ContentLength
+            | Known::TransferEncoding
+            | Known::Connection
+            | Known::Expect
+            | Known::HopByHop
+            | Known::ForwardedFor
+            | Known::Forwarded
+            | Known::TraceId
+            | Known::FramingLookalike
+            | Known::ForwardedLookalike => {}
         }
     }
-    // An IPv4 client of a listener for both families is known by its IPv4 address.
-    let address = client.address.ip().to_canonical();
-    if attributes.xff_client_port {
-        write_display(out, SocketAddr::new(address, client.address.port()));
-    } else {
-        write_display(out, address);
+    forwarded_for::line(out, request.headers, client.address, attributes.forwarded_for);
+    out.line("X-Forwarded-Proto", if client.tls { b"https" } else { b"http" });
+    out.line_of("X-Forwarded-Port", |value| write_display(value, client.listener_port));
+    out.line("X-Amzn-Trace-Id", client.trace_id);
+    if let Some((version, cipher)) =
+        client.tls_names.filter(|_| attributes.tls_version_and_cipher_suite)
+    {
+        out.line(&attributes.names.tls_version, version.as_bytes());
+        out.line(&attributes.names.tls_cipher_suite, cipher.as_bytes());
     }
-    out.extend_from_slice(b"\r\nX-Forwarded-Proto: ");
-    out.extend_from_slice(if client.tls { b"https" } else { b"http" });
-    out.extend_from_slice(b"\r\nX-Forwarded-Port: ");
-    write_display(out, client.listener_port);
-    out.extend_from_slice(b"\r\n");
+    out.ready_lines(client.identity);
+    invalid_names
 }
 
-fn write_framing(out: &mut Vec<u8>, body: Body) {
+/// What asks for a WebSocket, and agrees to one.
+fn upgrade_lines(out: &mut Vec<u8>) {
+    out.line("Upgrade", upgrade::WEBSOCKET);
+    out.line("Connection", b"Upgrade");
+}
+
+/// The framing of a body towards HTTP/1.1.
+fn framing_lines(out: &mut Vec<u8>, body: Body) {
     match body {
         Body::Length(length) => {
-            out.extend_from_slice(b"Content-Length: ");
-            write_display(out, length);
-            out.extend_from_slice(b"\r\n");
+            out.line_of("Content-Length", |value| write_display(value, length));
         }
-        Body::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        Body::Chunked => out.line("Transfer-Encoding", b"chunked"),
         Body::Empty | Body::UntilClose => {}
     }
 }
@@ -163,7 +207,7 @@ pub fn onward(
     Onward { body, keep_alive: client_keep_alive && body != Body::UntilClose }
 }
 
-/// Writes the head that the client gets: hop-by-hop headers removed, framing and `Connection` anew.
+/// Writes the head that the client gets: [`response_lines`], framing and `Connection` anew.
 ///
 /// Interim responses (1xx, for HTTP/1.1 clients alone) get neither framing nor `Connection`, as another
 /// response follows.
@@ -172,6 +216,7 @@ pub fn response(
     response: &Response<'_, '_>,
     onward: Onward,
     client_version: Version,
+    attributes: &Attributes,
 ) {
     out.reserve(response.length + ADDED_BYTES);
     out.extend_from_slice(b"HTTP/1.1 ");
@@ -179,21 +224,41 @@ pub fn response(
     out.extend_from_slice(b" ");
     out.extend_from_slice(response.phrase.as_bytes());
     out.extend_from_slice(b"\r\n");
+    response_lines(out, response, attributes);
+    if upgrade::is_agreed(response) {
+        upgrade_lines(out);
+    }
+    if !is_interim(response) {
+        framing_lines(out, onward.body);
+        match (onward.keep_alive, client_version) {
+            (false, _) => out.line("Connection", b"close"),
+            (true, Version::Http10) => out.line("Connection", b"keep-alive"),
+            (true, Version::Http11 | Version::Http2) => {}
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the lines that the client gets, but for framing: hop-by-hop headers removed, and on final
+/// responses those that the listener sets in place of its target's.
+pub fn response_lines(out: &mut impl Lines, response: &Response<'_, '_>, attributes: &Attributes) {
+    let interim = is_interim(response);
     // RFC 9110, section 8.6: to HEAD and with 304 the length is that of the content which is not sent;
     // with 1xx and 204 there is none.
-    let interim = response.status < 200;
-    let length_stays = onward.body == Body::Empty && !interim && response.status != 204;
+    let length_stays = response.body == Body::Empty && !interim && response.status != 204;
     for header in response.headers {
         match known(header.name) {
-            Known::ContentLength if length_stays => write_line(out, header.name, header.value),
+            Known::ContentLength if length_stays => out.line(header.name, header.value),
             Known::Host
             | Known::Expect
             | Known::ForwardedFor
             | Known::Forwarded
+            | Known::TraceId
             | Known::ForwardedLookalike
             | Known::Other => {
-                if !response.connection.nominates(header.name) {
-                    write_line(out, header.name, header.value);
+                let replaced = !interim && attributes.inserted.replaces(header.name);
+                if !replaced && !response.connection.nominates(header.name) {
+                    out.line(header.name, header.value);
                 }
             }
             Known::ContentLength
@@ -204,14 +269,13 @@ pub fn response(
         }
     }
     if !interim {
-        write_framing(out, onward.body);
-        match (onward.keep_alive, client_version) {
-            (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
-            (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
-            (true, Version::Http11 | Version::Http2) => {}
-        }
+        attributes.inserted.write(out);
     }
-    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether another response follows.
+const fn is_interim(response: &Response<'_, '_>) -> bool {
+    response.status < 200
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! lines end in CR LF alone, one way to read the length of the body, one Host, targets of a known form.
 //! What comes out can be written anew by `forward` with one meaning to every reader.
 //! Bounds: `limits::{REQUEST_LINE,HEADER,REQUEST_HEAD,RESPONSE_HEAD}_BYTES_MAX`, `HEADERS_MAX`,
-//! `CONNECTION_OPTIONS_MAX`; they hold for heads that are not whole yet, too.
+//! `CONNECTION_OPTIONS_MAX`, `FORWARDED_FOR_ADDRESSES_MAX`; they hold for heads that are not whole yet, too.
 //! Source: RFC 9110 and RFC 9112; `threats.md`, section 3.
 #![deny(clippy::indexing_slicing)]
 pub use super::connection::Connection;
@@ -13,15 +13,14 @@ pub use super::lines::worth_parsing;
 pub use super::malformed::Malformed;
 
 use super::desync::ClassReason;
-use super::fault;
 use super::framing::Framing;
-use super::host;
 use super::lines::{lines_end_in_cr_lf, over_limit, skip_empty_line, within};
 use super::name::{Known, known};
 use super::target::{self, Target};
+use super::{fault, forwarded_for, host};
 use crate::limits::{
-    HEADER_BYTES_MAX, HEADERS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX,
-    RESPONSE_HEAD_BYTES_MAX,
+    FORWARDED_FOR_ADDRESSES_MAX, HEADER_BYTES_MAX, HEADERS_MAX, REQUEST_HEAD_BYTES_MAX,
+    REQUEST_LINE_BYTES_MAX, RESPONSE_HEAD_BYTES_MAX,
 };
 use httparse::{ParserConfig, Status};
 use std::mem::MaybeUninit;
@@ -78,6 +77,8 @@ pub struct Request<'h, 'b> {
     pub headers: &'h [Header<'b>],
     /// The one Host value (or the authority of an absolute-form target, which wins); none with HTTP/1.0.
     pub host: Option<&'b str>,
+    /// The first X-Amzn-Trace-Id.
+    pub trace_id: Option<&'b [u8]>,
     /// What the Connection headers say.
     pub connection: Connection<'b>,
     /// How the body is delimited.
@@ -142,6 +143,7 @@ pub fn request<'h, 'b>(
         version,
         headers,
         host,
+        trace_id: said.trace_id,
         connection: said.connection,
         body,
         keep_alive: said.connection.keeps(version),
@@ -188,13 +190,24 @@ pub struct Response<'h, 'b> {
     pub length: usize,
 }
 
-/// Parses a response head to a request of `method`. `Ok(None)` needs more bytes.
+/// What a request lets its response be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expected {
+    /// Head and content.
+    Content,
+    /// The head alone: it answers HEAD.
+    HeadAlone,
+    /// Another protocol, or head and content.
+    Upgrade,
+}
+
+/// Parses a response head. `Ok(None)` needs more bytes.
 ///
 /// # Errors
 /// [`Malformed`]; the client gets 502.
 pub fn response<'h, 'b>(
     bytes: &'b [u8],
-    method: &str,
+    expected: Expected,
     slots: &'h mut HeaderSlots<'b>,
 ) -> Result<Option<Response<'h, 'b>>, Malformed> {
     let bytes = within(bytes, RESPONSE_HEAD_BYTES_MAX);
@@ -212,7 +225,7 @@ pub fn response<'h, 'b>(
     lines_end_in_cr_lf(within(bytes, length), parsed.headers.len())?;
 
     let status = match parsed.code.unwrap_or_default() {
-        101 => return Err(Malformed::UnexpectedUpgrade),
+        101 if expected != Expected::Upgrade => return Err(Malformed::UnexpectedUpgrade),
         status @ 100..=999 => status,
         _ => return Err(Malformed::BadStatus),
     };
@@ -222,7 +235,9 @@ pub fn response<'h, 'b>(
     let announced = said.framing.body(version)?;
     // RFC 9112, section 6.3, items 1 and 2.
     let body = match announced {
-        _ if method == "HEAD" || matches!(status, 100..=199 | 204 | 304) => Body::Empty,
+        _ if expected == Expected::HeadAlone || matches!(status, 100..=199 | 204 | 304) => {
+            Body::Empty
+        }
         Some(body) => body,
         None => Body::UntilClose,
     };
@@ -243,9 +258,12 @@ pub fn response<'h, 'b>(
 #[derive(Default)]
 pub(super) struct Said<'b> {
     pub(super) host: Option<&'b str>,
+    pub(super) trace_id: Option<&'b [u8]>,
     pub(super) framing: Framing,
     connection: Connection<'b>,
     expects_continue: bool,
+    /// Addresses in X-Forwarded-For.
+    forwarded_for: usize,
 }
 
 impl<'b> Said<'b> {
@@ -266,12 +284,17 @@ impl<'b> Said<'b> {
                 // RFC 9110, section 10.1.1: "MAY respond with a 417".
                 Known::Expect => return Err(Malformed::UnknownExpectation),
                 Known::FramingLookalike => return Err(Malformed::SuspiciousHeader),
-                Known::HopByHop
-                | Known::ForwardedFor
-                | Known::Forwarded
-                | Known::ForwardedLookalike
-                | Known::Other => {}
+                Known::ForwardedFor => {
+                    said.forwarded_for += forwarded_for::addresses(header.value);
+                }
+                Known::TraceId => {
+                    said.trace_id.get_or_insert(header.value);
+                }
+                Known::HopByHop | Known::Forwarded | Known::ForwardedLookalike | Known::Other => {}
             }
+        }
+        if said.forwarded_for > FORWARDED_FOR_ADDRESSES_MAX {
+            return Err(Malformed::TooManyForwardedFor);
         }
         Ok(said)
     }
@@ -289,6 +312,7 @@ impl<'b> Said<'b> {
                 | Known::FramingLookalike
                 | Known::ForwardedFor
                 | Known::Forwarded
+                | Known::TraceId
                 | Known::ForwardedLookalike
                 | Known::Other => {}
             }

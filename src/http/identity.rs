@@ -5,8 +5,8 @@
 //! each request's head. `Forbidden` is compiled with the configuration and asked for each header.
 //! Bounds: a block is at most `limits::IDENTITY_BYTES_MAX`.
 //! Source: `alb-contract.md`, sections 1.3, 1.4 and 5.2.
+use super::lines_out::Lines;
 use super::name::fold;
-use super::write_line;
 use crate::limits::IDENTITY_BYTES_MAX;
 use crate::trust::{Facts, Refusal};
 use rustls_pki_types::CertificateDer;
@@ -148,7 +148,7 @@ fn block(lines: &[(&str, &str)]) -> Result<Vec<u8>, Refusal> {
         if !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return Err(Refusal::Invalid);
         }
-        write_line(&mut block, name, value.as_bytes());
+        block.line(name, value.as_bytes());
     }
     if block.len() > IDENTITY_BYTES_MAX { Err(Refusal::MaxSizeExceeded) } else { Ok(block) }
 }

@@ -84,6 +84,9 @@ pub enum Malformed {
     /// A Host, or an authority, that is not `host[:port]`.
     #[error("Host is not a host with or without a port")]
     BadHost,
+    /// More than `limits::FORWARDED_FOR_ADDRESSES_MAX` addresses in X-Forwarded-For.
+    #[error("too many addresses in X-Forwarded-For")]
+    TooManyForwardedFor,
     /// A name that a target could take for Content-Length or Transfer-Encoding.
     #[error("a header looks like a framing header")]
     SuspiciousHeader,
@@ -142,7 +145,7 @@ pub enum Malformed {
 
 impl Malformed {
     /// Every kind, in the order of [`Malformed::index`].
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::LeadingEmptyLines,
         Self::RequestLineTooLong,
         Self::BadMethod,
@@ -169,6 +172,7 @@ impl Malformed {
         Self::MissingHost,
         Self::MultipleHost,
         Self::BadHost,
+        Self::TooManyForwardedFor,
         Self::SuspiciousHeader,
         Self::BodyOfGet,
         Self::BothTeClPresent,
@@ -194,13 +198,14 @@ impl Malformed {
         self as usize
     }
 
-    /// The status that a client gets for its request: 400, 405, 414, 417 or 505. For a target's
+    /// The status that a client gets for its request: 400, 405, 414, 417, 463 or 505. For a target's
     /// response it is always 502.
     pub const fn status(self) -> u16 {
         match self {
             Self::ConnectMethod | Self::TraceMethod => 405,
             Self::RequestLineTooLong => 414,
             Self::UnknownExpectation => 417,
+            Self::TooManyForwardedFor => 463,
             Self::BadStatus | Self::UnexpectedUpgrade => 502,
             Self::UnsupportedVersion => 505,
             Self::LeadingEmptyLines
@@ -272,6 +277,7 @@ impl Malformed {
             Self::MissingHost => "missing_host",
             Self::MultipleHost => "multiple_host",
             Self::BadHost => "bad_host",
+            Self::TooManyForwardedFor => "too_many_forwarded_for",
             Self::SuspiciousHeader => "suspicious_header",
             Self::BodyOfGet => "body_of_get",
             Self::BothTeClPresent => "both_te_cl_present",

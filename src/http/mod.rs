@@ -10,15 +10,20 @@ pub mod connection;
 pub mod desync;
 mod fault;
 pub mod forward;
+mod forwarded_for;
 mod framing;
+pub mod h2;
 pub mod head;
 pub mod host;
 pub mod identity;
 mod lines;
+pub mod lines_out;
 pub mod malformed;
 mod name;
 pub mod respond;
 mod target;
+pub mod trace_id;
+pub mod upgrade;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -26,12 +31,4 @@ use std::io::Write;
 /// Appends what is displayed: a number or an address. Writing to a `Vec` cannot fail.
 fn write_display(out: &mut Vec<u8>, value: impl Display) {
     let _ = write!(out, "{value}");
-}
-
-/// Appends a header line.
-fn write_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }

@@ -23,9 +23,11 @@ pub(super) enum Known {
     ForwardedFor,
     /// `X-Forwarded-Proto`, `X-Forwarded-Port`: written anew.
     Forwarded,
+    /// `X-Amzn-Trace-Id`
+    TraceId,
     /// Folds to Content-Length or Transfer-Encoding without being it.
     FramingLookalike,
-    /// Folds to one of X-Forwarded-* without being it.
+    /// Folds to one of X-Forwarded-*, or to X-Amzn-Trace-Id, without being it.
     ForwardedLookalike,
     /// None of these.
     Other,
@@ -108,12 +110,17 @@ static BY_LENGTH: [&[(&str, Known)]; 20] = [
     &[],
     &[],
     &[("content-length", Known::ContentLength), ("http2-settings", Known::HopByHop)],
-    &[("x-forwarded-for", Known::ForwardedFor)],
+    &[("x-forwarded-for", Known::ForwardedFor), ("x-amzn-trace-id", Known::TraceId)],
     &[("x-forwarded-port", Known::Forwarded), ("proxy-connection", Known::HopByHop)],
     &[("transfer-encoding", Known::TransferEncoding), ("x-forwarded-proto", Known::Forwarded)],
     &[("proxy-authenticate", Known::HopByHop)],
     &[("proxy-authorization", Known::HopByHop)],
 ];
+
+/// Whether ALB calls a name valid (`routing.http.drop_invalid_header_fields.enabled`): `[-A-Za-z0-9]+`.
+pub(super) fn is_valid(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
 
 /// A letter in lower case, a digit as it is, anything else as `-`.
 pub(super) fn fold(byte: u8) -> u8 {
@@ -142,7 +149,7 @@ const fn lookalike(known: Known) -> Known {
         Known::ContentLength | Known::TransferEncoding | Known::FramingLookalike => {
             Known::FramingLookalike
         }
-        Known::ForwardedFor | Known::Forwarded | Known::ForwardedLookalike => {
+        Known::ForwardedFor | Known::Forwarded | Known::TraceId | Known::ForwardedLookalike => {
             Known::ForwardedLookalike
         }
         Known::Host | Known::Connection | Known::Expect | Known::HopByHop | Known::Other => {
@@ -159,6 +166,16 @@ mod tests {
     fn every_name_stands_at_its_length() {
         for (length, candidates) in BY_LENGTH.iter().enumerate() {
             assert!(candidates.iter().all(|(name, _)| name.len() == length), "{length}");
+        }
+    }
+
+    #[test]
+    fn letters_digits_and_hyphens_make_a_valid_name() {
+        for valid in ["a", "X-Request-Id", "HTTP2-Settings", "-", "0"] {
+            assert!(is_valid(valid), "{valid}");
+        }
+        for invalid in ["", "x_request_id", "X.Id", "a!", "a b", "$", "~a", "a:", "caf\u{e9}"] {
+            assert!(!is_valid(invalid), "{invalid}");
         }
     }
 
@@ -186,6 +203,8 @@ mod tests {
             ("x-forwarded-proto", Known::Forwarded),
             ("X-FORWARDED-PORT", Known::Forwarded),
             ("X-Forwarded-Host", Known::Other),
+            ("x-amzn-trace-id", Known::TraceId),
+            ("X_Amzn_Trace_Id", Known::ForwardedLookalike),
             ("Keep-Alive", Known::HopByHop),
             ("Keep_Alive", Known::Other),
             ("TE", Known::HopByHop),

@@ -3,39 +3,56 @@
 //! Pure. A shard calls it for a fixed response, for a message that is refused, for a target that failed
 //! and for a client certificate refused under `refusal: http`. Source: `alb-contract.md`, sections 6.4
 //! and 6.5.
-use super::attributes::ServerName;
-use super::{write_display, write_line};
+use super::attributes::{Attributes, ServerName};
+use super::lines_out::Lines;
+use super::write_display;
 use crate::calendar::{DAY_SECONDS, Date};
 use crate::trust::Refusal;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// An answer that the node makes itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Answer<'a> {
     /// Status, 200 to 599.
     pub status: u16,
     /// `text/html` for the standard bodies; nothing for no Content-Type.
     pub content_type: &'a str,
-    /// The body; `None` writes the standard one of the status.
-    pub body: Option<&'a [u8]>,
+    /// The content; not sent with 204.
+    pub content: Cow<'a, [u8]>,
 }
 
 impl Answer<'static> {
     /// The standard answer of a status.
-    pub const fn standard(status: u16) -> Self {
-        Self { status, content_type: "text/html", body: None }
+    pub fn standard(status: u16) -> Self {
+        let content = standard_body(status).into_bytes().into();
+        Self { status, content_type: "text/html", content }
+    }
+
+    /// What a client gets whose certificate is refused under `refusal: http`: 403 and ALB's reason code.
+    /// The connection closes.
+    pub fn refused(refusal: Refusal) -> Self {
+        let content = format!("{}\n", refusal.code()).into_bytes().into();
+        Self { status: 403, content_type: "text/plain", content }
+    }
+}
+
+impl Answer<'_> {
+    /// RFC 9110, sections 8.6 and 15.3.5: 204 has neither content nor length.
+    pub const fn has_content(&self) -> bool {
+        self.status != 204
     }
 }
 
 /// How the answer is sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Manner {
+pub struct Manner<'a> {
     /// Whether the connection is kept.
     pub keep_alive: bool,
     /// To HEAD: the head alone.
     pub head_only: bool,
-    /// The Server header.
-    pub server: ServerName,
+    /// The listener's, for Server and for the headers that it sets.
+    pub attributes: &'a Attributes,
     /// Time since 1970, for Date.
     pub since_epoch: Duration,
 }
@@ -43,48 +60,32 @@ pub struct Manner {
 /// What answers a client that waits with its body (RFC 9110, section 10.1.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Writes head and body: Server, Date, Content-Type, Content-Length, Connection.
-pub fn write(out: &mut Vec<u8>, answer: &Answer<'_>, manner: &Manner) {
-    let standard;
-    let body = match answer.body {
-        Some(body) => body,
-        None => {
-            standard = standard_body(answer.status);
-            standard.as_bytes()
-        }
-    };
-    // RFC 9110, sections 8.6 and 15.3.5: 204 has neither content nor length.
-    let has_content = answer.status != 204;
-
+/// Writes head and body: status line, [`lines`], Connection.
+pub fn write(out: &mut Vec<u8>, answer: &Answer<'_>, manner: &Manner<'_>) {
     write_display(out, format_args!("HTTP/1.1 {} {}\r\n", answer.status, phrase(answer.status)));
-    match manner.server {
-        ServerName::Portcullis => write_line(out, "Server", b"portcullis"),
-        ServerName::Alb => write_line(out, "Server", b"awselb/2.0"),
-        ServerName::Hidden => {}
-    }
-    out.extend_from_slice(b"Date: ");
-    write_date(out, manner.since_epoch);
+    lines(out, answer, manner);
+    out.line("Connection", if manner.keep_alive { b"keep-alive" } else { b"close" });
     out.extend_from_slice(b"\r\n");
-    if has_content && !answer.content_type.is_empty() {
-        write_line(out, "Content-Type", answer.content_type.as_bytes());
-    }
-    if has_content {
-        write_display(out, format_args!("Content-Length: {}\r\n", body.len()));
-    }
-    let connection: &[u8] = if manner.keep_alive { b"keep-alive" } else { b"close" };
-    write_line(out, "Connection", connection);
-    out.extend_from_slice(b"\r\n");
-    if has_content && !manner.head_only {
-        out.extend_from_slice(body);
+    if answer.has_content() && !manner.head_only {
+        out.extend_from_slice(&answer.content);
     }
 }
 
-/// Writes what a client gets whose certificate is refused under `refusal: http`: 403 and ALB's reason
-/// code. The connection closes.
-pub fn write_refused(out: &mut Vec<u8>, refusal: Refusal, manner: &Manner) {
-    let body = format!("{}\n", refusal.code());
-    let answer = Answer { status: 403, content_type: "text/plain", body: Some(body.as_bytes()) };
-    write(out, &answer, &Manner { keep_alive: false, ..*manner });
+/// Writes the lines of an answer: Server, Date, Content-Type, Content-Length, those that the listener sets.
+pub fn lines(out: &mut impl Lines, answer: &Answer<'_>, manner: &Manner<'_>) {
+    match manner.attributes.server {
+        ServerName::Portcullis => out.line("Server", b"portcullis"),
+        ServerName::Alb => out.line("Server", b"awselb/2.0"),
+        ServerName::Hidden => {}
+    }
+    out.line_of("Date", |value| write_date(value, manner.since_epoch));
+    if answer.has_content() {
+        if !answer.content_type.is_empty() {
+            out.line("Content-Type", answer.content_type.as_bytes());
+        }
+        out.line_of("Content-Length", |value| write_display(value, answer.content.len()));
+    }
+    manner.attributes.inserted.write(out);
 }
 
 /// The body that ALB gives an error (`alb-contract.md`, section 6.4: byte for byte).
@@ -133,6 +134,10 @@ const fn phrase(status: u16) -> &'static str {
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         451 => "Unavailable For Legal Reasons",
+        // ALB's own; their phrases are not documented, so these are ours.
+        460 => "Client Closed Request",
+        463 => "Too Many Forwarded Addresses",
+        464 => "Incompatible Protocol",
         500 => "Internal Server Error",
         501 => "Not Implemented",
         502 => "Bad Gateway",
@@ -167,15 +172,20 @@ fn write_date(out: &mut Vec<u8>, since_epoch: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::LazyLock;
 
-    const MANNER: Manner = Manner {
-        keep_alive: false,
-        head_only: false,
-        server: ServerName::Portcullis,
-        since_epoch: Duration::from_secs(784_111_777),
-    };
+    static ATTRIBUTES: LazyLock<Attributes> = LazyLock::new(Attributes::default);
 
-    fn written(answer: &Answer<'_>, manner: &Manner) -> String {
+    fn manner() -> Manner<'static> {
+        let since_epoch = Duration::from_secs(784_111_777);
+        Manner { keep_alive: false, head_only: false, attributes: &ATTRIBUTES, since_epoch }
+    }
+
+    fn by(server: ServerName) -> Attributes {
+        Attributes { server, ..Attributes::default() }
+    }
+
+    fn written(answer: &Answer<'_>, manner: &Manner<'_>) -> String {
         let mut out = Vec::new();
         write(&mut out, answer, manner);
         String::from_utf8(out).unwrap()
@@ -184,7 +194,10 @@ mod tests {
     #[test]
     fn an_answer_is_head_and_body_in_albs_order() {
         assert_eq!(
-            written(&Answer::standard(503), &Manner { server: ServerName::Alb, ..MANNER }),
+            written(
+                &Answer::standard(503),
+                &Manner { attributes: &by(ServerName::Alb), ..manner() }
+            ),
             "HTTP/1.1 503 Service Temporarily Unavailable\r\n\
              Server: awselb/2.0\r\n\
              Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
@@ -222,8 +235,8 @@ mod tests {
 
     #[test]
     fn an_answer_to_head_is_the_head_alone() {
-        let whole = written(&Answer::standard(400), &MANNER);
-        let head = written(&Answer::standard(400), &Manner { head_only: true, ..MANNER });
+        let whole = written(&Answer::standard(400), &manner());
+        let head = written(&Answer::standard(400), &Manner { head_only: true, ..manner() });
         assert!(head.ends_with("\r\n\r\n") && head.contains("\r\nContent-Length: 122\r\n"));
         assert!(whole.starts_with(&head) && whole.len() == head.len() + 122);
     }
@@ -231,30 +244,30 @@ mod tests {
     #[test]
     fn a_fixed_response_has_its_own_body_and_type() {
         let answer =
-            Answer { status: 200, content_type: "application/json", body: Some(b"{}".as_slice()) };
-        let manner = Manner { keep_alive: true, server: ServerName::Hidden, ..MANNER };
+            Answer { status: 200, content_type: "application/json", content: b"{}".into() };
+        let hidden = by(ServerName::Hidden);
+        let kept = Manner { keep_alive: true, attributes: &hidden, ..manner() };
         assert_eq!(
-            written(&answer, &manner),
+            written(&answer, &kept),
             "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
              Content-Type: application/json\r\nContent-Length: 2\r\n\
              Connection: keep-alive\r\n\r\n{}"
         );
-        let empty = Answer { status: 404, content_type: "", body: Some(b"".as_slice()) };
-        let empty = written(&empty, &MANNER);
+        let empty = Answer { status: 404, content_type: "", content: b"".into() };
+        let empty = written(&empty, &manner());
         assert!(empty.contains("Content-Length: 0\r\n") && !empty.contains("Content-Type"));
     }
 
     #[test]
     fn an_answer_without_content_announces_none() {
-        let written = written(&Answer { status: 204, content_type: "a/b", body: None }, &MANNER);
+        let answer = Answer { content_type: "a/b", ..Answer::standard(204) };
+        let written = written(&answer, &manner());
         assert!(!written.contains("Content-") && written.ends_with("close\r\n\r\n"));
     }
 
     #[test]
-    fn a_refused_certificate_gets_albs_reason_code_and_a_closed_connection() {
-        let mut out = Vec::new();
-        write_refused(&mut out, Refusal::Expired, &Manner { keep_alive: true, ..MANNER });
-        let out = String::from_utf8(out).unwrap();
+    fn a_refused_certificate_gets_albs_reason_code() {
+        let out = written(&Answer::refused(Refusal::Expired), &manner());
         assert!(out.starts_with("HTTP/1.1 403 Forbidden\r\nServer: portcullis\r\n"));
         assert!(out.contains("Content-Length: 18\r\nConnection: close\r\n"));
         assert!(out.ends_with("\r\n\r\nClientCertExpired\n"));
@@ -275,6 +288,26 @@ mod tests {
             let mut out = Vec::new();
             write_date(&mut out, Duration::from_secs(seconds));
             assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn an_answer_has_the_headers_that_the_listener_sets() {
+        let mut attributes = by(ServerName::Hidden);
+        attributes.inserted.add("X-Frame-Options", "DENY");
+        let manner = Manner { attributes: &attributes, head_only: true, ..manner() };
+        assert_eq!(
+            written(&Answer::standard(463), &manner),
+            "HTTP/1.1 463 Too Many Forwarded Addresses\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+             Content-Type: text/html\r\nContent-Length: 156\r\nX-Frame-Options: DENY\r\n\
+             Connection: close\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn albs_own_statuses_have_phrases() {
+        for status in [460, 463, 464] {
+            assert!(!phrase(status).is_empty(), "{status}");
         }
     }
 }

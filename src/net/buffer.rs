@@ -121,6 +121,19 @@ impl Deref for Buf {
     }
 }
 
+/// For the `h2` crate, which sends content without copying it first.
+impl bytes::Buf for Buf {
+    fn remaining(&self) -> usize {
+        self.len()
+    }
+    fn chunk(&self) -> &[u8] {
+        self
+    }
+    fn advance(&mut self, count: usize) {
+        self.consume(count);
+    }
+}
+
 impl DerefMut for Buf {
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..self.end]

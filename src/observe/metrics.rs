@@ -16,6 +16,7 @@ use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::{Live, Name};
 use crate::http::desync::ClassReason;
+use crate::http::forward::InvalidNames;
 use crate::http::head::Malformed;
 use crate::net::Engine;
 use crate::trust::Refusal;
@@ -340,6 +341,8 @@ fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
     page.counter(&names::RESPONSES, totals_by(listeners, &classes, |of| &of.responses));
     let malformed = Malformed::ALL.map(Malformed::word);
     page.counter(&names::MALFORMED, totals_by(listeners, &malformed, |of| &of.malformed));
+    let actions = InvalidNames::ALL.map(InvalidNames::word);
+    page.counter(&names::INVALID_NAMES, totals_by(listeners, &actions, |of| &of.invalid_names));
     let words = ClassReason::ALL.map(ClassReason::word);
     let by_reason = totals_by(listeners, &words, |of| &of.classified);
     let by_class = by_reason.zip(ClassReason::ALL.iter().cycle());

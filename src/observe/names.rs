@@ -60,6 +60,8 @@ metrics! {
         "Responses given to clients, whoever made them, by class of status.";
     MALFORMED = "portcullis_http_malformed_total", ["listener", "reason"],
         "Requests refused because of their form.";
+    INVALID_NAMES = "portcullis_http_invalid_header_requests_total", ["listener", "action"],
+        "Requests to targets with header names of more than letters, digits and hyphens, by what was done with those headers.";
     CLASSIFIED = "portcullis_http_noncompliant_requests_total", ["listener", "class", "reason"],
         "Requests that are not as the standard says, let in or refused, by class of desync mitigation.";
     RECEIVED_BYTES = "portcullis_client_received_bytes_total", ["listener"],

@@ -10,7 +10,7 @@ use crate::config::Faults;
 use crate::config::candidate::Candidate;
 use crate::config::files::Inputs;
 use crate::config::load::{self, Loaded};
-use crate::config::publish::{self, Line, Publisher};
+use crate::config::publish::{self, Line, Pending, Publisher};
 use crate::config::snapshot::{Live, Name};
 use crate::config::sources::Watch;
 use crate::config::state::{self, Change, Directory};
@@ -22,6 +22,7 @@ use crate::target::Resolver;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub(super) struct Node {
     lines: Vec<Line>,
     /// What commands change, kept; a restart alone changes where.
     state: Option<Arc<Directory>>,
+    /// See [`Parts`].
+    acknowledged_within: Duration,
     /// One change at a time.
     changing: Mutex<Changing>,
     /// One question about a change at a time.
@@ -87,12 +90,14 @@ pub(super) struct Parts {
     pub(super) board: Arc<Board>,
     pub(super) resolver: Resolver,
     pub(super) publisher: Publisher,
+    /// How long the shards have to take over a change before the answer names those that are late.
+    pub(super) acknowledged_within: Duration,
 }
 
 impl Node {
     /// A node whose shards work by its first generation.
     pub(super) fn new(path: PathBuf, loaded: Loaded, parts: Parts) -> Self {
-        let Parts { chosen, live, board, resolver, publisher } = parts;
+        let Parts { chosen, live, board, resolver, publisher, acknowledged_within } = parts;
         let node = Self {
             path,
             name: loaded.node.name.clone(),
@@ -103,6 +108,7 @@ impl Node {
             resolver,
             lines: publisher.lines().to_vec(),
             state: loaded.state(),
+            acknowledged_within,
             asking: Mutex::default(),
             last_reload: ArcSwapOption::empty(),
             changing: Mutex::new(Changing {
@@ -237,25 +243,39 @@ impl Node {
             .publish(next, || state::commit(staged))
             .map_err(ReloadError::Faults)?;
         tokio::spawn(outlive(past));
-        let published = Instant::now();
-        self.board.swapped(Phase::Publish, published - started);
+        self.board.swapped(Phase::Publish, started.elapsed());
         let loaded = Arc::new(loaded);
         changing.loaded = Arc::clone(&loaded);
-        let generation = pending.generation();
-        if is_kept {
+        let synced = async {
+            if !is_kept {
+                return Ok(());
+            }
             let synced = tokio::task::spawn_blocking(move || loaded.sync()).await;
-            synced
-                .unwrap_or_else(|_| Err(bug().to_string()))
-                .map_err(|error| ReloadError::NotDurable { generation, error })?;
-        }
-        let acknowledged = pending.acknowledged().await;
-        self.board.swapped(Phase::Acknowledge, published.elapsed());
-        match acknowledged {
-            Ok(generation) => Ok(Reloaded { generation, warnings }),
-            Err(late) => Err(ReloadError::NotAcknowledged {
-                generation: late.generation,
-                late_shards: late.late,
-            }),
+            synced.unwrap_or_else(|_| Err(bug().to_string()))
+        };
+        let generation = self.confirmed(pending, synced).await?;
+        Ok(Reloaded { generation, warnings })
+    }
+
+    /// Waits for the shards and for the disk, which need not wait for each other: what has just been
+    /// published is in force on a shard whatever the disk does.
+    async fn confirmed(
+        &self,
+        pending: Pending,
+        synced: impl Future<Output = Result<(), String>>,
+    ) -> Result<u64, ReloadError> {
+        let (generation, published) = (pending.generation(), Instant::now());
+        let acknowledged = async {
+            let acknowledged = pending.acknowledged(self.acknowledged_within).await;
+            self.board.swapped(Phase::Acknowledge, published.elapsed());
+            acknowledged
+        };
+        let (synced, acknowledged) = tokio::join!(synced, acknowledged);
+        let late_shards = acknowledged.err().map_or_else(Vec::new, |late| late.late);
+        match synced {
+            Err(error) => Err(ReloadError::NotDurable { generation, error, late_shards }),
+            Ok(()) if late_shards.is_empty() => Ok(generation),
+            Ok(()) => Err(ReloadError::NotAcknowledged { generation, late_shards }),
         }
     }
 
@@ -280,7 +300,7 @@ impl Node {
         let bug = || ReloadError::Faults(bug());
         let next = next.await.unwrap_or_else(|_| Err(bug()))?;
         self.begin().await?.publisher.check(&next).map_err(ReloadError::Faults)?;
-        let clients = publish::clients(&self.lines).await;
+        let clients = publish::clients(&self.lines, limits::TOLD_WITHIN).await;
         let clients = clients.map_err(|late_shards| ReloadError::Untold { late_shards })?;
         let compare = move || dry_run::compare(&live, &next, clients, clock::now());
         tokio::task::spawn_blocking(compare).await.map_err(|_| bug())

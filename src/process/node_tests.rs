@@ -25,54 +25,97 @@ fn ca(name: &str) -> String {
     params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
 }
 
-/// Goal: a shard that does not answer is named, and what it is late for is made all the same. Method: a
-/// shard that takes its orders and says nothing.
+/// A node of two shards: the first is ahead of everything, the second takes its orders and says nothing.
+struct Site {
+    directory: PathBuf,
+    node: Node,
+    _prompt: mpsc::UnboundedReceiver<Order>,
+    late: mpsc::UnboundedReceiver<Order>,
+}
+
+impl Site {
+    fn new(name: &str) -> Self {
+        let name = format!("portcullis-{name}-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("portcullis.yaml");
+        fs::write(&path, CONFIGURATION).unwrap();
+        fs::write(directory.join("ca.pem"), ca("A")).unwrap();
+        let mut loaded = load::load(&path, None).unwrap();
+        let (first, staged) = loaded.take();
+        let live = Arc::new(ArcSwap::from_pointee(Live::empty()));
+        let line = |acknowledged| {
+            let (orders, received) = mpsc::unbounded_channel();
+            let acknowledged = Arc::new(AtomicU64::new(acknowledged));
+            (Line { orders, acknowledged, cpu: 0 }, received)
+        };
+        let ((prompt, _prompt), (slow, late)) = (line(u64::MAX), line(0));
+        let mut publisher = Publisher::new(Arc::clone(&live), vec![prompt, slow]);
+        publisher.publish(first, || state::commit(staged)).unwrap();
+        let chosen = Chosen { engine: Engine::Epoll, refused: None };
+        let (board, resolver) = (Board::new(2), Resolver::default());
+        // Nobody will say anything, so there is nothing to wait for.
+        let acknowledged_within = Duration::ZERO;
+        let parts = Parts { chosen, live, board, resolver, publisher, acknowledged_within };
+        Self { directory, node: Node::new(path, loaded, parts), _prompt, late }
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Goal: a shard that does not answer is named, and what it is late for is made all the same.
 #[tokio::test]
 async fn a_late_shard_is_named_and_the_change_stays_made() {
-    let directory = std::env::temp_dir().join(format!("portcullis-late-{}", std::process::id()));
-    fs::create_dir_all(&directory).unwrap();
-    fs::write(directory.join("portcullis.yaml"), CONFIGURATION).unwrap();
-    fs::write(directory.join("ca.pem"), ca("A")).unwrap();
-    let path = directory.join("portcullis.yaml");
-    let mut loaded = load::load(&path, None).unwrap();
-    let (first, staged) = loaded.take();
-    let live = Arc::new(ArcSwap::from_pointee(Live::empty()));
-    let line = |acknowledged| {
-        let (orders, received) = mpsc::unbounded_channel();
-        (Line { orders, acknowledged: Arc::new(AtomicU64::new(acknowledged)), cpu: 0 }, received)
-    };
-    // The first shard is ahead of everything, the second behind.
-    let ((prompt, _prompt), (late, mut late_orders)) = (line(u64::MAX), line(0));
-    let mut publisher = Publisher::new(Arc::clone(&live), vec![prompt, late]);
-    publisher.publish(first, || state::commit(staged)).unwrap();
-    let parts = Parts {
-        chosen: Chosen { engine: Engine::Epoll, refused: None },
-        live: Arc::clone(&live),
-        board: Board::new(2),
-        resolver: Resolver::default(),
-        publisher,
-    };
-    let node = Node::new(path.clone(), loaded, parts);
+    let mut site = Site::new("late");
+    let node = &site.node;
     let bundle = File { name: "both.pem".to_owned(), bytes: (ca("A") + &ca("B")).into() };
     let change = Change::Replace { bundle, revocations: None };
     let result = node.change_trust("partners".to_owned(), change).await;
     let expected = ReloadError::NotAcknowledged { generation: 2, late_shards: vec![1] };
     assert_eq!(result, Err(expected));
 
-    assert_eq!(live.load().trust_stores["partners"].bundle.ca_count(), 2, "it is live");
+    assert_eq!(node.live.load().trust_stores["partners"].bundle.ca_count(), 2, "it is live");
     let mut ordered = Vec::new();
-    while let Ok(Order::Adopt { live, .. }) = late_orders.try_recv() {
+    while let Ok(Order::Adopt { live, .. }) = site.late.try_recv() {
         ordered.push(live.generation);
     }
     assert_eq!(ordered, [1, 2], "and waits for the shard");
     assert!(node.status()["last_reload"].is_null(), "no files were read");
     let counted = "portcullis_reloads_total{outcome=\"not_acknowledged\"} 1";
     assert!(node.metrics().contains(counted), "{}", node.metrics());
-    drop(node);
-    let restarted = load::load(&path, None).unwrap();
-    assert_eq!(restarted.live.trust_stores["partners"].bundle.ca_count(), 2, "and is kept");
-    fs::remove_dir_all(directory).unwrap();
+    let kept = site.node.state.as_ref().unwrap().read("partners").unwrap().unwrap();
+    assert_eq!(kept.contents().bundle().name, "both.pem", "and is kept");
 }
+
+/// Goal: a slow disk takes nothing from the time of the shards, and one that fails does not hide that some
+/// of them are late. Method: a disk that fails once the shards have been given up on, and not before.
+#[tokio::test]
+async fn shards_and_disk_are_waited_for_at_once_and_both_are_told() {
+    let site = Site::new("undurable");
+    let node = &site.node;
+    let pending = node.changing.lock().await.publisher.publish(Live::empty(), || Ok(())).unwrap();
+    let disk = async {
+        let given_up = "portcullis_swap_seconds_count{phase=\"acknowledge\"} 1";
+        while !node.metrics().contains(given_up) {
+            tokio::task::yield_now().await;
+        }
+        Err("no disk".to_owned())
+    };
+    let confirmed = tokio::time::timeout(PATIENCE, node.confirmed(pending, disk)).await;
+    let expected = ReloadError::NotDurable {
+        generation: 2,
+        error: "no disk".to_owned(),
+        late_shards: vec![1],
+    };
+    assert_eq!(confirmed.expect("nobody waits for the other"), Err(expected));
+}
+
+/// Spent on a failure alone.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Tells which thread frees it.
 struct Freed(Option<oneshot::Sender<ThreadId>>);

@@ -12,6 +12,7 @@ use crate::config::load::{self, Endpoint, Loaded};
 use crate::config::publish::{self, Line, Publisher};
 use crate::config::snapshot::{Live, Order};
 use crate::config::state;
+use crate::limits;
 use crate::net::{self, Chosen};
 use crate::observe::load::Reason;
 use crate::observe::metrics::Board;
@@ -230,10 +231,11 @@ async fn start_node(
     for (seat, &cpu) in seats.into_iter().zip(&cpus) {
         start_shard(&starter, seat, cpu, chosen.engine, ended.clone()).await?;
     }
-    if let Err(error) = pending.acknowledged().await {
+    if let Err(error) = pending.acknowledged(limits::ACKNOWLEDGED_WITHIN).await {
         return Err(StartError::ShardEnded(error.late.first().copied().unwrap_or(0)));
     }
-    let parts = Parts { chosen, live, board, resolver, publisher };
+    let acknowledged_within = limits::ACKNOWLEDGED_WITHIN;
+    let parts = Parts { chosen, live, board, resolver, publisher, acknowledged_within };
     let node = Node::new(path, loaded, parts);
     Ok((Arc::new(node), all_ended))
 }

@@ -11,7 +11,7 @@ use super::front::{Front, HandshakeInFlight, Rules};
 use super::judge::{HandshakeJudge, Verdict};
 use super::sweep::Judged;
 use super::wire::{Wire, linger};
-use super::{Place, Shard, http1};
+use super::{Place, Shard, http1, http2};
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::{RefusalForm, Tls};
@@ -73,9 +73,13 @@ pub(super) async fn serve(
     // A task has room for the largest of its stages; the handshake's is given back when it ends.
     let begun = Box::pin(connection.begin(socket)).await;
     let Some((wire, client)) = begun else { return };
-    let reason = http1::serve(&connection, &wire, client).await;
+    let front = Rc::clone(&connection.front);
+    let reason = match wire.is_http2() {
+        true => Box::pin(http2::serve(connection, wire, client)).await,
+        false => http1::serve(&connection, &wire, client).await,
+    };
     if let Some(reason) = reason {
-        connection.front.counters.closed[reason.index()].add(1);
+        front.counters.closed[reason.index()].add(1);
     }
 }
 

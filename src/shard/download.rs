@@ -10,13 +10,16 @@ use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::forward::{self, Onward};
 use crate::http::head::{self, Body, Malformed, Version};
+use crate::http::upgrade;
 use crate::limits;
 use crate::net::Buf;
 use std::cell::Cell;
 
 /// How an answer went to the client.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Answered {
+    /// Both speak another protocol now; what the target has said in it already.
+    pub(super) upgraded: Option<Buf>,
     /// Both sides agreed to keep the client's connection.
     pub(super) keep_client: bool,
     /// The target's connection can serve another request.
@@ -90,6 +93,7 @@ impl Download<'_, '_> {
         Ok(Answered {
             keep_client: head.onward.keep_alive,
             keep_target: head.keep_target && received.is_empty(),
+            upgraded: (head.status == 101).then_some(received),
         })
     }
 
@@ -99,11 +103,14 @@ impl Download<'_, '_> {
     async fn final_head(&self, received: &mut Buf) -> Result<(Head, Buf), Unanswered> {
         let mut silent = true;
         for _ in 0..=limits::INTERIM_ANSWERS_MAX {
-            let (head, out) = self.head(received, &mut silent).await.map_err(|reason| {
-                Unanswered { reason, told: Told::Nothing, silent: silent && !timed_out(reason) }
+            let parse = |received: &Buf| self.parse(received);
+            let head = self.target.head(received, self.uploaded, &mut silent, parse).await;
+            let (head, out) = head.map_err(|reason| {
+                let silent = silent && !timed_out(reason);
+                Unanswered { reason, told: Told::Nothing, silent }
             })?;
             received.consume(head.bytes);
-            if head.status >= 200 {
+            if head.status >= 200 || head.status == 101 {
                 return Ok((head, out));
             }
             if head.status != 100 && self.task.asked.version == Version::Http11 {
@@ -118,37 +125,22 @@ impl Download<'_, '_> {
         Err(Unanswered { reason, told: Told::Nothing, silent: false })
     }
 
-    /// Reads one response head. `silent` stays true while the target has sent nothing.
-    async fn head(&self, received: &mut Buf, silent: &mut bool) -> Result<(Head, Buf), Reason> {
-        let mut seen = 0;
-        loop {
-            if !received.is_empty()
-                && head::worth_parsing(received, seen)
-                && let Some(read) = self.parse(received).map_err(|_| Reason::TargetMalformed)?
-            {
-                return Ok(read);
-            }
-            seen = received.len();
-            match self.target.receive(received, self.uploaded.get()).await? {
-                0 => return Err(Reason::TargetClosed),
-                _ => *silent = false,
-            }
-        }
-    }
-
     fn parse(&self, received: &Buf) -> Result<Option<(Head, Buf)>, Malformed> {
         let asked = &self.task.asked;
         let mut slots = head::slots();
-        let Some(response) = head::response(received, asked.method.for_response(), &mut slots)?
-        else {
+        let Some(response) = head::response(received, asked.expected(), &mut slots)? else {
             return Ok(None);
         };
+        if response.status == 101 && !upgrade::is_agreed(&response) {
+            return Err(Malformed::UnexpectedUpgrade);
+        }
         // An answer that comes before the request is whole ends the client's connection: the rest of
         // the request is not worth waiting for.
         let keep = self.uploaded.get() && self.session.keeps_alive(self.task.rules, asked);
         let onward = forward::onward(&response, asked.version, keep);
         let out = self.session.connection.write(|out| {
-            forward::response(out, &response, onward, asked.version);
+            let attributes = &self.task.rules.listener.attributes;
+            forward::response(out, &response, onward, asked.version, attributes);
         });
         let head = Head {
             bytes: response.length,

@@ -11,6 +11,7 @@ use super::front::Rules;
 use super::http1::{Next, Session};
 use super::request::Asked;
 use super::target::Target;
+use super::tunnel::Tunnel;
 use super::upload::{Upload, Uploaded};
 use crate::close::Reason;
 use crate::http::body::Transfer;
@@ -45,7 +46,7 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
         session.connection.place.set_target(Some(upstream.socket.clone()));
         let (answered, uploaded) = attempt(session, &task, &upstream, head).await;
         session.connection.place.set_target(None);
-        let repeats = matches!(answered, Err(failed) if failed.silent)
+        let repeats = matches!(&answered, Err(failed) if failed.silent)
             && upstream.reused
             && task.asked.may_repeat();
         if !repeats {
@@ -79,6 +80,9 @@ async fn conclude(
     uploaded: Uploaded,
 ) -> Next {
     match (answered, uploaded) {
+        (Ok(Answered { upgraded: Some(rest), .. }), Uploaded::Whole) => {
+            tunnel(session, task, &upstream, rest).await
+        }
         (Ok(answered), Uploaded::Whole) => {
             if answered.keep_target && !task.asked.closes {
                 session.connection.shard.upstreams.put_back(upstream);
@@ -108,6 +112,27 @@ async fn conclude(
             session.end_untold(task, failed.told, failed.reason).await
         }
     }
+}
+
+/// Client and target speak another protocol from here on. What the client said behind its request has
+/// waited for this.
+async fn tunnel(
+    session: &mut Session<'_>,
+    task: &Task<'_>,
+    upstream: &Upstream,
+    from_target: Buf,
+) -> Next {
+    let from_client = std::mem::take(&mut session.inbox);
+    session.connection.place.set_target(Some(upstream.socket.clone()));
+    let tunnel = Tunnel {
+        wire: session.wire,
+        target: &upstream.socket,
+        idle: task.rules.listener.idle_timeout,
+        counters: &session.connection.front.counters,
+    };
+    let ended = tunnel.run(from_client, from_target).await;
+    session.connection.place.set_target(None);
+    ended.map_or(Next::Done, Next::Close)
 }
 
 impl Session<'_> {

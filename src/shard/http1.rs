@@ -23,6 +23,8 @@ pub(super) struct Session<'a> {
     pub(super) client: Client,
     /// Received and not consumed.
     pub(super) inbox: Buf,
+    /// X-Amzn-Trace-Id of the request in work: each try is sent with the same one.
+    trace_id: Vec<u8>,
     /// What it waits for between requests.
     waits: Waits,
 }
@@ -54,8 +56,14 @@ pub(super) enum Next {
 
 /// Serves requests until the connection ends; says why, where it was not as agreed.
 pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) -> Option<Reason> {
-    let mut session =
-        Session { connection, wire, client, inbox: Buf::default(), waits: Waits::First };
+    let mut session = Session {
+        connection,
+        wire,
+        client,
+        inbox: Buf::default(),
+        trace_id: Vec::new(),
+        waits: Waits::First,
+    };
     let (reason, abort) = loop {
         match session.turn().await {
             Next::KeepAlive => session.waits = Waits::Next,
@@ -99,7 +107,7 @@ impl Session<'_> {
                     }
                     Ok(None) => {}
                     Err(Refused { malformed, class_reason }) => {
-                        self.connection.note_class(class_reason);
+                        self.connection.count_class(class_reason);
                         return self.refuse_malformed(&rules, malformed).await;
                     }
                 }
@@ -134,10 +142,7 @@ impl Session<'_> {
                 self.answer(rules, Some(&asked), &request::fixed_answer(fixed), keep_alive).await
             }
             Decision::Refuse(refusal) => {
-                let manner = self.manner(rules, Some(&asked), false);
-                let out =
-                    self.connection.write(|out| respond::write_refused(out, refusal, &manner));
-                self.tell(rules, out, 403, false).await
+                self.answer(rules, Some(&asked), &Answer::refused(refusal), false).await
             }
             Decision::Turn(status) => {
                 self.answer(rules, Some(&asked), &Answer::standard(status), false).await
@@ -173,12 +178,22 @@ impl Session<'_> {
 
     /// Parses the head, decides what is done, and writes the head that a target gets. `None` needs more
     /// bytes.
-    fn read<'r>(&self, rules: &'r Rules) -> Result<Option<(Asked, Decision<'r>, Buf)>, Refused> {
-        desync::request(&self.inbox, rules.listener.attributes.desync, |request| {
-            self.connection.note_class(request.class_reason);
-            let decision = request::decide(&self.client, rules, request);
+    fn read<'r>(
+        &mut self,
+        rules: &'r Rules,
+    ) -> Result<Option<(Asked, Decision<'r>, Buf)>, Refused> {
+        let Self { connection, wire, client, inbox, trace_id, .. } = self;
+        desync::request(inbox, rules.listener.attributes.desync, |request| {
+            connection.count_class(request.class_reason);
+            connection.renew_trace_id(trace_id, request);
+            let decision = request::decide(client, rules, request);
             let head = match decision {
-                Decision::Forward(_) => self.head_for_target(rules, request),
+                Decision::Forward(_) => {
+                    let (head, invalid_names) =
+                        connection.head_for_target(wire, client, rules, request, trace_id);
+                    connection.count_invalid_names(invalid_names);
+                    head
+                }
                 Decision::Answer(_) | Decision::Refuse(_) | Decision::Turn(_) => Buf::default(),
             };
             (Asked::of(request), decision, head)
@@ -187,14 +202,11 @@ impl Session<'_> {
 
     /// The head for the target once more, for another try.
     pub(super) fn head_again(&self, rules: &Rules) -> Option<Buf> {
-        let mode = rules.listener.attributes.desync;
-        let head =
-            desync::request(&self.inbox, mode, |request| self.head_for_target(rules, request));
+        let Self { connection, wire, client, inbox, trace_id, .. } = self;
+        let head = desync::request(inbox, rules.listener.attributes.desync, |request| {
+            connection.head_for_target(wire, client, rules, request, trace_id).0
+        });
         head.ok().flatten()
-    }
-
-    fn head_for_target(&self, rules: &Rules, request: &head::Request<'_, '_>) -> Buf {
-        self.connection.head_for_target(self.wire, &self.client, rules, request)
     }
 
     /// Receives more into the inbox.
@@ -256,11 +268,11 @@ impl Session<'_> {
         self.tell(rules, out, answer.status, keep_alive).await
     }
 
-    fn manner(&self, rules: &Rules, asked: Option<&Asked>, keep_alive: bool) -> Manner {
+    fn manner<'r>(&self, rules: &'r Rules, asked: Option<&Asked>, keep_alive: bool) -> Manner<'r> {
         Manner {
             keep_alive,
             head_only: asked.is_some_and(|asked| asked.method == Method::Head),
-            server: rules.listener.attributes.server,
+            attributes: &rules.listener.attributes,
             since_epoch: clock::since_epoch(),
         }
     }

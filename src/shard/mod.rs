@@ -13,12 +13,14 @@ mod download;
 pub mod exchange;
 pub mod front;
 pub mod http1;
+mod http2;
 pub mod judge;
 mod request;
 pub mod seen;
 pub mod slices;
 mod sweep;
 mod target;
+mod tunnel;
 mod upload;
 pub mod wire;
 
@@ -27,6 +29,7 @@ use crate::config::snapshot::{Live, Name, Order};
 use crate::limits;
 use crate::net::{self, Sock};
 use crate::observe::{count, metrics::Board};
+use crate::random::Random;
 use crate::upstream::Upstreams;
 use arc_swap::ArcSwap;
 use front::Front;
@@ -38,6 +41,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
 use std::time::Duration;
 use sweep::{Agenda, Judged};
 use tokio::sync::{Notify, mpsc};
@@ -88,6 +92,8 @@ pub struct Shard {
     emptied: Notify,
     /// Room for heads while they are written; borrowed between awaits only.
     scratch: RefCell<Vec<u8>>,
+    /// For the ids of requests.
+    random: RefCell<Random>,
 }
 
 /// The connections of a shard.
@@ -110,6 +116,8 @@ struct Handle {
     ending: Cell<bool>,
     /// The target that it waits for.
     target: RefCell<Option<Sock>>,
+    /// Wakes the task that says goodbye on a connection of many streams.
+    waker: RefCell<Option<Waker>>,
 }
 
 /// A connection's place among the open ones; gives it back on drop.
@@ -138,6 +146,7 @@ pub async fn run(seat: Seat) {
         seen: Rc::default(),
         emptied: Notify::new(),
         scratch: RefCell::default(),
+        random: RefCell::new(Random::from_system()),
     });
     let upkeep = net::spawn(upkeep(Rc::clone(&shard)));
     let sweep = net::spawn(sweep::run(Rc::clone(&shard)));
@@ -230,7 +239,7 @@ impl Shard {
                 continue;
             }
             match handle.waits.get() {
-                Waits::Nothing => {}
+                Waits::Nothing => handle.wake(),
                 Waits::First => handle.socket.arm_reading(limits::LINGER, Reason::Draining),
                 Waits::Next => handle.socket.stop_reading(Reason::Draining),
             }
@@ -276,6 +285,7 @@ impl Shard {
             judged: OnceCell::new(),
             ending: Cell::new(false),
             target: RefCell::new(None),
+            waker: RefCell::new(None),
         });
         open.by_key.insert(key, Rc::clone(&handle));
         self.counters.open.add(1);
@@ -309,6 +319,13 @@ impl Handle {
         }
     }
 
+    /// Has it say goodbye while it goes on with what it has begun.
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
     /// Ends both sides of whatever it is doing.
     fn kill(&self, why: Reason) {
         self.socket.kill(why);
@@ -329,9 +346,24 @@ impl Place {
         }
     }
 
+    /// A task of the connection ended by a bug of ours.
+    fn note_panic(&self) {
+        self.shard.counters.panics.add(1);
+        tracing::error!("a connection ended by a bug of ours");
+    }
+
     /// Whether the connection serves no further request.
     fn is_ending(&self) -> bool {
         self.handle.ending.get()
+    }
+
+    /// Has `waker` woken when the connection should say goodbye.
+    fn wakes(&self, waker: &Waker) {
+        let mut place = self.handle.waker.borrow_mut();
+        match &mut *place {
+            Some(present) => present.clone_from(waker),
+            None => *place = Some(waker.clone()),
+        }
     }
 
     /// Says what the connection waits for.
@@ -348,8 +380,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.shard.counters.panics.add(1);
-            tracing::error!("a connection ended by a bug of ours");
+            self.note_panic();
         }
         self.shard.counters.open.add(-1);
         self.handle.front.counters.open.add(-1);

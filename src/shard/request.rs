@@ -9,13 +9,16 @@ use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::{OnRevocation, RefusalForm};
 use crate::http::desync::ClassReason;
-use crate::http::forward;
-use crate::http::head::{Body, Malformed, Request, Version};
+use crate::http::forward::{self, InvalidNames};
+use crate::http::head::{Body, Expected, Malformed, Request, Version};
 use crate::http::respond::Answer;
+use crate::http::trace_id;
+use crate::http::upgrade;
 use crate::net::Buf;
 use crate::route::{Action, FixedResponse};
 use crate::target::Group;
 use crate::trust::Refusal;
+use std::sync::Arc;
 
 /// What is kept of a request's head once it has been read.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +37,8 @@ pub(super) struct Asked {
     pub(super) expects_continue: bool,
     /// The method, as far as the answer depends on it.
     pub(super) method: Method,
+    /// Whether it asks for a WebSocket.
+    pub(super) upgrade: bool,
 }
 
 /// What an answer depends on in a method.
@@ -55,14 +60,6 @@ impl Method {
             _ => Self::Other,
         }
     }
-
-    /// As `http::head::response` wants it.
-    pub(super) const fn for_response(self) -> &'static str {
-        match self {
-            Self::Head => "HEAD",
-            Self::Idempotent | Self::Other => "GET",
-        }
-    }
 }
 
 impl Asked {
@@ -76,6 +73,16 @@ impl Asked {
             closes: request.closes,
             expects_continue: request.expects_continue,
             method: Method::of(request.method),
+            upgrade: upgrade::is_asked(request),
+        }
+    }
+
+    /// What its response may be.
+    pub(super) const fn expected(&self) -> Expected {
+        match self.method {
+            Method::Head => Expected::HeadAlone,
+            Method::Idempotent if self.upgrade => Expected::Upgrade,
+            Method::Idempotent | Method::Other => Expected::Content,
         }
     }
 
@@ -100,7 +107,7 @@ pub(super) enum Decision<'r> {
     /// It gets this status: it came to the wrong place (421), or in the wrong protocol (464).
     Turn(u16),
     /// It goes to a target of this group.
-    Forward(&'r Group),
+    Forward(&'r Arc<Group>),
 }
 
 /// The answer of a `fixed-response` action.
@@ -108,7 +115,7 @@ pub(super) fn fixed_answer(fixed: &FixedResponse) -> Answer<'_> {
     Answer {
         status: fixed.status,
         content_type: &fixed.content_type,
-        body: Some(fixed.body.as_bytes()),
+        content: fixed.body.as_bytes().into(),
     }
 }
 
@@ -138,7 +145,7 @@ fn is_misdirected(client: &Client, rules: &Rules, host: Option<&str>) -> bool {
 
 /// Whether it is a call of gRPC (its HTTP/2 mapping, "Requests": `Content-Type: application/grpc`, bare
 /// or followed by `+` and the name of a format). gRPC-Web, which has another type, is plain HTTP.
-fn is_grpc(request: &Request<'_, '_>) -> bool {
+pub(super) fn is_grpc(request: &Request<'_, '_>) -> bool {
     let is_type = |value: &[u8]| {
         let (kind, rest) = value.split_at_checked(GRPC.len()).unwrap_or_default();
         kind.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';'))
@@ -196,14 +203,23 @@ impl Connection {
         }))
     }
 
-    /// The head that an HTTP/1.1 target gets.
+    /// Puts the request's value of X-Amzn-Trace-Id in the place of what is in `out`.
+    pub(super) fn renew_trace_id(&self, out: &mut Vec<u8>, request: &Request<'_, '_>) {
+        let random = self.shard.random.borrow_mut().bytes();
+        let fresh = trace_id::Fresh { since_epoch: clock::since_epoch(), random };
+        out.clear();
+        trace_id::write(out, request.trace_id, fresh);
+    }
+
+    /// The head that an HTTP/1.1 target gets, and what became of headers with invalid names.
     pub(super) fn head_for_target(
         &self,
         wire: &Wire,
         client: &Client,
         rules: &Rules,
         request: &Request<'_, '_>,
-    ) -> Buf {
+        trace_id: &[u8],
+    ) -> (Buf, Option<InvalidNames>) {
         let behind = forward::Client {
             address: self.client,
             local_address: self.address,
@@ -211,9 +227,21 @@ impl Connection {
             tls: matches!(wire, Wire::Tls(_)),
             tls_names: client.tls_names,
             identity: &client.identity,
+            trace_id,
         };
         let attributes = &rules.listener.attributes;
-        self.write(|out| forward::request(out, request, &behind, attributes, &rules.forbidden))
+        let mut invalid_names = None;
+        let head = self.write(|out| {
+            invalid_names = forward::request(out, request, &behind, attributes, &rules.forbidden);
+        });
+        (head, invalid_names)
+    }
+
+    /// Counts a request with headers whose names are invalid.
+    pub(super) fn count_invalid_names(&self, became: Option<InvalidNames>) {
+        if let Some(became) = became {
+            self.front.counters.invalid_names[became.index()].add(1);
+        }
     }
 
     /// What `write` writes, in a buffer that can be sent.
@@ -233,7 +261,7 @@ impl Connection {
     }
 
     /// Counts a request that has a class of desync mitigation.
-    pub(super) fn note_class(&self, class_reason: Option<ClassReason>) {
+    pub(super) fn count_class(&self, class_reason: Option<ClassReason>) {
         if let Some(reason) = class_reason {
             self.front.counters.classified[reason.index()].add(1);
         }

@@ -1,105 +1,28 @@
 //! Clients that a shard has seen lately, for questions about changes that nobody has made yet.
 //!
-//! Each handshake in which a certificate is asked for is noted under a hash over listener, server-name
-//! policy and chain; the chain's bytes are kept once. Those for whom a trust store has vouched, and who
-//! have proved to have their key, have a share of their own: who may send any chain (refused, or under
-//! `passthrough`) pushes none of them out. The control thread asks ([`tell`]) and judges; nothing here
+//! Each handshake in which a certificate is asked for is noted under listener, server-name policy and the
+//! client's own certificate; the chain is kept once. What a client sends along does not make it another
+//! one: else whoever has one certificate could come as thousands. Those for whom a trust store has
+//! vouched, and who have proved to have their key, have a share of their own. There they stay when they
+//! are refused later, so that a mass revocation pushes none of them out; and who may send any chain
+//! (refused, or under `passthrough`) pushes none of them out either, nor touches what is known of them by
+//! showing their certificate in another chain. The control thread asks ([`tell`]) and judges; nothing here
 //! decides anything.
 //!
 //! Bounds: `limits::SEEN_VOUCHED_MAX`, `SEEN_OTHERS_MAX` and their bytes, in two generations each, as
-//! the memory of signatures; `limits::TOLD_CHAIN_BYTES_MAX` for live connections of clients that are
-//! remembered no more.
+//! the memory of signatures, and a third one while it is freed bit by bit;
+//! `limits::TOLD_CHAIN_BYTES_MAX` for live connections of clients that are remembered no more.
 use super::Shard;
+use super::slices::Slices;
+use crate::config::clients::{Client, Clients, Connected, Key, Seen};
 use crate::config::snapshot::{Authentication, Listener, Name};
 use crate::limits;
 use crate::trust::Refusal;
-use crate::trust::hash::sha256;
 use rustls_pki_types::{CertificateDer, UnixTime};
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::sync::mpsc;
-
-/// A client under one policy, by its hash.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Key([u8; 32]);
-
-impl Key {
-    /// * `policy`: what tells the server-name policy from others of the listener ([`Tls::policy`]).
-    pub fn of(listener: &str, policy: &str, chain: &[CertificateDer<'_>]) -> Self {
-        let whom = [listener.as_bytes(), policy.as_bytes()];
-        Self(sha256(whom.into_iter().chain(chain.iter().map(AsRef::as_ref))))
-    }
-}
-
-/// Who came where.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Client {
-    /// The listener.
-    pub listener: Name,
-    /// The name in the ClientHello.
-    pub server_name: Option<String>,
-    /// Leaf first; empty for a client that showed none.
-    pub chain: Vec<CertificateDer<'static>>,
-}
-
-impl Client {
-    fn new(listener: &Name, server_name: Option<&str>, chain: &[CertificateDer<'_>]) -> Self {
-        Self {
-            listener: Arc::clone(listener),
-            server_name: server_name.map(str::to_owned),
-            chain: chain.iter().map(|der| der.clone().into_owned()).collect(),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        let chain: usize = self.chain.iter().map(|der| der.len() + size_of_val(der)).sum();
-        chain + self.server_name.as_ref().map_or(0, String::len) + ENTRY_BYTES
-    }
-}
-
-/// What an entry takes beside its chain, about.
-const ENTRY_BYTES: usize = 2 * (size_of::<Key>() + size_of::<Entry>()) + size_of::<Client>();
-
-/// A client that was seen.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// Under which it is remembered.
-    pub key: Key,
-    /// As it came the first time.
-    pub client: Arc<Client>,
-    /// When it came last.
-    pub last: UnixTime,
-    /// How often it came, since it is remembered.
-    pub count: u64,
-    /// Why it was refused the last time; none if it was accepted.
-    pub refusal: Option<Refusal>,
-}
-
-/// Live connections of one client.
-#[derive(Clone, Debug)]
-pub struct Connected {
-    /// Under which it is, or would be, remembered.
-    pub key: Key,
-    /// The name that these connections gave.
-    pub server_name: Option<String>,
-    /// The client, whose own name may be another one of the same policy.
-    pub client: Arc<Client>,
-    /// How many they are.
-    pub connections: u64,
-}
-
-/// All that a shard knows of clients.
-#[derive(Clone, Debug, Default)]
-pub struct Clients {
-    /// Those that were seen lately.
-    pub seen: Vec<Seen>,
-    /// Those that are connected.
-    pub connected: Vec<Connected>,
-    /// Live connections of clients beyond `limits::TOLD_CHAIN_BYTES_MAX`.
-    pub connections_left_out: u64,
-}
 
 /// The memory.
 #[derive(Debug)]
@@ -154,45 +77,78 @@ impl Memory {
             return;
         }
         let key = Key::of(&listener.name, tls.policy(server_name), chain);
-        self.remember(key, came, now, || Client::new(&listener.name, server_name, chain));
+        self.remember(key, came, now, chain, || client(&listener.name, server_name, chain));
     }
 
-    fn remember(&mut self, key: Key, came: Came, now: UnixTime, client: impl FnOnce() -> Client) {
-        let refusal = came.refusal();
-        let known = self.vouched.take(&key).or_else(|| self.others.take(&key));
-        let mut entry = known.unwrap_or_else(|| {
-            let client = client();
-            Entry { bytes: client.bytes(), client: Arc::new(client), last: now, count: 0, refusal }
-        });
-        entry.count += 1;
-        (entry.last, entry.refusal) = (now, refusal);
-        match came {
-            Came::Vouched => self.vouched.put(key, entry),
-            Came::Otherwise(_) => self.others.put(key, entry),
-        }
+    fn remember(
+        &mut self,
+        key: Key,
+        came: Came,
+        now: UnixTime,
+        chain: &[CertificateDer<'_>],
+        client: impl FnOnce() -> Client,
+    ) {
+        let is_vouched = match came {
+            Came::Vouched => true,
+            // A refusal comes before the client has proved to have its key. With another chain it may be
+            // anybody, and says nothing of the one that was vouched for.
+            Came::Otherwise(_) => self.vouched.find(&key, chain).is_some(),
+        };
+        let known = if is_vouched { self.vouched.take(&key) } else { None };
+        let known = known.or_else(|| self.others.take(&key));
+        let (count, same) = match known {
+            Some(known) => (known.count, Some(known.client).filter(|known| known.chain == chain)),
+            None => (0, None),
+        };
+        let client = same.unwrap_or_else(|| Arc::new(client()));
+        let entry = Entry { client, last: now, count: count + 1, refusal: came.refusal() };
+        if is_vouched { self.vouched.put(key, entry) } else { self.others.put(key, entry) }
     }
 
-    fn find(&self, key: &Key) -> Option<&Arc<Client>> {
-        let entry = self.vouched.find(key).or_else(|| self.others.find(key))?;
-        Some(&entry.client)
+    /// The client that came with this chain.
+    fn find(&self, key: &Key, chain: &[CertificateDer<'_>]) -> Option<&Arc<Client>> {
+        self.vouched.find(key, chain).or_else(|| self.others.find(key, chain))
     }
 
-    fn all(&self) -> Vec<Seen> {
-        let entries = [&self.vouched, &self.others].into_iter().flat_map(Share::entries);
-        let seen = entries.map(|(key, entry)| {
-            let Entry { client, last, count, refusal, .. } = entry;
+    /// All that are remembered.
+    fn keys(&self) -> Vec<Key> {
+        let others = self.others.keys().filter(|key| !self.vouched.has(key));
+        self.vouched.keys().chain(others).copied().collect()
+    }
+
+    /// What is known of one of them: by a chain that was vouched for, by another one, or by both.
+    fn known(&self, key: &Key) -> impl Iterator<Item = Seen> {
+        let told = |is_vouched: bool, entry: &Entry| {
+            let Entry { client, last, count, refusal } = entry;
             let (last, count, refusal) = (*last, *count, *refusal);
-            Seen { key: *key, client: Arc::clone(client), last, count, refusal }
-        });
-        seen.collect()
+            Seen { client: Arc::clone(client), is_vouched, last, count, refusal }
+        };
+        let vouched = self.vouched.get(key).map(|entry| told(true, entry));
+        vouched.into_iter().chain(self.others.get(key).map(|entry| told(false, entry)))
     }
 }
+
+fn client(listener: &Name, server_name: Option<&str>, chain: &[CertificateDer<'_>]) -> Client {
+    Client {
+        listener: Arc::clone(listener),
+        server_name: server_name.map(str::to_owned),
+        chain: chain.iter().map(|der| der.clone().into_owned()).collect(),
+    }
+}
+
+/// What a client takes in memory, about.
+fn bytes(client: &Client) -> usize {
+    let chain: usize = client.chain.iter().map(|der| der.len() + size_of_val(der)).sum();
+    chain + client.server_name.as_ref().map_or(0, String::len) + ENTRY_BYTES
+}
+
+/// What an entry takes beside its chain, about.
+const ENTRY_BYTES: usize = 2 * (size_of::<Key>() + size_of::<Entry>()) + size_of::<Client>();
 
 /// One client.
 #[derive(Debug)]
 struct Entry {
     client: Arc<Client>,
-    bytes: usize,
     last: UnixTime,
     count: u64,
     refusal: Option<Refusal>,
@@ -206,6 +162,9 @@ struct Share {
     bytes_max: usize,
     younger: Generation,
     older: Generation,
+    /// A generation that nobody finds any more, on its way out: to free thousands of chains at once would
+    /// hold up the shard.
+    forgotten: hash_map::IntoIter<Key, Entry>,
 }
 
 #[derive(Debug, Default)]
@@ -217,75 +176,90 @@ struct Generation {
 impl Share {
     fn new(count_max: usize, bytes_max: usize) -> Self {
         let (younger, older) = (Generation::default(), Generation::default());
-        Self { count_max, bytes_max, younger, older }
+        Self { count_max, bytes_max, younger, older, forgotten: HashMap::new().into_iter() }
     }
 
     fn take(&mut self, key: &Key) -> Option<Entry> {
         [&mut self.younger, &mut self.older].into_iter().find_map(|generation| {
             let entry = generation.clients.remove(key)?;
-            generation.bytes -= entry.bytes;
+            generation.bytes -= bytes(&entry.client);
             Some(entry)
         })
     }
 
     fn put(&mut self, key: Key, entry: Entry) {
+        let bytes = bytes(&entry.client);
+        self.free(2, 2 * bytes);
         let is_full = self.younger.clients.len() >= self.count_max / 2
-            || self.younger.bytes + entry.bytes > self.bytes_max / 2;
+            || self.younger.bytes + bytes > self.bytes_max / 2;
         if is_full {
-            self.older = std::mem::take(&mut self.younger);
+            debug_assert!(self.forgotten.len() == 0, "twice of what has come since has gone");
+            let forgotten = std::mem::replace(&mut self.older, std::mem::take(&mut self.younger));
+            self.forgotten = forgotten.clients.into_iter();
         }
-        self.younger.bytes += entry.bytes;
+        self.younger.bytes += bytes;
         self.younger.clients.insert(key, entry);
     }
 
-    fn find(&self, key: &Key) -> Option<&Entry> {
+    /// Frees so many forgotten clients at least, and so many bytes of them.
+    fn free(&mut self, count_min: usize, bytes_min: usize) {
+        let (mut count, mut freed) = (0, 0);
+        while count < count_min || freed < bytes_min {
+            let Some((_, entry)) = self.forgotten.next() else { return };
+            count += 1;
+            freed += bytes(&entry.client);
+        }
+    }
+
+    fn get(&self, key: &Key) -> Option<&Entry> {
         self.younger.clients.get(key).or_else(|| self.older.clients.get(key))
     }
 
-    fn entries(&self) -> impl Iterator<Item = (&Key, &Entry)> {
-        self.younger.clients.iter().chain(&self.older.clients)
+    fn has(&self, key: &Key) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The client of this key, if it came with this chain.
+    fn find(&self, key: &Key, chain: &[CertificateDer<'_>]) -> Option<&Arc<Client>> {
+        self.get(key).map(|entry| &entry.client).filter(|client| client.chain == chain)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.younger.clients.keys().chain(self.older.clients.keys())
     }
 }
 
-/// Tells the control thread all that is known, in slices as a sweep's.
+/// Tells the control thread all that is known, in slices as a sweep's. Who comes meanwhile may be missing.
 pub(super) async fn tell(shard: Rc<Shard>, told: mpsc::UnboundedSender<(usize, Clients)>) {
+    let mut clients = Clients::default();
+    let mut slices = Slices::begin();
+    let mut left_bytes = limits::TOLD_CHAIN_BYTES_MAX;
     let keys: Vec<u64> = shard.open.borrow().by_key.keys().copied().collect();
-    let mut connected = HashMap::new();
-    let mut left = Left { bytes: limits::TOLD_CHAIN_BYTES_MAX, out: 0 };
-    let mut slice = Instant::now();
     for key in keys {
-        shard.count_connection(key, &mut connected, &mut left);
-        if slice.elapsed() >= limits::SWEEP_SLICE {
-            tokio::time::sleep(limits::SWEEP_PAUSE).await;
-            slice = Instant::now();
-        }
+        shard.tell_connection(key, &mut clients, &mut left_bytes);
+        pause_between(&mut slices).await;
     }
-    let connected = connected.into_iter().map(|((key, server_name), (client, connections))| {
-        Connected { key, server_name, client, connections }
-    });
-    let clients = Clients {
-        seen: shard.seen.borrow().all(),
-        connected: connected.collect(),
-        connections_left_out: left.out,
-    };
-    // Nobody waits any more when the control thread has given up on an answer.
+    let keys = shard.seen.borrow().keys();
+    for key in keys {
+        clients.seen.extend(shard.seen.borrow().known(&key));
+        pause_between(&mut slices).await;
+    }
+    // The control thread listens to its end, also when it has given up on an answer: it frees all this.
     let _ = told.send((shard.index, clients));
 }
 
-/// By client and server name.
-type Connections = HashMap<(Key, Option<String>), (Arc<Client>, u64)>;
-
-/// What may still be told of connections whose client is remembered no more.
-struct Left {
-    /// Room for chains.
-    bytes: usize,
-    /// Connections that had none.
-    out: u64,
+async fn pause_between(slices: &mut Slices) {
+    if slices.is_over() {
+        tokio::time::sleep(limits::SWEEP_PAUSE).await;
+        slices.resume();
+    }
 }
 
 impl Shard {
     /// Counts a connection to those of its client. One whose end is decided is none any more.
-    fn count_connection(&self, key: u64, connected: &mut Connections, left: &mut Left) {
+    ///
+    /// * `left_bytes`: what may still be told of chains that are remembered no more.
+    fn tell_connection(&self, key: u64, clients: &mut Clients, left_bytes: &mut usize) {
         let open = self.open.borrow();
         let Some(handle) = open.by_key.get(&key).filter(|handle| !handle.ending.get()) else {
             return;
@@ -297,130 +271,26 @@ impl Shard {
         judged.stream.with_client_chain(|chain| {
             let key = Key::of(listener, tls.policy(server_name), chain);
             let whom = (key, judged.server_name.clone());
-            if let Some((_, connections)) = connected.get_mut(&whom) {
-                *connections += 1;
+            if let Some(connected) = clients.connected.get_mut(&whom) {
+                connected.connections += 1;
                 return;
             }
-            let client = match self.seen.borrow().find(&key) {
+            let client = match self.seen.borrow().find(&key, chain) {
                 Some(client) => Arc::clone(client),
                 None => {
-                    let client = Client::new(listener, server_name, chain);
-                    let Some(bytes) = left.bytes.checked_sub(client.bytes()) else {
-                        left.out += 1;
+                    let client = client(listener, server_name, chain);
+                    let Some(left) = left_bytes.checked_sub(bytes(&client)) else {
+                        clients.connections_left_out += 1;
                         return;
                     };
-                    left.bytes = bytes;
+                    *left_bytes = left;
                     Arc::new(client)
                 }
             };
-            connected.insert(whom, (client, 1));
+            clients.connected.insert(whom, Connected { client, connections: 1 });
         });
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    fn at(seconds: u64) -> UnixTime {
-        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
-    }
-
-    /// Client `number`, whose chain has so many bytes.
-    fn client(number: u64, bytes: usize) -> Client {
-        let mut leaf = number.to_be_bytes().to_vec();
-        leaf.resize(bytes.max(8), 0);
-        let listener: Name = "https".into();
-        Client::new(&listener, None, &[CertificateDer::from(leaf)])
-    }
-
-    fn note(memory: &mut Memory, number: u64, bytes: usize, refusal: Option<Refusal>, now: u64) {
-        let client = client(number, bytes);
-        let key = Key::of("https", "", &client.chain);
-        let came = refusal.map_or(Came::Vouched, |refusal| Came::Otherwise(Some(refusal)));
-        memory.remember(key, came, at(now), || client);
-    }
-
-    fn known(memory: &Memory) -> Vec<(u64, u64, UnixTime, Option<Refusal>)> {
-        let number = |seen: &Seen| {
-            let (first, _) = seen.client.chain[0].split_first_chunk().unwrap();
-            u64::from_be_bytes(*first)
-        };
-        let all = memory.all();
-        let mut known: Vec<_> =
-            all.iter().map(|seen| (number(seen), seen.count, seen.last, seen.refusal)).collect();
-        known.sort_by_key(|(number, ..)| *number);
-        known
-    }
-
-    fn bytes(share: &Share) -> usize {
-        let bytes: usize = share.entries().map(|(_, entry)| entry.bytes).sum();
-        assert_eq!(bytes, share.younger.bytes + share.older.bytes);
-        bytes
-    }
-
-    #[test]
-    fn a_client_is_one_entry_with_its_last_time_its_count_and_its_last_verdict() {
-        let mut memory = Memory::default();
-        note(&mut memory, 1, 0, None, 10);
-        note(&mut memory, 2, 0, Some(Refusal::Untrusted), 11);
-        note(&mut memory, 1, 0, None, 12);
-        let second = (2, 1, at(11), Some(Refusal::Untrusted));
-        assert_eq!(known(&memory), [(1, 2, at(12), None), second]);
-        note(&mut memory, 1, 0, Some(Refusal::CrlHit), 13);
-        assert_eq!(known(&memory), [(1, 3, at(13), Some(Refusal::CrlHit)), second]);
-        assert_eq!((bytes(&memory.vouched), memory.vouched.entries().count()), (0, 0));
-        note(&mut memory, 1, 0, None, 14);
-        assert_eq!(known(&memory), [(1, 4, at(14), None), second]);
-        assert_eq!(memory.others.entries().count(), 1);
-    }
-
-    #[test]
-    fn listener_policy_and_every_certificate_tell_clients_apart() {
-        let chain = client(1, 0).chain;
-        let longer = [chain.clone(), chain.clone()].concat();
-        let keys = [
-            Key::of("a", "", &chain),
-            Key::of("b", "", &chain),
-            Key::of("a", "b", &chain),
-            Key::of("a", "", &longer),
-            Key::of("a", "", &[]),
-            Key::of("", "a", &chain),
-        ];
-        for (index, key) in keys.iter().enumerate() {
-            assert!(!keys[..index].contains(key), "{index}");
-        }
-    }
-
-    #[test]
-    fn strangers_push_out_nobody_for_whom_a_trust_store_vouched() {
-        let mut memory = Memory::default();
-        note(&mut memory, u64::MAX, 0, None, 1);
-        for number in 0..3 * limits::SEEN_OTHERS_MAX as u64 {
-            note(&mut memory, number, 0, Some(Refusal::Untrusted), 2);
-            assert!(memory.others.entries().count() <= limits::SEEN_OTHERS_MAX, "{number}");
-        }
-        assert_eq!(memory.vouched.entries().count(), 1);
-        // The latest are there.
-        let latest = 3 * limits::SEEN_OTHERS_MAX as u64 - 1;
-        assert!(known(&memory).iter().any(|(number, ..)| *number == latest));
-    }
-
-    #[test]
-    fn the_memory_is_bounded_by_number_and_by_bytes_and_keeps_who_comes_again() {
-        for chain_bytes in [0, limits::CHAIN_BYTES_MAX] {
-            let mut memory = Memory::default();
-            for number in 0..3 * limits::SEEN_VOUCHED_MAX as u64 {
-                note(&mut memory, number, chain_bytes, None, number);
-                note(&mut memory, u64::MAX, 0, None, number);
-                let share = &memory.vouched;
-                assert!(share.entries().count() <= limits::SEEN_VOUCHED_MAX, "{number}");
-            }
-            assert!(bytes(&memory.vouched) <= limits::SEEN_VOUCHED_BYTES_MAX);
-            let known = known(&memory);
-            let (number, count, ..) = known.last().unwrap();
-            assert_eq!((*number, *count), (u64::MAX, 3 * limits::SEEN_VOUCHED_MAX as u64));
-        }
-    }
-}
+mod tests;

@@ -271,6 +271,7 @@ impl Shard {
             handle.socket.stop_reading(Reason::NoLongerAccepted);
             return;
         }
+        handle.wake();
         self.agenda.drain(key, Instant::now());
     }
 

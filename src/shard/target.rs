@@ -1,7 +1,9 @@
 //! The target's side of an exchange.
 use super::download::{Told, Unanswered};
 use crate::close::Reason;
+use crate::http::head::{Malformed, worth_parsing};
 use crate::net::{Buf, Sock};
+use std::cell::Cell;
 use std::time::Duration;
 
 /// The target's side of an exchange. Each operation has its own deadline.
@@ -36,6 +38,30 @@ impl Target<'_> {
             (_, Some(reason)) => Err(reason),
             (Ok(count), None) => Ok(count),
             (Err(_), None) => Err(Reason::TargetClosed),
+        }
+    }
+
+    /// Reads one response head, as `parse` does. `silent` stays true while the target has sent nothing.
+    pub(super) async fn head<H>(
+        self,
+        received: &mut Buf,
+        uploaded: &Cell<bool>,
+        silent: &mut bool,
+        parse: impl Fn(&Buf) -> Result<Option<H>, Malformed>,
+    ) -> Result<H, Reason> {
+        let mut seen = 0;
+        loop {
+            if !received.is_empty()
+                && worth_parsing(received, seen)
+                && let Some(head) = parse(received).map_err(|_| Reason::TargetMalformed)?
+            {
+                return Ok(head);
+            }
+            seen = received.len();
+            match self.receive(received, uploaded.get()).await? {
+                0 => return Err(Reason::TargetClosed),
+                _ => *silent = false,
+            }
         }
     }
 

@@ -49,6 +49,15 @@ impl Wire {
         }
     }
 
+    /// Whether it carries HTTP/2. Without TLS it never does: ALB offers none there, and a preface on
+    /// HTTP/1.1 is answered with 505.
+    pub fn is_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.is_http2(),
+        }
+    }
+
     /// How much to write at once where there is more: over TLS one record, less what a response's head
     /// may grow by. A whole buffer would make two records of it.
     pub fn write_bytes_max(&self) -> usize {

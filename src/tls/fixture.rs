@@ -93,7 +93,8 @@ pub(super) fn listener_that(
 ) -> Arc<ServerConfig> {
     let resolver = Arc::new(Resolver::new(vec![Arc::new(certificate.load())]));
     let policy = Policy::by_name(policy).unwrap();
-    server::config(&policy, resolver, ask, Vec::new(), resumption).unwrap()
+    let protocols = server::Protocols::default();
+    server::config(&policy, resolver, ask, Vec::new(), resumption, protocols).unwrap()
 }
 
 pub(super) const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];

@@ -11,8 +11,27 @@ use rustls::server::NoServerSessionStorage;
 use rustls::{DistinguishedName, ServerConfig};
 use std::sync::Arc;
 
-/// Protocols offered by ALPN, in the order of preference.
-const ALPN: [&[u8]; 1] = [b"http/1.1"];
+/// Protocols offered by ALPN (RFC 7301), in the order of preference.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Protocols {
+    /// HTTP/1.1 alone.
+    Http1,
+    /// HTTP/2 before it.
+    #[default]
+    Http2,
+}
+
+impl Protocols {
+    const fn names(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Http1 => &[b"http/1.1"],
+            Self::Http2 => &[HTTP2, b"http/1.1"],
+        }
+    }
+}
+
+/// HTTP/2 over TLS (RFC 9113, section 3.1).
+pub(super) const HTTP2: &[u8] = b"h2";
 
 /// Whether clients are given tickets to resume their sessions with.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -24,7 +43,7 @@ pub enum Resumption {
     Tickets,
 }
 
-/// Builds it: the policy's suites in the server's order, ALPN `http/1.1`, our verifier, our tickets.
+/// Builds it: the policy's suites in the server's order, our protocols, our verifier, our tickets.
 ///
 /// # Errors
 /// What rustls says against the combination (no certificate can serve the policy, ...).
@@ -34,6 +53,7 @@ pub fn config(
     ask: Ask,
     advertised: Vec<DistinguishedName>,
     resumption: Resumption,
+    protocols: Protocols,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(policy.provider.clone())
         .with_protocol_versions(&policy.versions)?
@@ -41,7 +61,7 @@ pub fn config(
         .with_cert_resolver(certificates);
     // rustls' words for "the server's order decides".
     config.ignore_client_order = true;
-    config.alpn_protocols = ALPN.iter().map(|protocol| protocol.to_vec()).collect();
+    config.alpn_protocols = protocols.names().iter().map(|name| name.to_vec()).collect();
     // RFC 8879: a compressed certificate grows on our side before anybody judged it.
     config.cert_compressors = Vec::new();
     config.cert_decompressors = Vec::new();

@@ -14,6 +14,7 @@
 //! Bounds: `limits::HANDSHAKE_BYTES_MAX` received in a handshake; its deadline is the caller's. After it
 //! `limits::TLS_PENDING_BYTES_MAX` that rustls cannot work on yet: it keeps the whole records of a
 //! message that comes in fragments, however much padding they carry.
+use super::server;
 use super::verifier::{self, Judge};
 use crate::limits;
 use crate::net::{Buf, Sock};
@@ -152,6 +153,11 @@ impl Stream {
     /// What was agreed on.
     pub fn agreed(&self) -> Agreed {
         self.state.borrow().agreed()
+    }
+
+    /// Whether the client chose HTTP/2 (ALPN).
+    pub fn is_http2(&self) -> bool {
+        self.state.borrow().tls.alpn_protocol() == Some(server::HTTP2)
     }
 
     /// Shows the client's chain, leaf first; empty when it sent none.

@@ -12,6 +12,7 @@ use super::hash::{Fingerprint, sha256};
 use super::name;
 use super::pem;
 use super::x509::{Certificate, KeyKind, KeyUsage, Version};
+use crate::calendar::rfc3339;
 use crate::limits;
 use aws_lc_rs::digest::SHA256_OUTPUT_LEN;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
@@ -380,9 +381,8 @@ fn oddities(certificate: &Certificate<'_>, label: &str, now: UnixTime) -> Vec<Wa
     let oddities = [
         (certificate.version == Version::One)
             .then(|| "an X.509 version 1 root, which says nothing of what it may sign".to_owned()),
-        (now > not_after).then(|| format!("expired at {}", super::time::rfc3339(not_after))),
-        (now < not_before)
-            .then(|| format!("not valid before {}", super::time::rfc3339(not_before))),
+        (now > not_after).then(|| format!("expired at {}", rfc3339(not_after))),
+        (now < not_before).then(|| format!("not valid before {}", rfc3339(not_before))),
     ];
     oddities.into_iter().flatten().map(|oddity| Warning(format!("{label}: {oddity}"))).collect()
 }

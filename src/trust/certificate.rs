@@ -1,8 +1,8 @@
 //! What a certificate says, in the forms of ALB's headers and logs.
 #![deny(clippy::indexing_slicing)]
 use super::name;
-use super::time;
 use super::x509::Certificate;
+use crate::calendar::rfc3339;
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 /// The fields of a client's certificate that targets and logs get. All are printable ASCII.
@@ -37,8 +37,7 @@ impl Facts {
 
     /// `NotBefore=YYYY-MM-DDTHH:MM:SSZ;NotAfter=YYYY-MM-DDTHH:MM:SSZ`.
     pub fn validity(&self) -> String {
-        let (not_before, not_after) =
-            (time::rfc3339(self.not_before), time::rfc3339(self.not_after));
+        let (not_before, not_after) = (rfc3339(self.not_before), rfc3339(self.not_after));
         format!("NotBefore={not_before};NotAfter={not_after}")
     }
 }

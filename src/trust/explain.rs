@@ -18,6 +18,7 @@ use super::revocation::Status;
 use super::serials::Reason;
 use super::x509::{Certificate, KeyKind, Version};
 use super::{Conditions, Refusal, Store, filter, name, time};
+use crate::calendar::rfc3339;
 use entry::Entry;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use serde::Serialize;
@@ -192,8 +193,8 @@ impl Seen {
             subject: subject(certificate),
             issuer: name::rfc2253(certificate.issuer()).unwrap_or_default(),
             serial_number: serial_number(certificate.serial()),
-            not_before: time::rfc3339(certificate.not_before),
-            not_after: time::rfc3339(certificate.not_after),
+            not_before: rfc3339(certificate.not_before),
+            not_after: rfc3339(certificate.not_after),
             key: key(certificate),
             sha256,
             remarks: (!form.is_empty()).then_some(form).into_iter().collect(),
@@ -207,8 +208,8 @@ impl List {
         Self {
             file: status.file.clone(),
             entries: status.entries,
-            this_update: time::rfc3339(status.this_update),
-            next_update: status.next_update.map(time::rfc3339),
+            this_update: rfc3339(status.this_update),
+            next_update: status.next_update.map(rfc3339),
         }
     }
 }
@@ -266,11 +267,6 @@ pub fn read_time(text: &str) -> Option<UnixTime> {
     }
     let whole = if text.contains('T') { text.to_owned() } else { format!("{text}T00:00:00Z") };
     time::read_rfc3339(&whole)
-}
-
-/// `2027-01-02T03:04:05Z`.
-pub fn write_time(time: UnixTime) -> String {
-    time::rfc3339(time)
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@
 use super::crl::RevocationList;
 use super::explain::key;
 use super::x509::Certificate;
-use super::{Bundle, Revocations, name, pem, revocation, time};
+use super::{Bundle, Revocations, name, pem, revocation};
+use crate::calendar::rfc3339;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use serde::Serialize;
 use std::fmt;
@@ -137,14 +138,14 @@ fn bundle(file: &File<'_>, now: UnixTime) -> Report {
         subjects += certificate.subject().len();
         let left = certificate.not_after.as_secs().checked_sub(now.as_secs());
         if left.is_some_and(|left| left < SOON.as_secs()) {
-            let end = time::rfc3339(certificate.not_after);
+            let end = rfc3339(certificate.not_after);
             report.warnings.push(format!("line {}: {subject} expires soon, at {end}", block.line));
         }
         report.certificates.push(Ca {
             subject,
             issuer: name::rfc2253(certificate.issuer()).unwrap_or_default(),
-            not_before: time::rfc3339(certificate.not_before),
-            not_after: time::rfc3339(certificate.not_after),
+            not_before: rfc3339(certificate.not_before),
+            not_after: rfc3339(certificate.not_after),
             key: key(&certificate),
         });
     }
@@ -204,15 +205,15 @@ impl Head {
         List {
             issuer: self.issuer.clone(),
             entries: self.entries,
-            this_update: time::rfc3339(self.this_update),
-            next_update: self.next_update.map(time::rfc3339),
+            this_update: rfc3339(self.this_update),
+            next_update: self.next_update.map(rfc3339),
         }
     }
 
     fn oddity(&self, now: UnixTime) -> Option<String> {
         let issuer = &self.issuer;
         if now < self.this_update {
-            let begin = time::rfc3339(self.this_update);
+            let begin = rfc3339(self.this_update);
             return Some(format!(
                 "the list of {issuer} is of the future: its thisUpdate is {begin}"
             ));
@@ -222,11 +223,11 @@ impl Head {
                 Some(format!("the list of {issuer} has no nextUpdate, so nobody sees it grow old"))
             }
             Some(end) if end < now => {
-                Some(format!("the list of {issuer} is stale since {}", time::rfc3339(end)))
+                Some(format!("the list of {issuer} is stale since {}", rfc3339(end)))
             }
             // A list may live for a day; its age says how soon is soon.
             Some(end) if is_last_quarter(self.this_update, end, now) => {
-                Some(format!("the list of {issuer} is stale soon, at {}", time::rfc3339(end)))
+                Some(format!("the list of {issuer} is stale soon, at {}", rfc3339(end)))
             }
             Some(_) => None,
         }

@@ -27,6 +27,7 @@ mod policy;
 mod serials;
 mod signature;
 mod time;
+mod validity;
 mod x509;
 
 #[cfg(test)]

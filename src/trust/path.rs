@@ -32,8 +32,8 @@
 use super::bundle::{Authority, Ca};
 use super::hash::Fingerprint;
 use super::issued::{Issued, Issuer};
-use super::verdict::check_validity;
-use super::x509::{Certificate, Validity};
+use super::validity::{self, Validity};
+use super::x509::Certificate;
 use super::{Bundle, Conditions, Refusal, Store};
 use rustls_pki_types::UnixTime;
 use std::time::Duration;
@@ -83,8 +83,8 @@ impl Store {
         let Standing { path, anchor, authority, filters, .. } = standing;
         let mut validities = path.iter().map(|link| link.validity);
         let Some(leaf) = validities.next() else { return Ok(None) };
-        let until =
-            check_validity(leaf, validities, anchor.certificate.validity(), conditions, now)?;
+        let top = anchor.certificate.validity();
+        let until = validity::check(leaf, validities, top, conditions.forgiven(), now)?;
         let wanted = conditions.filters.fingerprint();
         if wanted.is_some() && wanted != *filters {
             return Ok(None);

@@ -1,6 +1,7 @@
 //! A small PKI for tests, written octet by octet, so that tests can also make what no CA would issue.
 use super::revocation::File;
 use super::{Bundle, Conditions, Refusal, Revocations, Rules, Store};
+use crate::calendar::rfc3339;
 use aws_lc_rs::digest;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PSS_SHA256, RsaKeyPair};
@@ -37,7 +38,7 @@ pub(super) fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 pub(super) fn time(seconds: u64) -> Vec<u8> {
-    let text = super::time::rfc3339(at(seconds)).replace(['-', ':', 'T'], "");
+    let text = rfc3339(at(seconds)).replace(['-', ':', 'T'], "");
     der(0x18, &[text.as_bytes()])
 }
 

@@ -1,9 +1,9 @@
-//! The times of certificates and revocation lists: reading them, writing them.
+//! The times of certificates and revocation lists, and those that people write: reading them.
 //!
 //! Source: RFC 5280, section 4.1.2.5.
 #![deny(clippy::indexing_slicing)]
 use super::der::{GENERALIZED_TIME, Malformed, Reader, UTC_TIME, Value};
-use crate::calendar::{DAY_SECONDS, Date, Seconds};
+use crate::calendar::{DAY_SECONDS, Date};
 use rustls_pki_types::UnixTime;
 use std::time::Duration;
 
@@ -98,14 +98,10 @@ pub(super) fn read_rfc3339(text: &str) -> Option<UnixTime> {
     is_whole.then(|| read(&mut Reader::new(&der), "a time").ok()).flatten()
 }
 
-/// `YYYY-MM-DDTHH:MM:SSZ`.
-pub(super) fn rfc3339(time: UnixTime) -> String {
-    Seconds(Duration::from_secs(time.as_secs())).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calendar::rfc3339;
 
     fn text(tag: u8, digits: &str) -> Option<String> {
         let mut der = vec![tag, u8::try_from(digits.len()).unwrap()];

@@ -19,12 +19,12 @@ use super::explain::{Event, PassedOver, Trace};
 use super::issued::{Issued, Issuer};
 use super::revocation::Hit;
 use super::signature::REMEMBERED;
-use super::x509::{Certificate, KeyUsage, Validity, Version};
+use super::validity::{self, Forgiven};
+use super::x509::{Certificate, KeyUsage, Version};
 use super::{Bundle, Filters, Path, Refusal, Revocations, Rules, policy};
 use crate::limits;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A trust store: a bundle and the revocations under it. Immutable; replaced whole.
 #[derive(Debug)]
@@ -49,6 +49,16 @@ pub struct Conditions {
     pub ignore_all_expiry: bool,
     /// Who of those whose path is good is let in.
     pub filters: Filters,
+}
+
+impl Conditions {
+    pub(super) fn forgiven(&self) -> Forgiven {
+        match self {
+            Self { ignore_all_expiry: true, .. } => Forgiven::Everybody,
+            Self { ignore_client_certificate_expiry: true, .. } => Forgiven::Leaf,
+            Self { .. } => Forgiven::Nobody,
+        }
+    }
 }
 
 /// A chain that was accepted.
@@ -251,7 +261,8 @@ impl<'a, 't, T: Trace> Search<'a, 't, T> {
         let (leaf, intermediates) = path.split_first().ok_or(Refusal::Missing)?;
         let validities = intermediates.iter().map(|certificate| certificate.validity());
         let top = ca.certificate.validity();
-        let until = check_validity(leaf.validity(), validities, top, self.conditions, self.now)?;
+        let forgiven = self.conditions.forgiven();
+        let until = validity::check(leaf.validity(), validities, top, forgiven, self.now)?;
         check_purposes(leaf, intermediates, &ca.certificate)?;
         check_anchor_path_length(intermediates, &ca.certificate)?;
         policy::check(path).inspect_err(|_| self.trace.tell(Event::Policies))?;
@@ -338,37 +349,6 @@ impl webpki::ExtendedKeyUsageValidator for PurposesAreJudged {
         Ok(())
     }
 }
-
-/// Every certificate is valid now; ends are forgiven as the conditions say, if the path was whole before
-/// them. Answers the last second of the first that expires.
-pub(super) fn check_validity(
-    leaf: Validity,
-    intermediates: impl Iterator<Item = Validity> + Clone,
-    anchor: Validity,
-    conditions: &Conditions,
-    now: UnixTime,
-) -> Result<UnixTime, Refusal> {
-    let below_anchor = || intermediates.clone().chain([leaf]);
-    if below_anchor().chain([anchor]).any(|validity| now < validity.not_before) {
-        return Err(Refusal::NotYetValid);
-    }
-    let first_end = |of: &mut dyn Iterator<Item = Validity>| {
-        of.map(|one| one.not_after).fold(NEVER, UnixTime::min)
-    };
-    let until = match conditions {
-        Conditions { ignore_all_expiry: true, .. } => NEVER,
-        Conditions { ignore_client_certificate_expiry: true, .. } => {
-            first_end(&mut intermediates.clone().chain([anchor]))
-        }
-        Conditions { .. } => first_end(&mut below_anchor().chain([anchor])),
-    };
-    let last_of_all = first_end(&mut below_anchor());
-    let was_whole = below_anchor().all(|validity| validity.not_before <= last_of_all);
-    if now <= until && was_whole { Ok(until) } else { Err(Refusal::Expired) }
-}
-
-/// Later than any certificate says.
-const NEVER: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
 
 /// keyUsage and extendedKeyUsage, of the anchor too.
 ///

@@ -8,6 +8,7 @@
 #![deny(clippy::indexing_slicing)]
 use super::der::{self, Malformed, Reader, Value};
 use super::signature::{Key, Signed};
+use super::validity::Validity;
 use super::{name, time};
 use rustls_pki_types::{CertificateDer, UnixTime, alg_id};
 use std::ops::Range;
@@ -33,13 +34,6 @@ pub(super) struct Certificate<'a> {
     pub(super) not_before: UnixTime,
     pub(super) not_after: UnixTime,
     pub(super) extensions: Extensions,
-}
-
-/// The first and the last second of a certificate.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Validity {
-    pub(super) not_before: UnixTime,
-    pub(super) not_after: UnixTime,
 }
 
 /// X.509 version.

@@ -1,6 +1,7 @@
 //! `--dry-run`: who would be judged otherwise after a change, and that asking changes nothing.
-use crate::support::client::tls_config;
+use crate::support::client::{tls_config, tls_config_with};
 use crate::support::node::{Setup, piece, portcullis};
+use crate::support::pki::{GOOD_SERIAL, Issued};
 use crate::support::tools::{Identity, Tls, curl_https};
 use crate::support::{Client, Node, Target, pki};
 use serde_json::{Value, json};
@@ -254,6 +255,44 @@ fn a_reload_is_asked_about_and_takes_nothing_over() {
     for client in &mut nobody {
         assert_eq!(client.get("/").status, 200);
     }
+}
+
+/// Goal: whoever has one certificate is one client. Method: it comes with others along, and after a reload
+/// that writes the names of its policy otherwise.
+#[test]
+fn a_client_is_one_whatever_it_sends_along_and_however_its_policy_is_written() {
+    let target = Target::named("hello");
+    let node = node(&target, "files", &pki().issuing.crl(&[]));
+    let address = node.address("https");
+    let at = |names: &str| {
+        let policies = format!(
+            "{}\nserver_name_policies:\n- {{server_names: [{names}], {}}}",
+            piece::verify(""),
+            piece::verify("on_revocation: close")
+        );
+        configuration(&target, "files", &policies)
+    };
+    let good = || Issued { certificate: pki().read("good.crt"), key: pki().read("good.key") };
+    let come = |identity: &Issued| {
+        let mut client = Client::tls(address, "open.example.com", &tls_config_with(identity));
+        let request = "GET / HTTP/1.1\r\nHost: open.example.com\r\n\r\n";
+        assert_eq!(client.ask(request).status, 200);
+        client
+    };
+    let mut clients = Vec::new();
+    for names in ["open.example.com, api.example.com", "API.example.com, open.example.com."] {
+        node.configure(&at(names));
+        node.reload();
+        clients.push(come(&good()));
+        let mut and_more = good();
+        and_more.certificate += &pki().read("stranger.crt");
+        clients.push(come(&and_more));
+    }
+    node.write("more.crl", &pki().issuing.crl(&[GOOD_SERIAL]));
+    let answer = asked(&node, "add-revocations", &[text(&node.path("more.crl"))]);
+    assert_eq!(totals(&answer), [1, 1, 0, 0, 4], "{answer}");
+    assert_eq!(answer["changes"][0]["count"], 4);
+    drop(clients);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use portcullis::config::load;
 use portcullis::config::publish::{Line, Publisher};
 use portcullis::config::snapshot::Live;
+use portcullis::limits;
 use portcullis::net::{self, Engine};
 use portcullis::observe::metrics::Board;
 use portcullis::shard::{self, Room, Seat};
@@ -63,7 +64,9 @@ fn what_was_live_is_gone_once_its_successor_is_acknowledged() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let mut publish = |next: Live| {
         let pending = publisher.publish(next, || Ok(())).unwrap();
-        runtime.block_on(pending.acknowledged()).expect("the shard takes it over");
+        runtime
+            .block_on(pending.acknowledged(limits::ACKNOWLEDGED_WITHIN))
+            .expect("the shard takes it over");
     };
     publish(load("", ""));
     let connect = |listener: &str| {

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use portcullis::config::load;
 use portcullis::config::publish::{Line, Publisher};
 use portcullis::config::snapshot::{Live, Order};
+use portcullis::limits;
 use portcullis::shard::judge::{HandshakeJudge, Verdict};
 use portcullis::tls::verifier::Judge;
 use portcullis::trust::Refusal;
@@ -96,7 +97,9 @@ fn no_verdict_is_taken_by_an_older_generation_than_the_last_answered_one() {
             let next = shared.answered.load(Ordering::Relaxed) + 1;
             let state = &states[usize::from(is_trusted(next))];
             let pending = publisher.publish(copy(state), || Ok(())).unwrap();
-            let generation = runtime.block_on(pending.acknowledged()).expect("all threads answer");
+            let generation = runtime
+                .block_on(pending.acknowledged(limits::ACKNOWLEDGED_WITHIN))
+                .expect("all threads answer");
             assert_eq!(generation, next);
             shared.answered.store(generation, Ordering::SeqCst);
         }

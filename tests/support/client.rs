@@ -152,7 +152,8 @@ impl Client {
         }
     }
 
-    fn exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
+    /// The next so many bytes, whatever they are.
+    pub fn exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
         while self.buffer.len() < length {
             if !self.more()? {
                 return Err(io::ErrorKind::UnexpectedEof.into());

@@ -5,6 +5,9 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
+/// Where `tests/run` puts the Python packages that the tests use.
+pub const PYTHON_PACKAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/python");
+
 /// How a program ended and what it said.
 #[derive(Debug)]
 pub struct Ended {

@@ -8,18 +8,18 @@
 //! DELETE /trust_stores/NAME/revocations?files=a%0Ab    with dry_run=true: names, a line each
 //! ```
 //!
-//! A parameter that is not known is refused: it may be a `dry_run` that is misspelt.
 //! With `dry_run=true` nothing is done, and the answer is a [`crate::api::dry_run::DryRun`].
 //! One upload is in memory at a time, from its first byte until its change has ended.
 use super::upload;
 use crate::api::Control;
 use crate::api::dry_run::{self, Proposal};
+use crate::api::parameters::{self, Parameters, refuse};
 use crate::config::candidate::Asked;
 use crate::config::state::{Change, File};
 use crate::limits;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post, put};
@@ -27,7 +27,6 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use serde::Deserialize;
-use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
@@ -48,7 +47,7 @@ pub(in crate::api) fn routes(control: Arc<dyn Control>) -> Router {
         .with_state(Desk { control, uploading: Arc::default() })
 }
 
-async fn report(State(desk): State<Desk>) -> impl IntoResponse {
+async fn report(State(desk): State<Desk>, _: Parameters<parameters::None>) -> impl IntoResponse {
     Json(desk.control.trust())
 }
 
@@ -71,7 +70,7 @@ enum Present {
 async fn replace(
     State(desk): State<Desk>,
     Path(name): Path<String>,
-    Query(Replacing { revocations, dry_run }): Query<Replacing>,
+    Parameters(Replacing { revocations, dry_run }): Parameters<Replacing>,
     body: Body,
 ) -> Result<Response, Response> {
     let (mut files, upload) = desk.receive(body).await?;
@@ -100,7 +99,7 @@ struct Adding {
 async fn add(
     State(desk): State<Desk>,
     Path(name): Path<String>,
-    Query(Adding { dry_run }): Query<Adding>,
+    Parameters(Adding { dry_run }): Parameters<Adding>,
     body: Body,
 ) -> Result<Response, Response> {
     let (files, upload) = desk.receive(body).await?;
@@ -122,7 +121,7 @@ struct Removing {
 async fn remove(
     State(desk): State<Desk>,
     Path(name): Path<String>,
-    Query(Removing { ids, files, dry_run }): Query<Removing>,
+    Parameters(Removing { ids, files, dry_run }): Parameters<Removing>,
 ) -> Result<Response, Response> {
     let ids = match (ids, files, dry_run) {
         (Some(ids), None, _) => ids,
@@ -214,10 +213,6 @@ async fn received(mut body: Body) -> Result<Bytes, Response> {
     Ok(bytes.into())
 }
 
-fn refuse(status: StatusCode, error: &str) -> Response {
-    (status, Json(json!({"error": error}))).into_response()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,10 +285,22 @@ mod tests {
     #[tokio::test]
     async fn a_change_that_did_not_work_is_told_in_full() {
         let late = ReloadError::NotAcknowledged { generation: 8, late_shards: vec![1, 3] };
-        let undurable = ReloadError::NotDurable { generation: 8, error: "no disk".to_owned() };
+        let undurable = |late_shards| ReloadError::NotDurable {
+            generation: 8,
+            error: "no disk".to_owned(),
+            late_shards,
+        };
         for (index, (error, expected)) in [
             (late, "generation 8 is live, but shards [1, 3] are late to take it"),
-            (undurable, "generation 8 is live, but the disk has not confirmed it: no disk"),
+            (
+                undurable(Vec::new()),
+                "generation 8 is live, but the disk has not confirmed it: no disk",
+            ),
+            (
+                undurable(vec![2]),
+                "generation 8 is live, but the disk has not confirmed it: no disk; and shards [2] are \
+                 late to take it",
+            ),
             (
                 ReloadError::Trust(Faults::one(Reason::Revocations, "a.crl: the file is empty")),
                 "the trust store stays as it was; 1 fault stands in the way\n  \

@@ -5,14 +5,12 @@ pub mod client;
 pub(super) mod endpoint;
 pub mod upload;
 
-use crate::calendar::Seconds;
+use crate::calendar::rfc3339;
 use crate::config::Fault;
 use crate::config::snapshot::{Live, Source};
 use crate::trust::{Store, revocation};
-use rustls_pki_types::UnixTime;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::time::Duration;
 
 /// What every trust store of a node holds.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -88,7 +86,7 @@ impl TrustStore {
             name: store.name.to_string(),
             source: source.map_or("files", Source::word).to_owned(),
             number_of_ca_certificates: store.bundle.ca_count(),
-            earliest_ca_expiry: time(store.bundle.earliest_expiry()),
+            earliest_ca_expiry: rfc3339(store.bundle.earliest_expiry()),
             total_revoked_entries: store.revocations.entries(),
             revocations: lists.map(|list| Revocation::new(list, source)).collect(),
         }
@@ -102,14 +100,10 @@ impl Revocation {
             file: list.file.clone(),
             issuer: list.issuer.clone(),
             number_of_revoked_entries: list.entries,
-            this_update: time(list.this_update),
-            next_update: list.next_update.map(time),
+            this_update: rfc3339(list.this_update),
+            next_update: list.next_update.map(rfc3339),
         }
     }
-}
-
-fn time(time: UnixTime) -> String {
-    Seconds(Duration::from_secs(time.as_secs())).to_string()
 }
 
 impl fmt::Display for TrustStore {

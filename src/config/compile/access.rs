@@ -162,6 +162,12 @@ pub(super) fn binding(
     Binding { policy: Fingerprint::of(policy), bundle }
 }
 
+/// What tells the policy of these names from others of its listener: no two share a name.
+pub(super) fn policy(server_names: &[&str]) -> String {
+    let names = server_names.iter().map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+    names.min().unwrap_or_default()
+}
+
 /// Options of `verify` and `optional` say nothing in another mode, and whoever wrote them expects something.
 fn refuse_options(written: &written::MutualAuthentication, mode: &str, faults: &mut Faults) {
     let options = [

@@ -1,5 +1,6 @@
 //! Server certificates.
-use super::{Kept, Made, Named, name_of_ours, named, written_time};
+use super::{Kept, Made, Named, name_of_ours, named};
+use crate::calendar::rfc3339;
 use crate::config::Faults;
 use crate::config::files::{Digest, Files};
 use crate::config::snapshot::Name;
@@ -42,7 +43,7 @@ pub(super) fn warn(
     for (index, written) in &written.0 {
         let Some(made) = made.get(written.name()) else { continue };
         if now > made.value.not_after {
-            let expired = written_time(made.value.not_after);
+            let expired = rfc3339(made.value.not_after);
             let message = format!("the certificate expired at {expired}");
             let section = written::Certificate::SECTION;
             faults.element(section, *index, |faults| faults.warn("chain", message));

@@ -10,7 +10,7 @@ use crate::config::snapshot::{Access, Listener, Name, Tls};
 use crate::config::written::{self, List, OnOff, Protocol};
 use crate::net;
 use crate::target::Group;
-use crate::tls::server::Resumption;
+use crate::tls::server::{Protocols, Resumption};
 use crate::tls::{Certificate, Policy, Resolver, ServerNames, policy};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -53,13 +53,14 @@ pub(super) fn all(
             }
         }
         let tls = match written.protocol {
-            Protocol::Https => Some(tls(name, written, known, configs, faults)),
+            Protocol::Https => Some(tls(name, written, balancer.protocols, known, configs, faults)),
             Protocol::Http => {
                 refuse_tls(written, faults);
                 None
             }
         };
-        let attributes = attributes::listener(written, balancer, faults);
+        let attributes =
+            attributes::listener(written.protocol, &written.attributes, balancer, faults);
         let default_action = action::default_action(&written.default_actions, known, faults);
         let handshake_timeout_ms = in_range(written.handshake_timeout_ms, 1..=60_000)
             .or_note(faults, "handshake_timeout_ms");
@@ -106,6 +107,7 @@ fn refuse_tls(written: &written::Listener, faults: &mut Faults) {
 fn tls(
     name: &Name,
     written: &written::Listener,
+    protocols: Protocols,
     known: &Known<'_>,
     configs: &mut ServerConfigs<'_>,
     faults: &mut Faults,
@@ -134,6 +136,7 @@ fn tls(
             ask: asked.ask,
             advertised: asked.advertised,
             resumption: asked.resumption,
+            protocols,
         };
         let server_config = configs.get(key, &policy, &resolver).or_note(faults, "certificates")?;
         let authentication = asked.authentication;
@@ -144,8 +147,9 @@ fn tls(
                 Some(access::binding(name, served, server_names, &authentication, bundle))
             }
         };
+        let policy = access::policy(server_names);
         let server_names = server_names.iter().map(|name| (*name).to_owned()).collect();
-        Some(Access { server_names, authentication, tickets, server_config })
+        Some(Access { policy, server_names, authentication, tickets, server_config })
     };
     let own = access(&[], own?, faults)?;
     let mut table = ServerNames::default();

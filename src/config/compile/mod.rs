@@ -25,9 +25,8 @@ use super::files::{Digest, Files};
 use super::nearest::nearest;
 use super::read::{Declared, Names};
 use super::snapshot::{Listener, Live, Name};
-use super::state::Contents;
+use super::state::Sealed;
 use super::written::{Configuration, List};
-use crate::calendar::Seconds;
 use crate::http::identity::Forbidden;
 use crate::target::Group;
 use crate::tls::Certificate;
@@ -35,7 +34,6 @@ use crate::tls::tickets::Keys;
 use rustls_pki_types::UnixTime;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use trust_store::TrustStore;
 
 /// What the next load may take over.
@@ -102,7 +100,7 @@ pub(super) struct Compiled {
     pub(super) listeners: BTreeMap<Name, Arc<Listener>>,
     pub(super) kept: Kept,
     /// What `state_dir` is to hold of trust stores that it has nothing of yet.
-    pub(super) seeds: Vec<(Name, Contents)>,
+    pub(super) seeds: Vec<Sealed>,
 }
 
 /// Compiles everything that shards work by.
@@ -135,14 +133,15 @@ pub(super) fn changed(
     written: &Configuration,
     declared: &Declared,
     previous: &Kept,
-    (name, contents): (&Name, &Contents),
+    sealed: &Sealed,
     now: UnixTime,
     faults: &mut Faults,
 ) -> Option<Compiled> {
-    let (_, store) = written.trust_stores.0.iter().find(|(_, store)| *store.name == **name)?;
-    let store = trust_store::changed(name, store, contents, now, faults)?;
+    let name = sealed.trust_store();
+    let (_, store) = written.trust_stores.0.iter().find(|(_, store)| store.name == name)?;
+    let store = trust_store::changed(store, sealed, now, faults)?;
     let mut trust_stores = previous.trust_stores.clone();
-    trust_stores.insert(Arc::clone(name), store);
+    trust_stores.insert(name.into(), store);
     let kept = Kept {
         certificates: previous.certificates.clone(),
         trust_stores,
@@ -268,11 +267,6 @@ fn name_of_ours(name: &str) -> Result<(), String> {
         return Ok(());
     }
     Err("a name is 1 to 64 letters, digits, '.', '_' and '-'".to_owned())
-}
-
-/// A time of a certificate or list, as people read it.
-fn written_time(time: UnixTime) -> Seconds {
-    Seconds(Duration::from_secs(time.as_secs()))
 }
 
 /// A number in its range.

@@ -1,7 +1,7 @@
 //! rustls configurations: one for each listener and way of asking, kept while nothing in it changes, so
 //! that a reload of a revocation list builds none anew.
 use crate::config::snapshot::Name;
-use crate::tls::server::Resumption;
+use crate::tls::server::{Protocols, Resumption};
 use crate::tls::verifier::Ask;
 use crate::tls::{Certificate, Policy, Resolver, server};
 use rustls::{DistinguishedName, ServerConfig};
@@ -16,6 +16,7 @@ pub(super) struct Key {
     pub(super) ask: Ask,
     pub(super) advertised: Vec<DistinguishedName>,
     pub(super) resumption: Resumption,
+    pub(super) protocols: Protocols,
 }
 
 /// Certificates are the same when they are the same value: an unchanged one is taken over whole.
@@ -25,6 +26,7 @@ impl PartialEq for Key {
             && self.policy == other.policy
             && self.ask == other.ask
             && self.resumption == other.resumption
+            && self.protocols == other.protocols
             && same_subjects(&self.advertised, &other.advertised)
             && self.certificates.len() == other.certificates.len()
             && std::iter::zip(&self.certificates, &other.certificates)
@@ -69,7 +71,14 @@ impl<'a> ServerConfigs<'a> {
             Some((_, config)) => Arc::clone(config),
             None => {
                 let (resolver, advertised) = (Arc::clone(resolver), key.advertised.clone());
-                server::config(policy, resolver, key.ask, advertised, key.resumption)?
+                server::config(
+                    policy,
+                    resolver,
+                    key.ask,
+                    advertised,
+                    key.resumption,
+                    key.protocols,
+                )?
             }
         };
         self.entries.push((key, Arc::clone(&config)));

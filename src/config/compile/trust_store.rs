@@ -3,13 +3,14 @@
 //! With `source: files` they are read in each load. With `source: api` the files are read once, where
 //! `state_dir` has nothing of the trust store yet; from then on that is what it holds. A node that runs
 //! never goes back to them: what a command has revoked would be let in again.
-use super::{Kept, Made, Named, name_of_alb, named, written_time};
+use super::{Kept, Made, Named, name_of_alb, named};
+use crate::calendar::rfc3339;
 use crate::config::Faults;
 use crate::config::faults::OrNote;
 use crate::config::files::{Content, Digest, Files, Follow};
 use crate::config::snapshot::{Name, Source};
 use crate::config::source::Origin;
-use crate::config::state::{Contents, Directory, File};
+use crate::config::state::{Contents, Directory, File, Sealed};
 use crate::config::written::{self, List};
 use crate::limits;
 use crate::observe::load::Reason;
@@ -53,7 +54,7 @@ pub(super) struct Load<'a> {
     pub(super) state: State<'a>,
     pub(super) now: UnixTime,
     /// What `state_dir` is to hold of those that it has nothing of yet.
-    pub(super) seeds: Vec<(Name, Contents)>,
+    pub(super) seeds: Vec<Sealed>,
 }
 
 impl Load<'_> {
@@ -112,11 +113,11 @@ impl Load<'_> {
             return Some(kept.clone());
         }
         match state.read(name) {
-            Ok(Some(contents)) => match of_contents(name, written, &contents, self.now) {
+            Ok(Some(sealed)) => match of_sealed(written, &sealed, self.now) {
                 Ok(made) => Some(made),
                 Err(wrong) => {
                     let file = state.file(name);
-                    for (reason, said) in in_words(wrong, &contents, written::Source::Api) {
+                    for (reason, said) in in_words(wrong, sealed.contents(), written::Source::Api) {
                         let said = format!("{}: {said}", file.display());
                         faults.because(reason, |faults| faults.note("source", said));
                     }
@@ -149,17 +150,17 @@ impl Load<'_> {
             faults.note_missing("ca_certificates_bundle", message);
         }
         let given = Given::read(written, self.files, Follow::UntilLoaded, faults)?;
-        let contents = match given.contents() {
-            Ok(contents) => contents,
+        let sealed = match given.contents() {
+            Ok(contents) => contents.sealed(name),
             Err(refused) => {
                 faults.note_here(refused);
                 return None;
             }
         };
-        let made = of_contents(name, written, &contents, self.now)
+        let made = of_sealed(written, &sealed, self.now)
             .map_err(|wrong| given.note(wrong, faults))
             .ok()?;
-        self.seeds.push((Arc::clone(name), contents));
+        self.seeds.push(sealed);
         Some(made)
     }
 
@@ -178,16 +179,15 @@ impl Load<'_> {
 
 /// One whose contents a command has changed. What is wrong is noted with the name of its file.
 pub(super) fn changed(
-    name: &Name,
     written: &written::TrustStore,
-    contents: &Contents,
+    sealed: &Sealed,
     now: UnixTime,
     faults: &mut Faults,
 ) -> Option<TrustStore> {
-    match of_contents(name, written, contents, now) {
+    match of_sealed(written, sealed, now) {
         Ok(made) => Some(made),
         Err(wrong) => {
-            for (reason, said) in in_words(wrong, contents, written.source) {
+            for (reason, said) in in_words(wrong, sealed.contents(), written.source) {
                 faults.because(reason, |faults| faults.note_here(said));
             }
             None
@@ -220,7 +220,7 @@ pub(super) fn warn(
             }
             for list in made.value.revocations.status() {
                 if let Some(due) = list.next_update.filter(|due| now > *due) {
-                    let (file, issuer, due) = (&list.file, &list.issuer, written_time(due));
+                    let (file, issuer, due) = (&list.file, &list.issuer, rfc3339(due));
                     let message =
                         format!("{file}: the list of {issuer} was due for renewal at {due}");
                     faults.warn(
@@ -292,12 +292,12 @@ fn made(
 }
 
 /// Makes a trust store of what the API has been given.
-fn of_contents(
-    name: &Name,
+fn of_sealed(
     written: &written::TrustStore,
-    contents: &Contents,
+    sealed: &Sealed,
     now: UnixTime,
 ) -> Result<TrustStore, Vec<Wrong>> {
+    let contents = sealed.contents();
     let lists = contents.revocations().values();
     let pieces = Pieces {
         bundle_name: contents.bundle().name.clone(),
@@ -307,9 +307,9 @@ fn of_contents(
             .collect(),
     };
     let rules = rules(written);
-    let checksum = contents.checksum(name);
+    let checksum = *sealed.checksum();
     let fingerprint = fingerprint_of_state(rules, &checksum);
-    let made = made(name, rules, &pieces, fingerprint, now)?;
+    let made = made(&sealed.trust_store().into(), rules, &pieces, fingerprint, now)?;
     let revocation_ids = contents.revocations().keys().copied().collect();
     Ok(TrustStore { made, source: Source::Api { revocation_ids, checksum } })
 }

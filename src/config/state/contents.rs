@@ -3,7 +3,8 @@
 //! Pure. Revocation ids only grow and are never used again, as ALB's.
 //! The encoded form is `MAGIC`, then [parts](super::super::parts): name of the trust store, next id,
 //! name and content of the bundle, and for each revocation file its id, name and content; at its end a
-//! SHA-256 over everything before. It is written and hashed piece by piece and read in place.
+//! SHA-256 over everything before. It is written and hashed piece by piece and read in place. To hash
+//! hundreds of MiB takes its time, so that is done once for each [`Sealed`], which knows its checksum.
 //! Bounds: `limits::REVOCATION_FILES_MAX` files, `limits::TRUST_STORE_BYTES_MAX` bytes in all.
 #![deny(clippy::indexing_slicing)]
 use crate::config::parts::{self, Cut, Parts};
@@ -176,34 +177,69 @@ impl Contents {
         Ok(self)
     }
 
-    /// Writes the encoded form; answers its checksum.
+    /// Made to be kept, as those of a trust store.
+    pub fn sealed(self, trust_store: &str) -> Sealed {
+        let mut hash = Hash(Context::new(&SHA256));
+        // A hash takes everything.
+        let _ = self.encode(trust_store, &mut hash);
+        let mut checksum = Checksum::default();
+        checksum.copy_from_slice(hash.0.finish().as_ref());
+        Sealed { trust_store: trust_store.to_owned(), contents: self, checksum }
+    }
+
+    /// Writes the encoded form but for its checksum.
+    fn encode(&self, trust_store: &str, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(MAGIC)?;
+        out.write_all(VERSION)?;
+        parts::write(out, trust_store.as_bytes())?;
+        parts::write(out, &self.next_id.to_be_bytes())?;
+        parts::write(out, self.bundle.name.as_bytes())?;
+        parts::write(out, &self.bundle.bytes)?;
+        for (id, file) in &self.revocations {
+            parts::write(out, &id.to_be_bytes())?;
+            parts::write(out, file.name.as_bytes())?;
+            parts::write(out, &file.bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// The contents of a trust store of this name, with their checksum.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Sealed {
+    trust_store: String,
+    contents: Contents,
+    checksum: Checksum,
+}
+
+impl Sealed {
+    /// Whose they are.
+    pub fn trust_store(&self) -> &str {
+        &self.trust_store
+    }
+
+    /// The contents.
+    pub fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
+    /// The contents, to be changed.
+    pub fn into_contents(self) -> Contents {
+        self.contents
+    }
+
+    /// That at the end of their encoded form.
+    pub fn checksum(&self) -> &Checksum {
+        &self.checksum
+    }
+
+    /// Writes the encoded form.
     ///
     /// # Errors
     /// What the writer says.
-    pub fn encode(&self, trust_store: &str, out: &mut impl Write) -> io::Result<Checksum> {
-        let mut out = Hashing { out, hash: Context::new(&SHA256) };
-        out.write_all(MAGIC)?;
-        out.write_all(VERSION)?;
-        parts::write(&mut out, trust_store.as_bytes())?;
-        parts::write(&mut out, &self.next_id.to_be_bytes())?;
-        parts::write(&mut out, self.bundle.name.as_bytes())?;
-        parts::write(&mut out, &self.bundle.bytes)?;
-        for (id, file) in &self.revocations {
-            parts::write(&mut out, &id.to_be_bytes())?;
-            parts::write(&mut out, file.name.as_bytes())?;
-            parts::write(&mut out, &file.bytes)?;
-        }
-        let Hashing { out, hash } = out;
-        let mut checksum = Checksum::default();
-        checksum.copy_from_slice(hash.finish().as_ref());
-        out.write_all(&checksum)?;
-        Ok(checksum)
-    }
-
-    /// The checksum of its encoded form.
-    pub fn checksum(&self, trust_store: &str) -> Checksum {
-        // A sink takes everything.
-        self.encode(trust_store, &mut io::sink()).unwrap_or_default()
+    pub fn encode(&self, out: &mut impl Write) -> io::Result<()> {
+        self.contents.encode(&self.trust_store, out)?;
+        out.write_all(&self.checksum)
     }
 
     /// Reads an encoded form, without copying what it holds.
@@ -238,7 +274,8 @@ impl Contents {
             }
             revocations.insert(id, file(&mut parts)?);
         }
-        Ok(Self { next_id, bundle, revocations })
+        let contents = Contents { next_id, bundle, revocations };
+        Ok(Self { trust_store: trust_store.to_owned(), contents, checksum: *checksum })
     }
 }
 
@@ -255,21 +292,17 @@ fn file(parts: &mut Parts) -> Result<File, Broken> {
 /// Three lengths and an id.
 const FILE_OVERHEAD: usize = 4 * 8;
 
-/// Hashes what it writes.
-struct Hashing<'a, W> {
-    out: &'a mut W,
-    hash: Context,
-}
+/// Takes what is written to it into a hash.
+struct Hash(Context);
 
-impl<W: Write> Write for Hashing<'_, W> {
+impl Write for Hash {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.hash.update(bytes.get(..written).unwrap_or_default());
-        Ok(written)
+        self.0.update(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        Ok(())
     }
 }
 

@@ -11,12 +11,12 @@ fn contents() -> Contents {
 
 fn encoded(contents: &Contents) -> Vec<u8> {
     let mut out = Vec::new();
-    contents.encode("partners", &mut out).unwrap();
+    contents.clone().sealed("partners").encode(&mut out).unwrap();
     out
 }
 
 fn decoded(bytes: &[u8]) -> Result<Contents, Broken> {
-    Contents::decode("partners", &Bytes::copy_from_slice(bytes))
+    Sealed::decode("partners", &Bytes::copy_from_slice(bytes)).map(Sealed::into_contents)
 }
 
 fn ids(contents: &Contents) -> Vec<u64> {
@@ -34,10 +34,10 @@ fn what_was_encoded_is_decoded() {
 
 #[test]
 fn the_checksum_is_the_end_of_the_encoded_form() {
-    let mut out = Vec::new();
-    let checksum = contents().encode("partners", &mut out).unwrap();
-    assert!(out.ends_with(&checksum));
-    assert_eq!(contents().checksum("partners"), checksum);
+    let sealed = contents().sealed("partners");
+    let whole = encoded(&contents());
+    assert!(whole.ends_with(sealed.checksum()));
+    assert_eq!(Sealed::decode("partners", &whole.into()), Ok(sealed));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn what_is_wrong_is_named() {
     let later = String::from_utf8_lossy(MAGIC).into_owned() + "0002\nwho knows";
     assert_eq!(decoded(later.as_bytes()), Err(Broken::OtherVersion));
     let whole = Bytes::from(whole);
-    assert_eq!(Contents::decode("staff", &whole), Err(Broken::OtherStore));
+    assert_eq!(Sealed::decode("staff", &whole), Err(Broken::OtherStore));
 }
 
 /// Goal: a checksum alone does not make an order of ids good. Method: one that nobody would write.

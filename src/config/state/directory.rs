@@ -10,7 +10,7 @@
 //! over the old one ([`Staged::commit`]), and the directory synced ([`Directory::sync`]). Whoever is
 //! killed in between restarts with the old one or with the new one. What cannot be read is never
 //! overwritten.
-use super::contents::{Checksum, Contents};
+use super::contents::{Checksum, Sealed};
 use crate::config::{Faults, files};
 use crate::limits;
 use crate::observe::load::Reason;
@@ -66,15 +66,15 @@ impl Directory {
     ///
     /// # Errors
     /// A sentence that names the file.
-    pub fn read(&self, trust_store: &str) -> Result<Option<Contents>, String> {
+    pub fn read(&self, trust_store: &str) -> Result<Option<Sealed>, String> {
         let file = self.file(trust_store);
         if is_missing(&file) {
             return Ok(None);
         }
         let said = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
         let bytes = files::read(&file, FILE_BYTES_MAX).map_err(|error| said(&error))?;
-        let contents = Contents::decode(trust_store, &bytes.into());
-        contents.map(Some).map_err(|broken| {
+        let sealed = Sealed::decode(trust_store, &bytes.into());
+        sealed.map(Some).map_err(|broken| {
             let restored = "restore it from a backup, or move it away and restart the node to \
                             begin with the files of the configuration again";
             format!("{}; {restored}", said(&broken))
@@ -104,14 +104,14 @@ impl Directory {
     ///
     /// # Errors
     /// A sentence that names the file. Nothing is left behind then.
-    pub fn stage(&self, trust_store: &str, contents: &Contents) -> Result<Staged, String> {
-        let file = self.file(trust_store);
+    pub fn stage(&self, sealed: &Sealed) -> Result<Staged, String> {
+        let file = self.file(sealed.trust_store());
         let staged = Staged { new: file.with_extension(NEW_EXTENSION), file, is_committed: false };
         let written = || {
             let mut options = OpenOptions::new();
             let file = options.write(true).create(true).truncate(true).mode(0o600);
             let mut out = BufWriter::new(file.open(&staged.new)?);
-            contents.encode(trust_store, &mut out)?;
+            sealed.encode(&mut out)?;
             out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
         };
         written().map_err(naming(&staged.new))?;

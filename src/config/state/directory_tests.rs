@@ -1,4 +1,4 @@
-use super::super::contents::{Change, File};
+use super::super::contents::{Change, Contents, File};
 use super::*;
 use crate::config::scratch::Scratch;
 use std::mem;
@@ -7,12 +7,17 @@ fn file(name: &str, content: &[u8]) -> File {
     File { name: name.to_owned(), bytes: content.to_vec().into() }
 }
 
-fn old() -> Contents {
+fn contents() -> Contents {
     Contents::new(file("partners.pem", b"bundle"), vec![file("a.crl", b"a")]).unwrap()
 }
 
-fn new() -> Contents {
-    old().changed(Change::AddRevocations(vec![file("b.crl", &[7; 300])])).unwrap()
+fn old() -> Sealed {
+    contents().sealed("partners")
+}
+
+fn new() -> Sealed {
+    let added = Change::AddRevocations(vec![file("b.crl", &[7; 300])]);
+    contents().changed(added).unwrap().sealed("partners")
 }
 
 fn open(scratch: &Scratch) -> Directory {
@@ -22,7 +27,7 @@ fn open(scratch: &Scratch) -> Directory {
 /// A directory that holds [`old`].
 fn with_old(scratch: &Scratch) -> Directory {
     let directory = open(scratch);
-    directory.stage("partners", &old()).unwrap().commit().unwrap();
+    directory.stage(&old()).unwrap().commit().unwrap();
     directory.sync().unwrap();
     directory
 }
@@ -40,13 +45,13 @@ fn what_is_committed_is_read_and_what_is_not_goes() {
     let scratch = Scratch::new();
     let directory = open(&scratch);
     assert_eq!((directory.read("partners"), directory.checksum("partners")), (Ok(None), None));
-    drop(directory.stage("partners", &old()).unwrap());
+    drop(directory.stage(&old()).unwrap());
     assert_eq!(directory.read("partners"), Ok(None));
     assert_eq!(files(&scratch), [""; 0]);
-    directory.stage("partners", &old()).unwrap().commit().unwrap();
+    directory.stage(&old()).unwrap().commit().unwrap();
     assert_eq!(directory.read("partners"), Ok(Some(old())));
     let checksum = directory.checksum("partners").unwrap();
-    directory.stage("partners", &new()).unwrap().commit().unwrap();
+    directory.stage(&new()).unwrap().commit().unwrap();
     assert_eq!(directory.read("partners"), Ok(Some(new())));
     assert_ne!(directory.checksum("partners").unwrap(), checksum);
     assert_eq!(files(&scratch), ["partners.state"]);
@@ -93,7 +98,7 @@ fn every_prefix_of_a_new_file_leaves_the_old_state() {
     let scratch = Scratch::new();
     let directory = with_old(&scratch);
     let mut whole = Vec::new();
-    new().encode("partners", &mut whole).unwrap();
+    new().encode(&mut whole).unwrap();
     drop(directory);
     for length in 0..=whole.len() {
         scratch.write("state/trust_stores/partners.state.new", &whole[..length]);
@@ -109,14 +114,14 @@ fn every_step_leaves_the_old_state_or_whole_the_new_one() {
     let scratch = Scratch::new();
     let directory = with_old(&scratch);
     // Written and synced, not renamed.
-    mem::forget(directory.stage("partners", &new()).unwrap());
+    mem::forget(directory.stage(&new()).unwrap());
     assert_eq!(files(&scratch), ["partners.state", "partners.state.new"]);
     drop(directory);
     let directory = open(&scratch);
     assert_eq!(directory.read("partners"), Ok(Some(old())));
     assert_eq!(files(&scratch), ["partners.state"]);
     // Renamed, the directory not synced.
-    directory.stage("partners", &new()).unwrap().commit().unwrap();
+    directory.stage(&new()).unwrap().commit().unwrap();
     drop(directory);
     let directory = open(&scratch);
     assert_eq!(directory.read("partners"), Ok(Some(new())));
@@ -136,7 +141,7 @@ fn a_damaged_file_is_a_fault_and_is_not_overwritten() {
     let mut flipped = whole.clone();
     flipped[100] ^= 1;
     let mut other_store = Vec::new();
-    old().encode("staff", &mut other_store).unwrap();
+    contents().sealed("staff").encode(&mut other_store).unwrap();
     for (damaged, what) in [
         (&whole[..whole.len() - 1], "checksum is wrong"),
         (&flipped, "checksum is wrong"),
@@ -157,11 +162,11 @@ fn a_place_that_cannot_be_written_is_named_and_nothing_is_left_there() {
     let scratch = Scratch::new();
     let directory = with_old(&scratch);
     fs::create_dir(scratch.path("state/trust_stores/partners.state.new")).unwrap();
-    let said = directory.stage("partners", &new()).unwrap_err();
+    let said = directory.stage(&new()).unwrap_err();
     assert!(said.contains("partners.state.new: "), "{said}");
     fs::remove_dir(scratch.path("state/trust_stores/partners.state.new")).unwrap();
 
-    let staged = directory.stage("partners", &new()).unwrap();
+    let staged = directory.stage(&new()).unwrap();
     fs::remove_file(directory.file("partners")).unwrap();
     fs::create_dir_all(directory.file("partners").join("taken")).unwrap();
     assert!(staged.commit().unwrap_err().contains("partners.state: "));

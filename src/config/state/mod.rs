@@ -6,5 +6,5 @@
 pub mod contents;
 pub mod directory;
 
-pub use contents::{Change, Checksum, Contents, File};
+pub use contents::{Change, Checksum, Contents, File, Sealed};
 pub use directory::{Directory, Staged, commit};

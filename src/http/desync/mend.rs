@@ -115,6 +115,7 @@ fn is_read_here(name: &[u8]) -> bool {
         Known::HopByHop
         | Known::ForwardedFor
         | Known::Forwarded
+        | Known::TraceId
         | Known::FramingLookalike
         | Known::ForwardedLookalike
         | Known::Other => false,

@@ -4,6 +4,8 @@ use super::*;
 use crate::http::head::{self, Malformed, slots};
 use crate::http::identity::Names;
 
+const TRACE_ID: &str = "Root=1-6740a1b0-0123456789abcdef01234567";
+
 const CLIENT: Client<'static> = Client {
     address: SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)), 50_000),
     local_address: IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 1)),
@@ -11,6 +13,7 @@ const CLIENT: Client<'static> = Client {
     tls: true,
     tls_names: Some(("TLSv1.3", "TLS_AES_128_GCM_SHA256")),
     identity: b"",
+    trace_id: TRACE_ID.as_bytes(),
 };
 
 fn forwarded(bytes: impl AsRef<[u8]>, client: &Client<'_>, attributes: &Attributes) -> String {
@@ -27,7 +30,8 @@ fn kept(lines: &str) -> String {
     let out = forwarded(head, &CLIENT, &Attributes::default());
     let out = out.strip_prefix("POST / HTTP/1.1\r\nHost: a\r\n").unwrap();
     let added = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n\
-                 X-Forwarded-Port: 443\r\n\r\n";
+                 X-Forwarded-Port: 443\r\n\
+                 X-Amzn-Trace-Id: Root=1-6740a1b0-0123456789abcdef01234567\r\n\r\n";
     out.strip_suffix(added).unwrap().to_owned()
 }
 
@@ -47,6 +51,7 @@ fn a_request_goes_on_with_what_the_node_knows() {
          X-Forwarded-For: 192.0.2.7\r\n\
          X-Forwarded-Proto: https\r\n\
          X-Forwarded-Port: 443\r\n\
+         X-Amzn-Trace-Id: Root=1-6740a1b0-0123456789abcdef01234567\r\n\
          X-Amzn-Tls-Version: TLSv1.3\r\n\
          X-Amzn-Tls-Cipher-Suite: TLS_AES_128_GCM_SHA256\r\n\
          X-Amzn-Mtls-Clientcert-Subject: CN=a\r\n\
@@ -61,7 +66,7 @@ fn a_plain_listener_says_so() {
     assert_eq!(
         forwarded("GET / HTTP/1.1\r\nHost: a\r\n\r\n", &client, &attributes),
         "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n\
-         X-Forwarded-Port: 80\r\n\r\n"
+         X-Forwarded-Port: 80\r\nX-Amzn-Trace-Id: Root=1-6740a1b0-0123456789abcdef01234567\r\n\r\n"
     );
 }
 
@@ -94,39 +99,74 @@ fn a_target_gets_the_origin_form_and_one_host() {
     assert!(out.contains("\r\nHost: [::1]:81\r\n"), "{out:?}");
 }
 
-/// `alb-contract.md`, section 6.1: append: `client` or `existing, client`; with the port
-/// `1.2.3.4:8080`, `[2001:db8::1]:8080`.
+/// What a target gets of X-Forwarded-For and its lookalikes, in order.
+fn forwarded_for_lines(lines: &str, forwarded_for: ForwardedFor) -> Vec<String> {
+    let attributes = Attributes { forwarded_for, ..Attributes::default() };
+    let out = forwarded(format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n"), &CLIENT, &attributes);
+    let is_one = |line: &&str| line.to_lowercase().replace('_', "-").starts_with("x-forwarded-for");
+    out.lines().filter(is_one).map(str::to_owned).collect()
+}
+
+/// `alb-contract.md`, sections 5.1 and 6.1: append, preserve ("untouched") and remove ("deleted").
 #[test]
-fn the_client_is_behind_all_that_it_says_of_itself() {
-    for (lines, address, xff_client_port, expected) in [
-        ("", "192.0.2.7:5", false, "192.0.2.7"),
-        ("", "192.0.2.7:5", true, "192.0.2.7:5"),
-        ("", "[2001:db8::1]:5", false, "2001:db8::1"),
-        ("", "[2001:db8::1]:5", true, "[2001:db8::1]:5"),
-        ("", "[::ffff:192.0.2.7]:5", false, "192.0.2.7"),
-        ("", "[::ffff:192.0.2.7]:5", true, "192.0.2.7:5"),
-        ("X-Forwarded-For: a\r\n", "192.0.2.7:5", false, "a, 192.0.2.7"),
-        (
-            "X-Forwarded-For: a,b\r\nx-forwarded-for: c\r\n",
-            "192.0.2.7:5",
-            false,
-            "a,b, c, 192.0.2.7",
-        ),
-        ("X-Forwarded-For:\r\n", "192.0.2.7:5", false, "192.0.2.7"),
-        ("X_Forwarded_For: a\r\n", "192.0.2.7:5", false, "192.0.2.7"),
+fn forwarded_for_is_appended_to_preserved_or_removed() {
+    use ForwardedFor::{Append, AppendWithPort, Preserve, Remove};
+    let two = "X-Forwarded-For: a,b\r\nX: y\r\nx-forwarded-for: c\r\n";
+    for (lines, rule, expected) in [
+        ("", Append, &["X-Forwarded-For: 192.0.2.7"][..]),
+        ("", AppendWithPort, &["X-Forwarded-For: 192.0.2.7:50000"]),
+        ("", Preserve, &[]),
+        ("", Remove, &[]),
+        (two, Append, &["X-Forwarded-For: a,b, c, 192.0.2.7"]),
+        (two, AppendWithPort, &["X-Forwarded-For: a,b, c, 192.0.2.7:50000"]),
+        (two, Preserve, &["X-Forwarded-For: a,b", "x-forwarded-for: c"]),
+        (two, Remove, &[]),
+        ("X_Forwarded_For: a\r\n", Append, &["X-Forwarded-For: 192.0.2.7"]),
+        ("X_Forwarded_For: a\r\n", Preserve, &[]),
+        // A client cannot have the header of a hop before this node removed.
         (
             "X-Forwarded-For: a\r\nConnection: x-forwarded-for\r\n",
-            "192.0.2.7:5",
-            false,
-            "a, 192.0.2.7",
+            Append,
+            &["X-Forwarded-For: a, 192.0.2.7"],
+        ),
+        (
+            "X-Forwarded-For: a\r\nConnection: x-forwarded-for\r\n",
+            Preserve,
+            &["X-Forwarded-For: a"],
         ),
     ] {
-        let client = Client { address: address.parse().unwrap(), ..CLIENT };
-        let attributes = Attributes { xff_client_port, ..Attributes::default() };
-        let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
-        let out = forwarded(head, &client, &attributes);
-        assert!(out.contains(&format!("\r\nX-Forwarded-For: {expected}\r\n")), "{out:?}");
-        assert_eq!(out.to_lowercase().replace('_', "-").matches("x-forwarded-for").count(), 1);
+        assert_eq!(forwarded_for_lines(lines, rule), expected, "{lines:?} under {rule:?}");
+    }
+}
+
+/// `alb-contract.md`, section 5.1: valid is `[-A-Za-z0-9]+`. Names that are dropped anyway are neither.
+#[test]
+fn invalid_names_are_dropped_where_an_attribute_says_so() {
+    use InvalidNames::{Dropped, Forwarded};
+    let head = |lines: &str| format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+    for (lines, dropped, became) in [
+        ("X-A: b\r\n", "X-A: b\r\n", None),
+        ("X_A: b\r\nX-A: c\r\nX.A: d\r\n", "X-A: c\r\n", Some((Dropped, Forwarded))),
+        ("$: b\r\n", "", Some((Dropped, Forwarded))),
+        ("X-Amzn_Mtls-Clientcert: b\r\n", "", None),
+        ("X_A: b\r\nConnection: x_a\r\n", "", None),
+    ] {
+        for drop_invalid_names in [true, false] {
+            let attributes = Attributes { drop_invalid_names, ..Attributes::default() };
+            let mut slots = slots();
+            let bytes = head(lines);
+            let parsed = head::request(bytes.as_bytes(), &mut slots).unwrap().unwrap();
+            let mut out = Vec::new();
+            let said = request(&mut out, &parsed, &CLIENT, &attributes, &Forbidden::default());
+            assert_eq!(said, became.map(|(on, off)| if drop_invalid_names { on } else { off }));
+            let out = String::from_utf8(out).unwrap();
+            if drop_invalid_names {
+                let expected = format!("GET / HTTP/1.1\r\nHost: a\r\n{dropped}X-Forwarded-For: ");
+                assert!(out.starts_with(&expected), "{lines:?}: {out:?}");
+            } else if became.is_some() {
+                assert!(out.contains(lines), "{lines:?}: {out:?}");
+            }
+        }
     }
 }
 
@@ -162,7 +202,8 @@ fn hop_by_hop_headers_end_here() {
         ),
         ("Upgrade: TLS/1.0\r\n", ""),
         ("Content-Length: 1\r\nExpect: 100-continue\r\n", "Content-Length: 1\r\n"),
-        ("X-Amzn-Trace-Id: Root=1-2-3\r\n", "X-Amzn-Trace-Id: Root=1-2-3\r\n"),
+        // Written anew, by `trace_id`.
+        ("X-Amzn-Trace-Id: Root=1-2-3\r\nx-amzn-trace-id: a\r\nX_Amzn_Trace_Id: b\r\n", ""),
         ("Via: 1.0 a\r\nForwarded: for=b\r\n", "Via: 1.0 a\r\nForwarded: for=b\r\n"),
     ] {
         assert_eq!(kept(lines), expected, "{lines:?}");
@@ -215,7 +256,7 @@ fn no_client_can_forge_or_remove_an_identity() {
                     );
                     let out = forwarded(head, &client, &attributes);
                     assert!(!out.contains("forged"), "{out:?}");
-                    assert!(out.ends_with(&format!("\r\nX-Forwarded-Port: 443\r\n{identity}\r\n")));
+                    assert!(out.ends_with(&format!("{TRACE_ID}\r\n{identity}\r\n")));
                 }
             }
         }
@@ -335,10 +376,14 @@ fn answered(
     client_keep_alive: bool,
 ) -> (Onward, String) {
     let mut slots = slots();
-    let parsed = head::response(bytes.as_bytes(), method, &mut slots).unwrap().unwrap();
+    let expected = match method {
+        "HEAD" => head::Expected::HeadAlone,
+        _ => head::Expected::Content,
+    };
+    let parsed = head::response(bytes.as_bytes(), expected, &mut slots).unwrap().unwrap();
     let onward = onward(&parsed, client_version, client_keep_alive);
     let mut out = Vec::new();
-    response(&mut out, &parsed, onward, client_version);
+    response(&mut out, &parsed, onward, client_version, &Attributes::default());
     (onward, String::from_utf8(out).unwrap())
 }
 
@@ -431,4 +476,40 @@ fn responses_without_a_body_keep_the_length_that_may_stand() {
     let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
     let (_, out) = answered(hints, "GET", Version::Http11, false);
     assert_eq!(out, hints, "an interim response closes nothing");
+}
+
+/// `alb-contract.md`, section 5.2: "on all status codes, overwriting the target's value".
+#[test]
+fn a_response_header_that_the_listener_sets_replaces_its_targets() {
+    let mut attributes = Attributes::default();
+    attributes.inserted.add("X-Frame-Options", "DENY");
+    attributes.inserted.add("Access-Control-Allow-Origin", "*");
+    for status in ["200 OK", "204 No Content", "304 Not Modified", "404 Not Found", "500 Oh"] {
+        let mut slots = slots();
+        let bytes = format!(
+            "HTTP/1.1 {status}\r\nX-FRAME-OPTIONS: SAMEORIGIN\r\nX-A: b\r\n\
+             x-frame-options: ALLOWALL\r\nX-Frame-Option: c\r\n\r\n"
+        );
+        let parsed = head::response(bytes.as_bytes(), head::Expected::HeadAlone, &mut slots)
+            .unwrap()
+            .unwrap();
+        let onward = Onward { body: Body::Empty, keep_alive: true };
+        let mut out = Vec::new();
+        response(&mut out, &parsed, onward, Version::Http11, &attributes);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            format!(
+                "HTTP/1.1 {status}\r\nX-A: b\r\nX-Frame-Option: c\r\n\
+                 X-Frame-Options: DENY\r\nAccess-Control-Allow-Origin: *\r\n\r\n"
+            )
+        );
+    }
+    let hints = "HTTP/1.1 103 Early Hints\r\nX-Frame-Options: SAMEORIGIN\r\n\r\n";
+    let mut slots = slots();
+    let parsed =
+        head::response(hints.as_bytes(), head::Expected::Content, &mut slots).unwrap().unwrap();
+    let mut out = Vec::new();
+    let onward = Onward { body: Body::Empty, keep_alive: true };
+    response(&mut out, &parsed, onward, Version::Http11, &attributes);
+    assert_eq!(String::from_utf8(out).unwrap(), hints, "an interim response is not the answer");
 }

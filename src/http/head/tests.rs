@@ -491,3 +491,40 @@ fn a_trickling_head_is_parsed_when_it_may_be_whole() {
         assert!(!worth_parsing(&bare.as_bytes()[..last], last - 1), "{bare:?}");
     }
 }
+
+/// `alb-contract.md`, section 6.1: "More than 30 addresses in a client's XFF => 463".
+#[test]
+fn more_addresses_than_30_in_forwarded_for_are_too_many() {
+    let list = |count: usize| vec!["192.0.2.1"; count].join(",");
+    for (lines, fits) in [
+        (format!("X-Forwarded-For: {}\r\n", list(30)), true),
+        (format!("X-Forwarded-For: {}\r\n", list(31)), false),
+        (format!("X-Forwarded-For: {},,\r\nX-Forwarded-For:\r\n", list(30)), true),
+        ("x-forwarded-for: a\r\n".repeat(30), true),
+        ("x-forwarded-for: a\r\n".repeat(31), false),
+        (format!("X-Forwarded-For: {0}\r\nX-FORWARDED-FOR: {0}, b\r\n", list(15)), false),
+        (format!("X-Forwarded-Host: {}\r\n", list(31)), true),
+    ] {
+        let bytes = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+        let mut slots = slots();
+        let fault = request(bytes.as_bytes(), &mut slots).err();
+        assert_eq!(fault, (!fits).then_some(Malformed::TooManyForwardedFor), "{lines}");
+    }
+    assert_eq!(Malformed::TooManyForwardedFor.status(), 463);
+}
+
+#[test]
+fn the_first_of_several_trace_ids_counts() {
+    for (lines, expected) in [
+        ("", None),
+        ("X-Amzn-Trace-Id: a\r\n", Some("a")),
+        ("x-amzn-trace-id: a\r\nX-Amzn-Trace-Id: b\r\n", Some("a")),
+        ("X-Amzn-Trace-Id:\r\nX-Amzn-Trace-Id: b\r\n", Some("")),
+        ("X_Amzn_Trace_Id: a\r\nX-Amzn-Trace-Ids: b\r\n", None),
+    ] {
+        let bytes = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+        let mut slots = slots();
+        let parsed = request(bytes.as_bytes(), &mut slots).unwrap().unwrap();
+        assert_eq!(parsed.trace_id, expected.map(str::as_bytes), "{lines:?}");
+    }
+}

@@ -1,7 +1,7 @@
 use super::*;
 use crate::tls::certificate::Merit;
 use crate::tls::fixture::{Ca, Key};
-use crate::tls::server::Resumption;
+use crate::tls::server::{Protocols, Resumption};
 use rustls::SignatureScheme as S;
 use std::time::Duration;
 
@@ -183,8 +183,15 @@ mod handshake {
         let ders = both.each_ref().map(|one| one.key.cert[0].clone());
         let resolver = Arc::new(Resolver::new(both.to_vec()));
         let policy = Policy::by_name(crate::tls::policy::DEFAULT).unwrap();
-        let server =
-            server::config(&policy, resolver, Ask::No, Vec::new(), Resumption::Off).unwrap();
+        let server = server::config(
+            &policy,
+            resolver,
+            Ask::No,
+            Vec::new(),
+            Resumption::Off,
+            Protocols::Http1,
+        )
+        .unwrap();
 
         let mut rsa_only = aws_lc_rs::default_provider();
         // rustls' clients list suites of TLS 1.3 even when they do not speak it, which OpenSSL's do

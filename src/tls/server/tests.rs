@@ -131,15 +131,18 @@ fn a_client_without_hybrid_groups_is_served_under_a_pq_policy() {
 }
 
 #[test]
-fn http_1_1_is_the_protocol_that_is_offered() {
+fn http_2_is_preferred_and_http_1_1_is_offered_too() {
     let (ca, leaf) = pki();
     let server = listener(RES_PQ, &leaf, Ask::No);
     let mut client = plain_client(&ca);
-    client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    client.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
     let shaken = shake(&client, NAME, &server).accepted("both");
+    assert_eq!(shaken.server.alpn_protocol(), Some(&b"h2"[..]));
+    client.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let shaken = shake(&client, NAME, &server).accepted("the older one");
     assert_eq!(shaken.server.alpn_protocol(), Some(&b"http/1.1"[..]));
 
-    client.alpn_protocols = vec![b"h2".to_vec()];
+    client.alpn_protocols = vec![b"h3".to_vec()];
     let refused = shake(&client, NAME, &server);
     assert_eq!(refused.client_end, Err(Error::AlertReceived(Alert::NoApplicationProtocol)));
 
@@ -233,7 +236,8 @@ fn advertised_names_reach_the_client() {
     let resolver = Arc::new(Resolver::new(vec![Arc::new(leaf.load())]));
     let policy = Policy::by_name(RES_PQ).unwrap();
     let names = vec![name.clone()];
-    let server = config(&policy, resolver, Ask::Optional, names, Resumption::Off).unwrap();
+    let server =
+        config(&policy, resolver, Ask::Optional, names, Resumption::Off, Protocols::Http2).unwrap();
     #[derive(Debug)]
     struct Hints(std::sync::mpsc::SyncSender<Vec<Vec<u8>>>);
     impl rustls::client::ResolvesClientCert for Hints {

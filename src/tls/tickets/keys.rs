@@ -37,9 +37,12 @@ pub enum KeyFault {
     /// Not as long as one.
     #[error("it has {0} bytes, and a key has 80 or 48; openssl rand -out FILE 80 makes one")]
     Size(usize),
-    /// Zeros, text, or one pattern over and over.
-    #[error("these bytes are not random; openssl rand -out FILE 80 makes a key")]
-    NotRandom,
+    /// Zeros, hexadecimal digits, or one short pattern over and over. More is not looked for: a password in
+    /// this place goes unnoticed.
+    #[error(
+        "it has only {0} different bytes, and random ones have more; openssl rand -out FILE 80 makes a key"
+    )]
+    FewDifferent(usize),
     /// aws-lc would not take it.
     #[error("no key can be made of it")]
     Unusable,
@@ -59,7 +62,7 @@ impl Key {
         distinct.dedup();
         // Of 48 random bytes about 44 are distinct; of a line of hexadecimal digits 17 at most.
         if distinct.len() < DISTINCT_BYTES_MIN {
-            return Err(KeyFault::NotRandom);
+            return Err(KeyFault::FewDifferent(distinct.len()));
         }
         Self::derived(secret).map_err(|Unspecified| KeyFault::Unusable)
     }
@@ -186,5 +189,5 @@ impl Keys {
 const NAME_BYTES: usize = 16;
 /// Length of the tag behind what is sealed.
 pub(super) const TAG_BYTES: usize = 16;
-/// Fewer distinct bytes in a key file mean that it is not random.
+/// Of 48 random bytes fewer are distinct once in 10^19 files.
 const DISTINCT_BYTES_MIN: usize = 24;

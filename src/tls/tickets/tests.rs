@@ -115,8 +115,12 @@ fn a_key_file_is_80_or_48_random_bytes() {
         assert_eq!(Key::from_file(&all[..size]).unwrap_err(), KeyFault::Size(size));
     }
     let hexadecimal = b"0123456789abcdef".repeat(5);
-    for secret in [&[0; 80][..], &[0xff; 48], &hexadecimal, &b"secret ".repeat(20)[..48]] {
-        assert_eq!(Key::from_file(secret).unwrap_err(), KeyFault::NotRandom);
+    let word = b"secret ".repeat(20);
+    let repetitive = [(&[0; 80][..], 1), (&[0xff; 48], 1), (&hexadecimal, 16), (&word[..48], 6)];
+    for (secret, different) in repetitive {
+        let fault = Key::from_file(secret).unwrap_err();
+        assert_eq!(fault, KeyFault::FewDifferent(different));
+        assert!(fault.to_string().starts_with(&format!("it has only {different} different bytes")));
     }
     let said = format!("{:?}", Key::from_file(&whole).unwrap());
     assert_eq!(said, "Key { .. }", "a key is never written out");

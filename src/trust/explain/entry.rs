@@ -5,6 +5,7 @@
 //! because only a file that has not changed since it was loaded is given.
 #![deny(clippy::indexing_slicing)]
 use super::{Told, reason_name};
+use crate::calendar::rfc3339;
 use crate::trust::certificate::serial_number;
 use crate::trust::crl::{self, RevocationList};
 use crate::trust::revocation::{self, Status};
@@ -126,10 +127,10 @@ impl Entry {
             revocation_id,
             issuer: status.issuer.clone(),
             crl_number: list.number().map(number),
-            this_update: time::rfc3339(status.this_update),
-            next_update: status.next_update.map(time::rfc3339),
+            this_update: rfc3339(status.this_update),
+            next_update: status.next_update.map(rfc3339),
             serial_number: serial_number(entry.serial),
-            revocation_date: time::of(&entry.date).map(time::rfc3339),
+            revocation_date: time::of(&entry.date).map(rfc3339),
             reason: reason_name(entry.reason),
         }
     }

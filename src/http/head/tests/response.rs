@@ -6,7 +6,8 @@ type Answered = (u16, String, Body, bool, usize);
 
 fn answer(bytes: &str, method: &str) -> Result<Option<Answered>, Malformed> {
     let mut slots = slots();
-    let parsed = response(bytes.as_bytes(), method, &mut slots)?;
+    let expected = if method == "HEAD" { Expected::HeadAlone } else { Expected::Content };
+    let parsed = response(bytes.as_bytes(), expected, &mut slots)?;
     Ok(parsed.map(|response| {
         let Response { status, phrase, body, keep_alive, length, .. } = response;
         (status, phrase.to_owned(), body, keep_alive, length)

@@ -1,0 +1,101 @@
+//! Answers to HTTP/2 clients: a target's, and the node's own.
+//!
+//! The `h2` crate frames the content; a length is announced where it is known.
+use crate::http::attributes::Attributes;
+use crate::http::forward;
+use crate::http::head::{Body, Response};
+use crate::http::lines_out::Lines;
+use crate::http::respond::{self, Answer, Manner};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+/// A target's response as the client gets it; nothing where its status is none of HTTP's.
+pub fn of_target(
+    response: &Response<'_, '_>,
+    attributes: &Attributes,
+) -> Option<http::Response<()>> {
+    let mut fields = HeaderMap::with_capacity(response.headers.len() + 1);
+    if let Body::Length(length) = response.body {
+        fields.insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    forward::response_lines(&mut fields, response, attributes);
+    assembled(response.status, fields)
+}
+
+/// The node's own. A call of gRPC reads its outcome in fields of its own, as it does from ALB
+/// (`alb-contract.md`, section 6.4).
+pub fn own(answer: &Answer<'_>, manner: &Manner<'_>, grpc: bool) -> Option<http::Response<()>> {
+    let mut fields = HeaderMap::with_capacity(6);
+    respond::lines(&mut fields, answer, manner);
+    if grpc && matches!(answer.status, 502..=504) {
+        fields.line(GRPC_STATUS.as_str(), b"14");
+        fields.line(GRPC_MESSAGE.as_str(), b"unavailable");
+    }
+    assembled(answer.status, fields)
+}
+
+fn assembled(status: u16, fields: HeaderMap) -> Option<http::Response<()>> {
+    let mut response = http::Response::new(());
+    *response.status_mut() = StatusCode::from_u16(status).ok()?;
+    *response.headers_mut() = fields;
+    Some(response)
+}
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::attributes::ServerName;
+    use crate::http::head;
+    use std::time::Duration;
+
+    fn sent(bytes: &str) -> http::Response<()> {
+        let mut slots = head::slots();
+        let response =
+            head::response(bytes.as_bytes(), head::Expected::Content, &mut slots).unwrap().unwrap();
+        of_target(&response, &Attributes::default()).unwrap()
+    }
+
+    #[test]
+    fn a_targets_answer_loses_what_belongs_to_its_connection() {
+        let response = sent(
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Odd: a\r\nX-Odd: b\r\nConnection: X-Hop\r\n\
+             X-Hop: 1\r\nKeep-Alive: timeout=5\r\n\r\n",
+        );
+        assert_eq!(response.status(), 200);
+        let fields: Vec<_> = response
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .collect();
+        assert_eq!(fields, [("content-length", "5"), ("x-odd", "a"), ("x-odd", "b")]);
+    }
+
+    #[test]
+    fn an_unknown_length_is_not_announced() {
+        let response = sent("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        assert!(response.headers().is_empty());
+    }
+
+    #[test]
+    fn a_call_of_grpc_reads_in_fields_that_it_cannot_be_served() {
+        let manner = Manner {
+            keep_alive: true,
+            head_only: false,
+            attributes: &Attributes { server: ServerName::Alb, ..Attributes::default() },
+            since_epoch: Duration::ZERO,
+        };
+        for (status, grpc, expected) in [
+            (502, true, Some("14")),
+            (502, false, None),
+            (404, true, None),
+            (503, true, Some("14")),
+        ] {
+            let response = own(&Answer::standard(status), &manner, grpc).unwrap();
+            let outcome = response.headers().get("grpc-status");
+            assert_eq!(outcome.map(|value| value.to_str().unwrap()), expected, "{status} {grpc}");
+            assert_eq!(response.headers()["content-type"], "text/html");
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! HTTP/2 on a client's connection.
+//!
+//! One task drives the `h2` crate's connection: it accepts streams, has each judged and decided at once,
+//! and says goodbye. What takes time, an exchange with a target, is a task of its own for each stream
+//! ([`stream`]). The crate reads and writes through [`transport`].
+//!
+//! ```text
+//! Serving --(listener retired)--------> Draining: GOAWAY in two steps, what is on its way is served
+//!    |`---(requests or age at their end, client no longer accepted)--> Refusing: the same, and what
+//!    |                                                                 comes is refused
+//!    `----(idle, a flood, killed)-----> Closing: GOAWAY and the end, whatever is open
+//! ```
+//!
+//! PING never moves a deadline: there is one while no stream is open, armed when the last one ends.
+//! Bounds: `limits::{H2_STREAMS_MAX,H2_REQUESTS_MAX,H2_HEADS_BYTES_MAX}` and the windows.
+//! Source: RFC 9113; `alb-contract.md`, sections 5.1 and 6.2; `threats.md`, section 4.
+mod answer;
+mod stream;
+mod transport;
+mod upload;
+
+use super::connection::{Client, Connection};
+use super::front::Rules;
+use super::http1::Waits;
+use super::request::{self, Asked, Decision};
+use super::wire::Wire;
+use crate::close::Reason;
+use crate::http::h2::request as head;
+use crate::http::respond::Answer;
+use crate::limits;
+use crate::net::{self, Buf};
+use answer::Sender;
+use h2::server::{self, SendResponse};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use stream::Stream;
+use transport::Transport;
+
+/// The crate's side of a connection.
+type H2 = server::Connection<Transport, Buf>;
+
+/// A client's connection while it serves streams.
+struct Session {
+    shared: Rc<Shared>,
+    client: Rc<Client>,
+    leaving: Leaving,
+    requests: u64,
+}
+
+/// What a connection and its streams share.
+struct Shared {
+    connection: Connection,
+    wire: Rc<Wire>,
+    transport: Transport,
+    /// Streams in work.
+    open: Cell<usize>,
+    /// Bytes of their heads.
+    head_bytes: Cell<usize>,
+}
+
+/// How far the goodbye has come.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Leaving {
+    Serving,
+    Draining,
+    Refusing,
+    Closing,
+}
+
+/// Serves streams until the connection ends; says why, where it was not as agreed.
+pub(super) async fn serve(connection: Connection, wire: Wire, client: Client) -> Option<Reason> {
+    let wire = Rc::new(wire);
+    let idle = connection.front.rules().listener.idle_timeout;
+    let counters = connection.front.counters.clone();
+    let transport = Transport::new(Rc::clone(&wire), counters, idle);
+    let shared = Rc::new(Shared {
+        connection,
+        wire: Rc::clone(&wire),
+        transport: transport.clone(),
+        open: Cell::new(0),
+        head_bytes: Cell::new(0),
+    });
+    shared.wait_for(Waits::First);
+    let mut ended = match settings().handshake(transport.clone()).await {
+        Ok(mut h2) => {
+            let mut session = Session {
+                shared: Rc::clone(&shared),
+                client: Rc::new(client),
+                leaving: Leaving::Serving,
+                requests: 0,
+            };
+            poll_fn(|context| session.poll(&mut h2, context)).await
+        }
+        Err(error) => Some(reason_of(&error)),
+    };
+    // What this node did explains what the crate saw of it.
+    if transport.flood().is_some() {
+        ended = Some(Reason::Http2Flood);
+    } else if let Some(killed) = wire.socket().killed() {
+        ended = Some(killed);
+    }
+    transport.close().await;
+    ended
+}
+
+/// What the node announces, and what the crate keeps for a client at most.
+fn settings() -> server::Builder {
+    let mut settings = server::Builder::new();
+    settings
+        .max_concurrent_streams(limits::H2_STREAMS_MAX)
+        .initial_window_size(limits::H2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::H2_CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(limits::H2_HEADER_LIST_BYTES_MAX)
+        .max_send_buffer_size(limits::H2_SEND_BUFFER_BYTES_MAX)
+        .max_local_error_reset_streams(Some(limits::H2_ERRORS_MAX))
+        .max_concurrent_reset_streams(limits::H2_RESETS_KEPT_MAX)
+        .max_pending_accept_reset_streams(limits::H2_RESETS_KEPT_MAX);
+    settings
+}
+
+/// Why the crate gave a connection up.
+fn reason_of(error: &h2::Error) -> Reason {
+    if error.is_io() || error.is_remote() { Reason::ClientClosed } else { Reason::Http2Malformed }
+}
+
+impl Session {
+    /// Drives the connection; ready at its end.
+    fn poll(&mut self, h2: &mut H2, context: &mut Context<'_>) -> Poll<Option<Reason>> {
+        self.shared.connection.place.wakes(context.waker());
+        loop {
+            self.look_round(h2);
+            let accepted = h2.poll_accept(context);
+            match accepted {
+                Poll::Ready(Some(Ok((request, respond)))) => self.begin(h2, request, respond),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(reason_of(&error))),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending if self.must_close() => {}
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Takes note of what has changed around the connection.
+    fn look_round(&mut self, h2: &mut H2) {
+        let connection = &self.shared.connection;
+        if self.must_close() {
+            self.leave(h2, Leaving::Closing);
+        } else if connection.place.is_ending() {
+            self.leave(h2, Leaving::Refusing);
+        } else if connection.front.is_retired() {
+            self.leave(h2, Leaving::Draining);
+        }
+    }
+
+    /// Whether the connection ends whatever is open, and has not been told so.
+    fn must_close(&self) -> bool {
+        self.leaving < Leaving::Closing && self.shared.transport.must_close()
+    }
+
+    /// Says goodbye as far as `leaving`, unless that has been said.
+    fn leave(&mut self, h2: &mut H2, leaving: Leaving) {
+        if self.leaving >= leaving {
+            return;
+        }
+        let before = std::mem::replace(&mut self.leaving, leaving);
+        match (before, leaving) {
+            (_, Leaving::Closing) => {
+                let flood = self.shared.transport.flood();
+                if let Some(flood) = flood {
+                    let client = self.shared.connection.client;
+                    tracing::debug!(%client, frames = flood.word(), "flood");
+                }
+                self.shared.transport.hurry();
+                h2.abrupt_shutdown(
+                    flood.map_or(h2::Reason::NO_ERROR, |_| h2::Reason::ENHANCE_YOUR_CALM),
+                );
+            }
+            (Leaving::Serving, _) => h2.graceful_shutdown(),
+            (Leaving::Draining | Leaving::Refusing | Leaving::Closing, _) => {}
+        }
+    }
+
+    /// Judges and decides one request, and answers it or starts its exchange: one step, without an await,
+    /// so that no request is dispatched by an older generation than its shard has acknowledged.
+    fn begin(
+        &mut self,
+        h2: &mut H2,
+        request: http::Request<h2::RecvStream>,
+        mut respond: SendResponse<Buf>,
+    ) {
+        let shared = &self.shared;
+        let connection = &shared.connection;
+        let rules = connection.front.rules();
+        if self.leaving >= Leaving::Refusing {
+            return respond.send_reset(h2::Reason::REFUSED_STREAM);
+        }
+        match connection.judge_again(&shared.wire, &self.client, &rules) {
+            Ok(None) => {}
+            Ok(Some(client)) => self.client = Rc::new(client),
+            Err(_) => {
+                respond.send_reset(h2::Reason::REFUSED_STREAM);
+                return self.leave(h2, Leaving::Refusing);
+            }
+        }
+        self.requests += 1;
+        if self.requests >= limits::H2_REQUESTS_MAX
+            || connection.accepted.elapsed() >= rules.listener.client_keep_alive
+        {
+            self.leave(h2, Leaving::Refusing);
+        }
+        self.dispatch(&rules, request, respond);
+    }
+
+    fn dispatch(
+        &self,
+        rules: &Rc<Rules>,
+        request: http::Request<h2::RecvStream>,
+        mut respond: SendResponse<Buf>,
+    ) {
+        let (parts, body) = request.into_parts();
+        let read = head::fields(&parts);
+        let read = match &read {
+            Ok(fields) => head::checked(&parts, fields, body.is_end_stream()),
+            Err(malformed) => Err(*malformed),
+        };
+        let head_bytes = read.as_ref().map_or(0, |request| request.length);
+        let Some(place) = self.shared.admit(head_bytes) else {
+            return respond.send_reset(h2::Reason::REFUSED_STREAM);
+        };
+        let sender = Sender::new(place, Rc::clone(rules), respond);
+        let request = match read {
+            Ok(request) => request,
+            Err(malformed) => {
+                self.shared.connection.note_malformed(malformed);
+                return sender.own(None, &Answer::standard(malformed.status()));
+            }
+        };
+        let asked = Asked::of(&request);
+        let grpc = request::is_grpc(&request);
+        match request::decide(&self.client, rules, &request) {
+            Decision::Answer(fixed) => sender.own(Some(&asked), &request::fixed_answer(fixed)),
+            Decision::Refuse(refusal) => sender.own(Some(&asked), &Answer::refused(refusal)),
+            Decision::Turn(status) => sender.own(Some(&asked), &Answer::standard(status)),
+            Decision::Forward(group) => {
+                let (group, client) = (group.clone(), Rc::clone(&self.client));
+                let connection = &self.shared.connection;
+                let wire = &self.shared.wire;
+                let mut trace_id = Vec::new();
+                connection.renew_trace_id(&mut trace_id, &request);
+                let (head, invalid) =
+                    connection.head_for_target(wire, &client, rules, &request, &trace_id);
+                connection.count_invalid_names(invalid);
+                let parts = asked.may_repeat().then_some(parts);
+                let stream = Stream { sender, client, asked, grpc, group, trace_id, parts };
+                net::spawn(stream.exchange(head, body));
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Says what the connection waits for while no stream is open.
+    fn wait_for(&self, waits: Waits) {
+        let socket = self.wire.socket();
+        if waits == Waits::Nothing {
+            socket.disarm_reading();
+        } else {
+            let idle = self.connection.front.rules().listener.idle_timeout;
+            socket.arm_reading(idle, Reason::Idle);
+        }
+        self.connection.place.set_waits(waits);
+        self.transport.set_busy(waits == Waits::Nothing);
+    }
+
+    /// A place for one more stream; none when the heads of those in work take too much.
+    fn admit(self: &Rc<Self>, head_bytes: usize) -> Option<StreamPlace> {
+        let bytes = self.head_bytes.get() + head_bytes;
+        if bytes > limits::H2_HEADS_BYTES_MAX {
+            return None;
+        }
+        self.head_bytes.set(bytes);
+        if self.open.replace(self.open.get() + 1) == 0 {
+            self.wait_for(Waits::Nothing);
+        }
+        Some(StreamPlace { shared: Rc::clone(self), head_bytes })
+    }
+}
+
+/// A stream's place among those of its connection; given back on drop.
+struct StreamPlace {
+    shared: Rc<Shared>,
+    head_bytes: usize,
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        let shared = &self.shared;
+        if std::thread::panicking() && Rc::strong_count(shared) > 1 {
+            // The place of the connection counts those that it does not outlive.
+            shared.connection.place.note_panic();
+        }
+        shared.head_bytes.set(shared.head_bytes.get() - self.head_bytes);
+        shared.open.set(shared.open.get() - 1);
+        if shared.open.get() == 0 {
+            shared.wait_for(Waits::Next);
+        }
+    }
+}

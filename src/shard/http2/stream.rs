@@ -1,0 +1,273 @@
+//! One stream's request and its answer, between a client and an HTTP/1.1 target.
+//!
+//! As in HTTP/1.1 ([`crate::shard::exchange`]) both directions may flow at the same time, no operation on
+//! a socket is dropped before it completes, and a request is sent a second time only where that is safe.
+//! Unlike there, nothing of it ends the client's connection: what cannot be answered any more is reset.
+use super::answer::Sender;
+use super::upload::{Upload, Uploaded};
+use crate::close::Reason;
+use crate::http::body::Transfer;
+use crate::http::h2::answer;
+use crate::http::h2::request as head;
+use crate::http::head::{Body, Malformed, response, slots};
+use crate::http::respond::Answer;
+use crate::limits;
+use crate::net::Buf;
+use crate::observe::count;
+use crate::shard::connection::Client;
+use crate::shard::download::{Told, Unanswered};
+use crate::shard::request::Asked;
+use crate::shard::target::{Target, timed_out};
+use crate::target::Group;
+use crate::upstream::Connection as Upstream;
+use h2::RecvStream;
+use http::request::Parts;
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// A stream whose request goes to a target.
+pub(super) struct Stream {
+    pub(super) sender: Sender,
+    pub(super) client: Rc<Client>,
+    pub(super) asked: Asked,
+    pub(super) grpc: bool,
+    pub(super) group: Arc<Group>,
+    /// X-Amzn-Trace-Id: each try is sent with the same one.
+    pub(super) trace_id: Vec<u8>,
+    /// The head, where it may be sent again.
+    pub(super) parts: Option<Parts>,
+}
+
+impl Stream {
+    /// Sends the request to a target of the group and its answer to the client.
+    pub(super) async fn exchange(self, mut head: Buf, body: RecvStream) {
+        let shard = &self.sender.connection().shard;
+        let counters = shard.target_group(&self.group.name);
+        let mut upstream = match shard.upstreams.checkout(&self.group, &counters).await {
+            Ok(upstream) => upstream,
+            Err(reason) => return self.refuse(reason),
+        };
+        counters.requests.add(1);
+        let mut body = Some(body);
+        loop {
+            let (answered, uploaded) = self.attempt(&upstream, head, &mut body).await;
+            let repeats = matches!(answered, Err(failed) if failed.silent)
+                && upstream.reused
+                && self.parts.is_some();
+            if !repeats {
+                return self.conclude(&counters, upstream, answered, uploaded);
+            }
+            counters.retries.add(1);
+            let fresh = shard.upstreams.fresh(upstream.target, &counters).await;
+            (upstream, head) = match (fresh, self.head_again()) {
+                (Ok(upstream), Some(head)) => (upstream, head),
+                (Err(reason), _) => return self.refuse(reason),
+                (Ok(_), None) => return self.refuse(Reason::Internal),
+            };
+        }
+    }
+
+    /// The head for the target once more.
+    fn head_again(&self) -> Option<Buf> {
+        let parts = self.parts.as_ref()?;
+        let fields = head::fields(parts).ok()?;
+        let request = head::checked(parts, &fields, !self.asked.has_body()).ok()?;
+        let (connection, rules) = (self.sender.connection(), &self.sender.rules);
+        let wire = &self.sender.place.shared.wire;
+        let (client, trace_id) = (&self.client, &self.trace_id);
+        Some(connection.head_for_target(wire, client, rules, &request, trace_id).0)
+    }
+
+    /// What follows from how both directions ended.
+    fn conclude(
+        &self,
+        counters: &count::TargetGroup,
+        upstream: Upstream,
+        answered: Result<KeepTarget, Unanswered>,
+        uploaded: Uploaded,
+    ) {
+        match (answered, uploaded) {
+            (Ok(KeepTarget(true)), Uploaded::Whole) => {
+                self.sender.connection().shard.upstreams.put_back(upstream);
+            }
+            (Ok(_), _) => {}
+            (Err(failed), Uploaded::ClientEnded(reason)) => self.end(failed.told, reason),
+            (Err(failed), Uploaded::Whole | Uploaded::TargetStopped | Uploaded::Abandoned) => {
+                // Without its client an exchange is no failure of the target's.
+                if failed.reason != Reason::ClientClosed {
+                    counters.errors[failed.reason.index()].add(1);
+                }
+                self.end(failed.told, failed.reason);
+            }
+        }
+    }
+
+    /// Ends a request without a whole answer of its target's.
+    fn end(&self, told: Told, reason: Reason) {
+        match told {
+            Told::Nothing => self.refuse(reason),
+            Told::Part | Told::Refusal => self.sender.reset(h2::Reason::INTERNAL_ERROR),
+        }
+    }
+
+    /// Answers a request that cannot be served.
+    fn refuse(&self, reason: Reason) {
+        match reason.status() {
+            Some(status) => {
+                self.sender.own_to(Some(&self.asked), &Answer::standard(status), self.grpc);
+            }
+            None => self.sender.reset(h2::Reason::CANCEL),
+        }
+    }
+
+    /// Sends the request on one connection and relays what comes back.
+    async fn attempt(
+        &self,
+        upstream: &Upstream,
+        head: Buf,
+        body: &mut Option<RecvStream>,
+    ) -> (Result<KeepTarget, Unanswered>, Uploaded) {
+        let target = Target {
+            socket: &upstream.socket,
+            idle: self.sender.rules.listener.idle_timeout,
+            receive_bytes_max: self.sender.place.shared.wire.write_bytes_max().min(FRAME_BYTES),
+        };
+        if target.send(head).await.is_err() {
+            return (Err(target.unsent()), Uploaded::Whole);
+        }
+        let whole = Cell::new(!self.asked.has_body());
+        let answered = Cell::new(false);
+        let up = async {
+            match body.take().filter(|_| self.asked.has_body()) {
+                Some(body) => {
+                    let framing = self.asked.body;
+                    let (whole, answered) = (&whole, &answered);
+                    Upload { body, target, framing, whole, answered }.run().await
+                }
+                None => Uploaded::Whole,
+            }
+        };
+        let mut up = pin!(up);
+        let mut uploaded = None;
+        let download = {
+            let mut down = pin!(self.download(target, &whole));
+            let mut reset = false;
+            poll_fn(|context| {
+                if uploaded.is_none()
+                    && let Poll::Ready(how) = up.as_mut().poll(context)
+                {
+                    if let Uploaded::ClientEnded(reason) = how {
+                        target.socket.kill(reason);
+                    }
+                    uploaded = Some(how);
+                }
+                if !reset && self.sender.poll_reset(context).is_ready() {
+                    // Without its client an exchange has no purpose; the kill completes the download.
+                    reset = true;
+                    target.socket.kill(Reason::ClientClosed);
+                }
+                down.as_mut().poll(context)
+            })
+            .await
+        };
+        match uploaded {
+            Some(uploaded) => (download, uploaded),
+            None => {
+                // The answer is there first: nothing more goes to the target.
+                answered.set(true);
+                target.socket.kill(Reason::ClientClosed);
+                (download, up.await)
+            }
+        }
+    }
+
+    /// The answer, from the target to the client.
+    async fn download(
+        &self,
+        target: Target<'_>,
+        uploaded: &Cell<bool>,
+    ) -> Result<KeepTarget, Unanswered> {
+        let mut received = Buf::take();
+        let head = self.final_head(target, uploaded, &mut received).await?;
+        let failed = |reason, told| Unanswered { reason, told, silent: false };
+        let mut transfer = Transfer::new(head.body, Body::UntilClose);
+        self.sender.connection().count_response(head.response.status().as_u16());
+        self.sender
+            .begin(head.response, transfer.is_done())
+            .map_err(|reason| failed(reason, Told::Part))?;
+        let failed = |reason| failed(reason, Told::Part);
+        while !transfer.is_done() {
+            let mut out = Buf::default();
+            transfer.step(&mut received, &mut out).map_err(|_| failed(Reason::TargetMalformed))?;
+            if !out.is_empty() || transfer.is_done() {
+                let last = transfer.is_done();
+                self.sender.send(out, last, target.idle).await.map_err(failed)?;
+                continue;
+            }
+            match target.receive(&mut received, uploaded.get()).await.map_err(failed)? {
+                0 if transfer.ends_by_close() => {
+                    transfer.close(&mut out);
+                    self.sender.send(out, true, target.idle).await.map_err(failed)?;
+                }
+                0 => return Err(failed(Reason::TargetClosed)),
+                _ => {}
+            }
+        }
+        Ok(KeepTarget(head.keep_target && received.is_empty()))
+    }
+
+    /// Reads up to the final response head; interim ones go on.
+    async fn final_head(
+        &self,
+        target: Target<'_>,
+        uploaded: &Cell<bool>,
+        received: &mut Buf,
+    ) -> Result<Head, Unanswered> {
+        let mut silent = true;
+        for _ in 0..=limits::INTERIM_ANSWERS_MAX {
+            let parse = |received: &Buf| self.parse(received);
+            let head = target.head(received, uploaded, &mut silent, parse).await;
+            let head = head.map_err(|reason| {
+                let silent = silent && !timed_out(reason);
+                Unanswered { reason, told: Told::Nothing, silent }
+            })?;
+            received.consume(head.bytes);
+            match head.response.status().as_u16() {
+                200.. => return Ok(head),
+                // A client of HTTP/2 does not wait for it.
+                100 => {}
+                _ => self.sender.inform(head.response),
+            }
+        }
+        Err(Unanswered { reason: Reason::TargetMalformed, told: Told::Nothing, silent: false })
+    }
+
+    fn parse(&self, received: &Buf) -> Result<Option<Head>, Malformed> {
+        let mut slots = slots();
+        let expected = self.asked.expected();
+        let Some(read) = response(received, expected, &mut slots)? else { return Ok(None) };
+        let attributes = &self.sender.rules.listener.attributes;
+        let response = answer::of_target(&read, attributes).ok_or(Malformed::BadStatus)?;
+        let (bytes, body) = (read.length, read.body);
+        Ok(Some(Head { bytes, body, response, keep_target: read.keep_alive }))
+    }
+}
+
+/// A response head that has been read, as it goes on.
+struct Head {
+    bytes: usize,
+    body: Body,
+    response: http::Response<()>,
+    keep_target: bool,
+}
+
+/// Whether the target's connection can serve another request.
+#[derive(Clone, Copy, Debug)]
+struct KeepTarget(bool);
+
+/// Content of one DATA frame, which is then one TLS record with its header.
+const FRAME_BYTES: usize = 16 * 1024 - 512;
