@@ -29,6 +29,9 @@ pub enum Reason {
     /// Trust changed, and the client of a kept connection is no longer accepted.
     #[error("the client is no longer accepted")]
     NoLongerAccepted,
+    /// The client ended its side in the middle of a request.
+    #[error("the client's request is not whole")]
+    RequestIncomplete,
     /// The target group has no target, or none with an address.
     #[error("the target group has no usable target")]
     NoTarget,
@@ -60,7 +63,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of [`Reason::index`].
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ClientClosed,
         Self::HandshakeTimeout,
         Self::ClientTimeout,
@@ -68,6 +71,7 @@ impl Reason {
         Self::Http2Flood,
         Self::Idle,
         Self::NoLongerAccepted,
+        Self::RequestIncomplete,
         Self::NoTarget,
         Self::ConnectRefused,
         Self::ConnectTimeout,
@@ -94,6 +98,7 @@ impl Reason {
             | Self::Http2Flood
             | Self::Idle
             | Self::NoLongerAccepted => None,
+            Self::RequestIncomplete => Some(400),
             Self::ClientTimeout => Some(408),
             Self::ConnectRefused | Self::TargetClosed | Self::TargetMalformed => Some(502),
             Self::NoTarget | Self::Draining | Self::Shed => Some(503),
@@ -112,6 +117,7 @@ impl Reason {
             Self::Http2Flood => "http2_flood",
             Self::Idle => "idle",
             Self::NoLongerAccepted => "no_longer_accepted",
+            Self::RequestIncomplete => "request_incomplete",
             Self::NoTarget => "no_target",
             Self::ConnectRefused => "connect_refused",
             Self::ConnectTimeout => "connect_timeout",
@@ -121,6 +127,29 @@ impl Reason {
             Self::Draining => "draining",
             Self::Shed => "shed",
             Self::Internal => "internal",
+        }
+    }
+
+    /// Whether the access log has the request as one that no target got: ALB does not tell a target that
+    /// broke off from one that never took the connection. Source: `alb-contract.md`, section 2.2, field 6.
+    pub const fn is_unreached(self) -> bool {
+        match self {
+            Self::NoTarget | Self::ConnectRefused | Self::ConnectTimeout | Self::TargetClosed => {
+                true
+            }
+            Self::ClientClosed
+            | Self::HandshakeTimeout
+            | Self::ClientTimeout
+            | Self::RequestIncomplete
+            | Self::Idle
+            | Self::NoLongerAccepted
+            | Self::TargetMalformed
+            | Self::TargetTimeout
+            | Self::Draining
+            | Self::Shed
+            | Self::Http2Flood
+            | Self::Http2Malformed
+            | Self::Internal => false,
         }
     }
 
@@ -135,6 +164,7 @@ impl Reason {
             | Self::Http2Flood
             | Self::Idle
             | Self::NoLongerAccepted
+            | Self::RequestIncomplete
             | Self::NoTarget
             | Self::TargetClosed
             | Self::TargetMalformed

@@ -16,14 +16,17 @@ use super::upload::{Upload, Uploaded};
 use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::respond::CONTINUE;
+use crate::http::trailers::Filter;
 use crate::net::Buf;
+use crate::observe::access_log::Record;
 use crate::observe::count;
 use crate::target::Group;
-use crate::upstream::Connection as Upstream;
+use crate::upstream::{Connection as Upstream, Unreached};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Instant;
 
 /// What is to be exchanged.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +42,12 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
     let counters = shard.target_group(&task.group.name);
     let mut upstream = match shard.upstreams.checkout(task.group, &counters).await {
         Ok(upstream) => upstream,
-        Err(reason) => return session.refuse(task.rules, Some(&task.asked), reason).await,
+        Err(Unreached { reason, target }) => {
+            session.recording.note(|record| record.chose(target));
+            return session.refuse(task.rules, Some(&task.asked), reason).await;
+        }
     };
+    session.recording.note(|record| record.chose(Some(upstream.target)));
     counters.requests.add(1);
     loop {
         session.connection.place.set_target(Some(upstream.socket.clone()));
@@ -50,7 +57,11 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
             && upstream.reused
             && task.asked.may_repeat();
         if !repeats {
-            if !task.asked.has_body() {
+            if task.asked.has_body() {
+                // What is left is of the next request.
+                let left = session.inbox.len() as u64;
+                session.recording.note(|record| record.received_bytes -= left);
+            } else {
                 session.inbox.consume(task.asked.head_bytes);
             }
             return conclude(session, &task, &counters, upstream, answered, uploaded).await;
@@ -93,12 +104,16 @@ async fn conclude(
         (Ok(_), Uploaded::ClientEnded(reason)) => Next::Close(reason),
         (Ok(_), Uploaded::Malformed(malformed)) => {
             session.connection.note_malformed(malformed);
+            session.recording.note(|record| record.reason = Some(malformed.word()));
             Next::Done
         }
         (Err(Unanswered { told: Told::Nothing, .. }), Uploaded::Malformed(malformed)) => {
             session.refuse_malformed(task.rules, malformed).await
         }
         (Err(failed), Uploaded::ClientEnded(reason)) => {
+            if failed.told == Told::Nothing {
+                session.recording.note(Record::cut_short);
+            }
             session.end_untold(task, failed.told, reason).await
         }
         (
@@ -123,12 +138,17 @@ async fn tunnel(
     from_target: Buf,
 ) -> Next {
     let from_client = std::mem::take(&mut session.inbox);
+    session.recording.note(|record| {
+        record.upgraded();
+        record.received_bytes += from_client.len() as u64;
+    });
     session.connection.place.set_target(Some(upstream.socket.clone()));
     let tunnel = Tunnel {
         wire: session.wire,
         target: &upstream.socket,
         idle: task.rules.listener.idle_timeout,
         counters: &session.connection.front.counters,
+        recording: &session.recording,
     };
     let ended = tunnel.run(from_client, from_target).await;
     session.connection.place.set_target(None);
@@ -160,6 +180,7 @@ async fn attempt(
         receive_bytes_max: session.wire.write_bytes_max(),
     };
     if !asked.has_body() {
+        session.recording.note(|record| record.dispatched(Instant::now()));
         if target.send(head).await.is_err() {
             return (Err(target.unsent()), Uploaded::Whole);
         }
@@ -167,7 +188,10 @@ async fn attempt(
         return (answered, Uploaded::Whole);
     }
     session.inbox.consume(asked.head_bytes);
-    let mut transfer = Transfer::new(asked.body, asked.body);
+    let (forbidden, attributes) = (&task.rules.forbidden, &task.rules.listener.attributes);
+    let trailers = Filter::of_request(asked.trailers_may_pass, forbidden, attributes);
+    let mut transfer = Transfer::new(asked.body, asked.body, trailers);
+    session.recording.note(|record| record.received_bytes += session.inbox.len() as u64);
     // What is here already goes with the head, in one segment where it fits.
     if let Err(malformed) = transfer.step(&mut session.inbox, &mut head) {
         return (Err(target.unsent()), Uploaded::Malformed(malformed));
@@ -179,6 +203,7 @@ async fn attempt(
             return (Err(target.unsent()), Uploaded::ClientEnded(reason));
         }
     }
+    session.recording.note(|record| record.dispatched(Instant::now()));
     if target.send(head).await.is_err() {
         return (Err(target.unsent()), Uploaded::TargetStopped);
     }
@@ -190,15 +215,22 @@ async fn relay(
     session: &mut Session<'_>,
     task: &Task<'_>,
     target: Target<'_>,
-    transfer: Transfer,
+    transfer: Transfer<'_>,
 ) -> (Result<Answered, Unanswered>, Uploaded) {
     let uploaded = Cell::new(transfer.is_done());
     let answered = Cell::new(false);
     let wire = session.wire;
     let inbox = std::mem::take(&mut session.inbox);
     let received_bytes = &session.connection.front.counters.received_bytes;
-    let upload =
-        Upload { wire, target, transfer, whole: &uploaded, answered: &answered, received_bytes };
+    let upload = Upload {
+        wire,
+        target,
+        transfer,
+        whole: &uploaded,
+        answered: &answered,
+        received_bytes,
+        recording: &session.recording,
+    };
     let mut up = pin!(upload.run(inbox));
     let mut ended = None;
     let download = {

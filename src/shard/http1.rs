@@ -5,6 +5,7 @@
 use super::connection::{Client, Connection};
 use super::exchange::{self, Task};
 use super::front::Rules;
+use super::recording::Recording;
 use super::request::{self, Asked, Decision, Method};
 use super::wire::Wire;
 use crate::clock;
@@ -25,6 +26,8 @@ pub(super) struct Session<'a> {
     pub(super) inbox: Buf,
     /// X-Amzn-Trace-Id of the request in work: each try is sent with the same one.
     trace_id: Vec<u8>,
+    /// Of the request in work.
+    pub(super) recording: Recording,
     /// What it waits for between requests.
     waits: Waits,
 }
@@ -62,6 +65,7 @@ pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) 
         client,
         inbox: Buf::default(),
         trace_id: Vec::new(),
+        recording: Recording::default(),
         waits: Waits::First,
     };
     let (reason, abort) = loop {
@@ -80,12 +84,31 @@ pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) 
     reason
 }
 
+impl Next {
+    /// Why it is the end, where that was not agreed.
+    const fn reason(self) -> Option<Reason> {
+        match self {
+            Self::KeepAlive | Self::Done => None,
+            Self::Close(reason) | Self::Abort(reason) => Some(reason),
+        }
+    }
+}
+
 impl Session<'_> {
-    /// One request: reads until its head is whole, decides, and carries that out.
+    /// Waits for a request and serves it.
     async fn turn(&mut self) -> Next {
         if let Err(reason) = self.first_byte().await {
             return Next::Close(reason);
         }
+        let rules = self.connection.front.rules();
+        self.recording = Recording::begin(self.connection, &self.client, &rules);
+        let next = self.request().await;
+        self.recording.finish(self.connection, &self.client, next.reason());
+        next
+    }
+
+    /// One request: reads until its head is whole, decides, and carries that out.
+    async fn request(&mut self) -> Next {
         // From the first byte on there is one deadline for the whole head, which no byte moves.
         let idle = self.connection.front.rules().listener.idle_timeout;
         self.wire.socket().arm_reading(idle, Reason::ClientTimeout);
@@ -98,7 +121,10 @@ impl Session<'_> {
                 match self.connection.judge_again(self.wire, &self.client, &rules) {
                     Ok(None) => {}
                     Ok(Some(client)) => self.client = client,
-                    Err(reason) => return Next::Close(reason),
+                    Err(reason) => {
+                        self.recording.note(|record| record.unreadable(&self.inbox));
+                        return Next::Close(reason);
+                    }
                 }
                 match self.read(&rules) {
                     Ok(Some((asked, decision, head))) => {
@@ -108,6 +134,10 @@ impl Session<'_> {
                     Ok(None) => {}
                     Err(Refused { malformed, class_reason }) => {
                         self.connection.count_class(class_reason);
+                        self.recording.note(|record| {
+                            record.unreadable(&self.inbox);
+                            record.classification = class_reason;
+                        });
                         return self.refuse_malformed(&rules, malformed).await;
                     }
                 }
@@ -117,8 +147,10 @@ impl Session<'_> {
             if let Err(reason) = self.receive().await {
                 // Where nothing of a request has come, nobody waits for an answer.
                 if self.inbox.is_empty() {
+                    self.recording.forget();
                     return Next::Close(Reason::ClientClosed);
                 }
+                self.recording.note(|record| record.unreadable(&self.inbox));
                 return self.refuse(&self.connection.front.rules(), None, reason).await;
             }
         }
@@ -182,11 +214,13 @@ impl Session<'_> {
         &mut self,
         rules: &'r Rules,
     ) -> Result<Option<(Asked, Decision<'r>, Buf)>, Refused> {
-        let Self { connection, wire, client, inbox, trace_id, .. } = self;
+        let Self { connection, wire, client, inbox, trace_id, recording, .. } = self;
         desync::request(inbox, rules.listener.attributes.desync, |request| {
             connection.count_class(request.class_reason);
             connection.renew_trace_id(trace_id, request);
             let decision = request::decide(client, rules, request);
+            recording.note(|record| record.asked(request, trace_id));
+            recording.decided(decision, rules);
             let head = match decision {
                 Decision::Forward(_) => {
                     let (head, invalid_names) =
@@ -215,7 +249,7 @@ impl Session<'_> {
         let (result, inbox) = self.wire.read(inbox).await;
         self.inbox = inbox;
         match result {
-            Ok(0) => Err(self.wire.socket().killed().unwrap_or(Reason::ClientClosed)),
+            Ok(0) => Err(self.wire.socket().killed().unwrap_or(Reason::RequestIncomplete)),
             Ok(count) => {
                 self.connection.front.counters.received_bytes.add(count as u64);
                 Ok(())
@@ -239,6 +273,7 @@ impl Session<'_> {
         asked: Option<&Asked>,
         reason: Reason,
     ) -> Next {
+        self.recording.note(|record| record.failed(reason));
         match reason.status() {
             Some(status) => {
                 match self.answer(rules, asked, &Answer::standard(status), false).await {
@@ -252,6 +287,7 @@ impl Session<'_> {
 
     pub(super) async fn refuse_malformed(&self, rules: &Rules, malformed: Malformed) -> Next {
         self.connection.note_malformed(malformed);
+        self.recording.note(|record| record.reason = Some(malformed.word()));
         self.answer(rules, None, &Answer::standard(malformed.status()), false).await
     }
 
@@ -279,6 +315,7 @@ impl Session<'_> {
 
     async fn tell(&self, rules: &Rules, out: Buf, status: u16, keep_alive: bool) -> Next {
         self.connection.count_response(status);
+        self.recording.note(|record| record.elb_status = Some(status));
         match self.send(out, rules).await {
             Ok(()) if keep_alive => Next::KeepAlive,
             Ok(()) => Next::Done,
@@ -289,10 +326,13 @@ impl Session<'_> {
     /// Sends to the client, within the idle timeout.
     pub(super) async fn send(&self, bytes: Buf, rules: &Rules) -> Result<(), Reason> {
         let socket = self.wire.socket();
-        self.connection.front.counters.sent_bytes.add(bytes.len() as u64);
+        let count = bytes.len() as u64;
+        self.connection.front.counters.sent_bytes.add(count);
         socket.arm(rules.listener.idle_timeout, Reason::ClientTimeout);
         let sent = self.wire.write(bytes).await.0;
         socket.disarm();
-        sent.map_err(|_| socket.killed().unwrap_or(Reason::ClientClosed))
+        sent.map_err(|_| socket.killed().unwrap_or(Reason::ClientClosed))?;
+        self.recording.note(|record| record.sent_bytes += count);
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! [`super::exchange`] polls it beside the answer, and drops it only once it has ended. When the answer is
 //! whole first, what the client still sends is thrown away, `limits::DISCARDED_BODY_BYTES_MAX` at most.
+use super::recording::Recording;
 use super::target::Target;
 use super::wire::Wire;
 use crate::close::Reason;
@@ -31,12 +32,13 @@ pub(super) enum Uploaded {
 pub(super) struct Upload<'a> {
     pub(super) wire: &'a Wire,
     pub(super) target: Target<'a>,
-    pub(super) transfer: Transfer,
+    pub(super) transfer: Transfer<'a>,
     /// Set once the whole body has been sent.
     pub(super) whole: &'a Cell<bool>,
     /// Set by the exchange once the answer is whole: the rest is thrown away.
     pub(super) answered: &'a Cell<bool>,
     pub(super) received_bytes: &'a count::Count,
+    pub(super) recording: &'a Recording,
 }
 
 impl Upload<'_> {
@@ -78,9 +80,11 @@ impl Upload<'_> {
         match result {
             Ok(count) if count > 0 => {
                 self.received_bytes.add(count as u64);
+                self.recording.note(|record| record.received_bytes += count as u64);
                 Ok(count)
             }
-            Ok(_) | Err(_) => Err(socket.killed().unwrap_or(Reason::ClientClosed)),
+            Ok(_) => Err(socket.killed().unwrap_or(Reason::RequestIncomplete)),
+            Err(_) => Err(socket.killed().unwrap_or(Reason::ClientClosed)),
         }
     }
 

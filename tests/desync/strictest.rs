@@ -67,7 +67,7 @@ fn content(body: Body, mut bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
                         content.extend_from_slice(&bytes[data]);
                         bytes = &bytes[used..];
                     }
-                    Step::End { used } => return Some((content, &bytes[used..])),
+                    Step::End { used, .. } => return Some((content, &bytes[used..])),
                 }
             }
         }

@@ -113,6 +113,8 @@ fn is_read_here(name: &[u8]) -> bool {
         | Known::Connection
         | Known::Expect => true,
         Known::HopByHop
+        | Known::Te
+        | Known::Trailer
         | Known::ForwardedFor
         | Known::Forwarded
         | Known::TraceId
