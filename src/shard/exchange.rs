@@ -95,7 +95,7 @@ async fn conclude(
             tunnel(session, task, &upstream, rest).await
         }
         (Ok(answered), Uploaded::Whole) => {
-            if answered.keep_target {
+            if answered.keep_target && !task.asked.closes {
                 session.connection.shard.upstreams.put_back(upstream);
             }
             if answered.keep_client { Next::KeepAlive } else { Next::Done }

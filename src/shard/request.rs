@@ -8,6 +8,7 @@ use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::{OnRevocation, RefusalForm};
+use crate::http::desync::ClassReason;
 use crate::http::forward::{self, InvalidNames};
 use crate::http::h2::frames::Flood;
 use crate::http::head::{Body, Expected, Malformed, Request, Version};
@@ -30,6 +31,8 @@ pub(super) struct Asked {
     pub(super) body: Body,
     /// Whether the client wants the connection kept.
     pub(super) keep_alive: bool,
+    /// Whether it is the last on its target's connection.
+    pub(super) closes: bool,
     /// Whether it waits for `100 Continue`.
     pub(super) expects_continue: bool,
     /// What `trailers::may_pass` said of it.
@@ -69,6 +72,7 @@ impl Asked {
             version: request.version,
             body: request.body,
             keep_alive: request.keep_alive,
+            closes: request.closes,
             expects_continue: request.expects_continue,
             trailers_may_pass: trailers::may_pass(&request.connection),
             method: Method::of(request.method),
@@ -297,6 +301,13 @@ impl Connection {
     pub(super) fn count_response(&self, status: u16) {
         let class = usize::from(status / 100).clamp(1, 5) - 1;
         self.front.counters.responses[class].add(1);
+    }
+
+    /// Counts a request that has a class of desync mitigation.
+    pub(super) fn count_class(&self, class_reason: Option<ClassReason>) {
+        if let Some(reason) = class_reason {
+            self.front.counters.classified[reason.index()].add(1);
+        }
     }
 
     /// Counts a request that is refused because of its form, and names the reason in the debug log.

@@ -21,6 +21,7 @@ mod bodies;
 mod client_hello;
 mod connections;
 mod demo;
+mod desync;
 mod dry_run;
 mod ending;
 mod engines;

@@ -393,6 +393,11 @@ pub mod piece {
         )
     }
 
+    /// The load balancer with a mode of desync mitigation.
+    pub fn desync(mode: &str) -> String {
+        format!("load_balancer: {{attributes: {{routing.http.desync_mitigation_mode: {mode}}}}}\n")
+    }
+
     /// Target group `targets` with these entries (see `target::entry`).
     pub fn targets(entries: &[String]) -> String {
         format!(

@@ -254,7 +254,7 @@ fn framing_is_made_anew_and_cannot_be_nominated_away() {
         ("", ""),
         ("content-length: 0\r\n", "Content-Length: 0\r\n"),
         ("content-length: 007\r\n", "Content-Length: 7\r\n"),
-        ("Content-Length: 18446744073709551615\r\n", "Content-Length: 18446744073709551615\r\n"),
+        ("Content-Length: 9223372036854775807\r\n", "Content-Length: 9223372036854775807\r\n"),
         ("transfer-encoding: CHUNKED\r\n", "Transfer-Encoding: chunked\r\n"),
         ("Content-Length: 7\r\nConnection: content-length, host\r\n", "Content-Length: 7\r\n"),
         (

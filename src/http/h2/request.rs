@@ -75,6 +75,9 @@ pub fn checked<'h, 'b>(
         keep_alive: true,
         // ALB ignores it here, and does not pass it on (`alb-contract.md`, section 6.1).
         expects_continue: false,
+        // ALB's classes are about HTTP/1 alone.
+        class_reason: None,
+        closes: false,
         length,
     })
 }
