@@ -26,6 +26,7 @@ pub mod engine;
 mod epoll;
 pub mod listen;
 pub mod socket;
+mod tcp_info;
 mod uring;
 
 #[cfg(test)]
@@ -34,4 +35,4 @@ mod tests;
 pub use buffer::{Buf, BufResult};
 pub use engine::{Chosen, Engine, Io, choose, run, spawn};
 pub use listen::{Bound, Listener, Options, Steering, bind};
-pub use socket::{ConnectError, Sock, connect};
+pub use socket::{ConnectError, Readable, Sock, connect};
