@@ -1,5 +1,5 @@
 //! Defaults of the configuration, each with its reason.
-use super::written::{Admin, AutoOr, Io, LoadBalancer, Node, ServerHeader, Steering};
+use super::written::{Admin, AutoOr, Io, LoadBalancer, Node, ServerHeader, SlowClients, Steering};
 use std::time::Duration;
 
 impl Default for Node {
@@ -37,6 +37,24 @@ impl Default for LoadBalancer {
             // We do not claim to be AWS unless asked to.
             server_header: ServerHeader::Portcullis,
             attributes: super::written::Attributes::new(),
+        }
+    }
+}
+
+impl Default for SlowClients {
+    fn default() -> Self {
+        Self {
+            // 64 KiB, the largest head, at 2 KiB a second; a head of usual size has time for many losses.
+            request_head_timeout_seconds: 30,
+            // What IIS and Kestrel ask for: no access network of today is as slow, a client that holds a
+            // connection on purpose is.
+            request_body_bytes_per_second_min: 240,
+            response_bytes_per_second_min: 240,
+            // Apache's for bodies (`RequestReadTimeout body=20`): four lost packets in a row (1 + 2 + 4 + 8 s
+            // until TCP has sent each again) still let an honest client go on.
+            window_seconds: 20,
+            // How long an honest request takes is the application's to say; ALB sets no bound either.
+            request_timeout_seconds: 0,
         }
     }
 }

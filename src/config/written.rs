@@ -233,6 +233,9 @@ pub struct Listener {
     #[serde(default = "defaults::handshake_timeout_ms")]
     #[schemars(range(min = 1, max = 60_000))]
     pub handshake_timeout_ms: u32,
+    /// How slow clients may be.
+    #[serde(default)]
+    pub slow_clients: SlowClients,
     /// Handshakes of this listener in flight on each shard; further connections are closed at once.
     #[serde(default = "defaults::handshakes_in_flight_max")]
     #[schemars(range(min = 1, max = 65_536))]
@@ -244,6 +247,28 @@ pub struct Listener {
     /// Whether the kernel holds a connection back until the client has sent something.
     #[serde(default = "defaults::defer_accept")]
     pub defer_accept: bool,
+}
+
+/// How slow clients may be. Tunnels (WebSocket) and calls of gRPC have the idle timeout alone.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, expecting = "a mapping")]
+#[schemars(deny_unknown_fields)]
+pub struct SlowClients {
+    /// Time from the first byte of a request to the end of its head, in seconds.
+    #[schemars(range(min = 1, max = 4000))]
+    pub request_head_timeout_seconds: u32,
+    /// Bytes a second that a request's body must bring, on average over each window in which the node waits
+    /// for it; 0 for no such floor.
+    pub request_body_bytes_per_second_min: u32,
+    /// Bytes a second that the client must take of its answer, on average over each window in which the node
+    /// has some for it; 0 for no such floor.
+    pub response_bytes_per_second_min: u32,
+    /// Length of the windows, in seconds.
+    #[schemars(range(min = 1, max = 600))]
+    pub window_seconds: u32,
+    /// Time from the end of a request's head to the end of its answer, in seconds; 0 for as long as it takes.
+    #[schemars(range(max = 604_800))]
+    pub request_timeout_seconds: u32,
 }
 
 /// Whether and how clients show a certificate.

@@ -2,9 +2,11 @@
 //!
 //! Each turn waits for a head, decides, and answers or hands over to [`exchange`]. Only one request is
 //! in work at a time, so pipelined ones are answered in order.
+use super::ahead::Ahead;
 use super::connection::{Client, Connection};
 use super::exchange::{self, Task};
 use super::front::Rules;
+use super::pace::Taking;
 use super::request::{self, Asked, Decision, Method};
 use super::wire::Wire;
 use crate::clock;
@@ -14,6 +16,11 @@ use crate::http::head::{self, Malformed};
 use crate::http::respond::{self, Answer, Manner};
 use crate::limits;
 use crate::net::Buf;
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Instant;
 
 /// A client's connection while it serves requests.
 #[derive(Debug)]
@@ -23,6 +30,10 @@ pub(super) struct Session<'a> {
     pub(super) client: Client,
     /// Received and not consumed.
     pub(super) inbox: Buf,
+    /// What has been seen of the client beyond the request in work.
+    pub(super) ahead: Ahead<'a>,
+    /// How the client takes its answers.
+    taking: Cell<Taking>,
     /// X-Amzn-Trace-Id of the request in work: each try is sent with the same one.
     trace_id: Vec<u8>,
     /// What it waits for between requests.
@@ -61,6 +72,8 @@ pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) 
         wire,
         client,
         inbox: Buf::default(),
+        ahead: Ahead::Nothing,
+        taking: Cell::default(),
         trace_id: Vec::new(),
         waits: Waits::First,
     };
@@ -72,10 +85,20 @@ pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) 
             Next::Abort(reason) => break (Some(reason), true),
         }
     };
+    let socket = wire.socket();
     if abort {
-        wire.socket().reset_on_close();
+        // What is pending would send FIN before the reset.
+        if session.ahead.is_pending() {
+            socket.stop_reading(reason.unwrap_or(Reason::ClientClosed));
+            session.ahead.finish().await;
+        }
+        socket.reset_on_close();
     } else {
         wire.close().await;
+        if session.ahead.is_pending() {
+            socket.kill(reason.unwrap_or(Reason::ClientClosed));
+            session.ahead.finish().await;
+        }
     }
     reason
 }
@@ -86,9 +109,7 @@ impl Session<'_> {
         if let Err(reason) = self.first_byte().await {
             return Next::Close(reason);
         }
-        // From the first byte on there is one deadline for the whole head, which no byte moves.
-        let idle = self.connection.front.rules().listener.idle_timeout;
-        self.wire.socket().arm_reading(idle, Reason::ClientTimeout);
+        self.expect_head();
         let mut seen = 0;
         loop {
             if !self.inbox.is_empty() && head::worth_parsing(&self.inbox, seen) {
@@ -121,6 +142,14 @@ impl Session<'_> {
         }
     }
 
+    /// From the first byte on there is one deadline for the whole head, which no byte moves.
+    fn expect_head(&self) {
+        let rules = self.connection.front.rules();
+        let (idle, head) = (rules.listener.idle_timeout, rules.listener.slow_clients.head_timeout);
+        let reason = if head < idle { Reason::SlowHead } else { Reason::ClientTimeout };
+        self.wire.socket().arm_reading(head.min(idle), reason);
+    }
+
     async fn carry_out(
         &mut self,
         rules: &Rules,
@@ -131,7 +160,9 @@ impl Session<'_> {
         match decision {
             Decision::Forward(group) => {
                 // Idle connections do not keep room for an exchange.
-                Box::pin(exchange::run(self, Task { rules, group, asked }, head)).await
+                let due =
+                    rules.listener.slow_clients.request_timeout.map(|after| Instant::now() + after);
+                Box::pin(exchange::run(self, Task { rules, group, asked, due }, head)).await
             }
             Decision::Answer(fixed) => {
                 self.inbox.consume(asked.head_bytes);
@@ -164,12 +195,16 @@ impl Session<'_> {
         let socket = self.wire.socket();
         socket.arm_reading(within, Reason::Idle);
         self.connection.place.set_waits(self.waits);
-        let readable = self.wire.readable().await;
+        let begun = std::mem::take(&mut self.ahead).next(self.wire).await;
         self.connection.place.set_waits(Waits::Nothing);
-        match (socket.killed(), readable) {
+        match (socket.killed(), begun) {
             (Some(reason), _) => Err(reason),
             (None, Err(_)) => Err(Reason::ClientClosed),
-            (None, Ok(())) => Ok(()),
+            (None, Ok(begun)) => {
+                self.connection.front.counters.received_bytes.add(begun.len() as u64);
+                self.inbox = begun;
+                Ok(())
+            }
         }
     }
 
@@ -208,6 +243,17 @@ impl Session<'_> {
     ) -> (Buf, Option<InvalidNames>) {
         let (wire, client) = (self.wire, &self.client);
         self.connection.head_for_target(wire, client, rules, request, &self.trace_id)
+    }
+
+    /// Takes over what has come of the next request while the last one was in work.
+    pub(super) fn take_begun(&mut self) {
+        let begun = self.ahead.take_begun();
+        self.connection.front.counters.received_bytes.add(begun.len() as u64);
+        if self.inbox.is_empty() {
+            self.inbox = begun;
+        } else {
+            self.inbox.extend_from_slice(&begun);
+        }
     }
 
     /// Receives more into the inbox.
@@ -287,13 +333,30 @@ impl Session<'_> {
         }
     }
 
-    /// Sends to the client, within the idle timeout.
+    /// Sends to the client. What the kernel has room for leaves at once, without a deadline; for the rest the
+    /// client is waited for.
     pub(super) async fn send(&self, bytes: Buf, rules: &Rules) -> Result<(), Reason> {
         let socket = self.wire.socket();
         self.connection.front.counters.sent_bytes.add(bytes.len() as u64);
-        socket.arm(rules.listener.idle_timeout, Reason::ClientTimeout);
-        let sent = self.wire.write(bytes).await.0;
-        socket.disarm();
+        let mut sending = pin!(self.wire.write(bytes));
+        let at_once = poll_fn(|context| Poll::Ready(sending.as_mut().poll(context))).await;
+        let (sent, _) = match at_once {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => {
+                let (idle, floor) =
+                    (rules.listener.idle_timeout, rules.listener.slow_clients.answer);
+                let mut taking = self.taking.get();
+                let waited = taking.wait(socket, idle, floor, sending.as_mut()).await;
+                self.taking.set(taking);
+                match waited {
+                    Ok(sent) => sent,
+                    Err(reason) => {
+                        socket.kill(reason);
+                        sending.await
+                    }
+                }
+            }
+        };
         sent.map_err(|_| socket.killed().unwrap_or(Reason::ClientClosed))
     }
 }

@@ -8,6 +8,7 @@
 //! Orders are carried out between the steps of connections, on the same thread: what a connection does
 //! without awaiting happens wholly before or wholly after an order. That is what an acknowledged
 //! generation rests on (design decision 6).
+mod ahead;
 pub mod connection;
 mod download;
 pub mod exchange;
@@ -15,6 +16,7 @@ pub mod front;
 pub mod http1;
 mod http2;
 pub mod judge;
+mod pace;
 mod request;
 pub mod seen;
 pub mod slices;

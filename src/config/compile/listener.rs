@@ -2,6 +2,7 @@
 use super::access::{self, Asked};
 use super::attributes::{self, Balancer};
 use super::server_configs::{Key, ServerConfigs};
+use super::slow_clients::slow_clients;
 use super::trust_store::TrustStore;
 use super::{Made, Named, References, action, in_range, name_of_ours, named, node};
 use crate::config::Faults;
@@ -66,6 +67,8 @@ pub(super) fn all(
             .or_note(faults, "handshake_timeout_ms");
         let handshakes_in_flight_max = in_range(written.handshakes_in_flight_max, 1..=65_536)
             .or_note(faults, "handshakes_in_flight_max");
+        let slow_clients =
+            faults.within("slow_clients", |faults| slow_clients(&written.slow_clients, faults));
         let backlog = in_range(written.backlog, 1..=65_535).or_note(faults, "backlog");
         Some(Arc::new(Listener {
             name: Arc::clone(name),
@@ -83,6 +86,7 @@ pub(super) fn all(
             idle_timeout: balancer.idle_timeout,
             client_keep_alive: balancer.client_keep_alive,
             handshake_timeout: Duration::from_millis(u64::from(handshake_timeout_ms?)),
+            slow_clients: slow_clients?,
             handshakes_in_flight_max: handshakes_in_flight_max? as usize,
             default_action: default_action?,
         }))

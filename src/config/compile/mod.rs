@@ -13,6 +13,7 @@ mod listener;
 mod node;
 mod server_configs;
 mod session_tickets;
+mod slow_clients;
 mod target_group;
 mod trust_store;
 
