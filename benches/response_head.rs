@@ -6,6 +6,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use portcullis::http::attributes::Attributes;
 use portcullis::http::forward;
 use portcullis::http::head::{self, Version};
+use portcullis::http::identity::Forbidden;
 use std::hint::black_box;
 
 const SMALL: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\n";
@@ -16,7 +17,7 @@ const USUAL: &[u8] = b"HTTP/1.1 200 OK\r\nDate: Wed, 01 Jul 2026 00:00:00 GMT\r\
     Set-Cookie: session=0123456789abcdef; Secure; HttpOnly; SameSite=Lax\r\n\r\n";
 
 fn response_head(c: &mut Criterion) {
-    let attributes = Attributes::default();
+    let (attributes, forbidden) = (Attributes::default(), Forbidden::default());
     let mut group = c.benchmark_group("response_head");
     for (name, bytes) in [("small", SMALL), ("usual", USUAL)] {
         let mut out = Vec::new();
@@ -28,7 +29,14 @@ fn response_head(c: &mut Criterion) {
                 let response = response.expect("a good head").expect("a whole one");
                 let onward = forward::onward(&response, Version::Http11, true);
                 out.clear();
-                forward::response(&mut out, &response, onward, Version::Http11, &attributes);
+                forward::response(
+                    &mut out,
+                    &response,
+                    onward,
+                    Version::Http11,
+                    &attributes,
+                    &forbidden,
+                );
                 out.len()
             });
         });

@@ -41,6 +41,9 @@ pub enum Reason {
     /// Trust changed, and the client of a kept connection is no longer accepted.
     #[error("the client is no longer accepted")]
     NoLongerAccepted,
+    /// The client ended its side in the middle of a request.
+    #[error("the client's request is not whole")]
+    RequestIncomplete,
     /// The target group has no target, or none with an address.
     #[error("the target group has no usable target")]
     NoTarget,
@@ -78,7 +81,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of [`Reason::index`].
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::ClientClosed,
         Self::HandshakeTimeout,
         Self::ClientTimeout,
@@ -90,6 +93,7 @@ impl Reason {
         Self::Http2Flood,
         Self::Idle,
         Self::NoLongerAccepted,
+        Self::RequestIncomplete,
         Self::NoTarget,
         Self::ConnectRefused,
         Self::ConnectTimeout,
@@ -119,6 +123,7 @@ impl Reason {
             | Self::Http2Flood
             | Self::Idle
             | Self::NoLongerAccepted => None,
+            Self::RequestIncomplete => Some(400),
             Self::ClientTimeout | Self::SlowHead | Self::SlowBody | Self::RequestTimeout => {
                 Some(408)
             }
@@ -145,6 +150,7 @@ impl Reason {
             Self::Http2Flood => "http2_flood",
             Self::Idle => "idle",
             Self::NoLongerAccepted => "no_longer_accepted",
+            Self::RequestIncomplete => "request_incomplete",
             Self::NoTarget => "no_target",
             Self::ConnectRefused => "connect_refused",
             Self::ConnectTimeout => "connect_timeout",
@@ -169,6 +175,7 @@ impl Reason {
             | Self::SlowBody
             | Self::SlowReader
             | Self::RequestTimeout
+            | Self::RequestIncomplete
             | Self::Http2Malformed
             | Self::Http2Flood
             | Self::NoLongerAccepted
@@ -183,6 +190,35 @@ impl Reason {
             | Self::Draining
             | Self::Shed
             | Self::Overloaded
+            | Self::Internal => false,
+        }
+    }
+
+    /// Whether the access log has the request as one that no target got: ALB does not tell a target that
+    /// broke off from one that never took the connection. Source: `alb-contract.md`, section 2.2, field 6.
+    pub const fn is_unreached(self) -> bool {
+        match self {
+            Self::NoTarget | Self::ConnectRefused | Self::ConnectTimeout | Self::TargetClosed => {
+                true
+            }
+            Self::ClientClosed
+            | Self::HandshakeTimeout
+            | Self::ClientTimeout
+            | Self::SlowHead
+            | Self::SlowBody
+            | Self::SlowReader
+            | Self::RequestTimeout
+            | Self::RequestIncomplete
+            | Self::Idle
+            | Self::NoLongerAccepted
+            | Self::TargetMalformed
+            | Self::TargetTimeout
+            | Self::Draining
+            | Self::Shed
+            | Self::ShedSource
+            | Self::Overloaded
+            | Self::Http2Flood
+            | Self::Http2Malformed
             | Self::Internal => false,
         }
     }
@@ -202,6 +238,7 @@ impl Reason {
             | Self::Http2Flood
             | Self::Idle
             | Self::NoLongerAccepted
+            | Self::RequestIncomplete
             | Self::NoTarget
             | Self::TargetClosed
             | Self::TargetMalformed

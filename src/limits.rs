@@ -124,7 +124,9 @@ pub const FORWARDED_FOR_ADDRESSES_MAX: usize = 30;
 pub const TRACE_ID_BYTES_MAX: usize = 7 * 1024;
 /// Bytes of the value of a response header that a listener sets (ALB: 1 KB).
 pub const RESPONSE_HEADER_VALUE_BYTES_MAX: usize = 1_024;
-/// Bytes of a chunk-size line with its extensions, and of a trailer section.
+/// Bytes of a trailer section: what one header may have.
+pub const TRAILERS_BYTES_MAX: usize = HEADER_BYTES_MAX;
+/// Bytes of a chunk-size line with its extensions.
 pub const CHUNK_LINE_BYTES_MAX: usize = 4 * 1024;
 /// Bytes read and thrown away after an early answer, so that the client gets to read it.
 pub const DISCARDED_BODY_BYTES_MAX: usize = 256 * 1024;
@@ -152,6 +154,9 @@ pub const H2_SEND_BUFFER_BYTES_MAX: usize = 32 * 1024;
 pub const H2_ERRORS_MAX: usize = 100;
 /// Streams that were reset and are remembered for a while.
 pub const H2_RESETS_KEPT_MAX: usize = 50;
+/// A request that is taken back before that was premature: a client that does so again and again is a flood
+/// (Envoy's measure of rapid resets).
+pub const H2_PREMATURE: Duration = Duration::from_secs(1);
 /// What a client's frames of control may cost at once ([`crate::http::h2::frames`]).
 pub const H2_ALLOWANCE_MAX: u32 = 2_000;
 /// What time gives back of it.
@@ -201,10 +206,20 @@ pub const SWEEP_SLICE: Duration = Duration::from_millis(1);
 pub const SWEEP_PAUSE: Duration = Duration::from_millis(1);
 /// File descriptors kept free for configuration files, logs and the admin socket.
 pub const RESERVED_FILES: u64 = 128;
-/// Lines of a log that wait for the disk; more are dropped and counted.
+/// Bytes of a request's User-Agent in the access log (ALB: 8 KB).
+pub const LOGGED_USER_AGENT_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of log lines that a shard hands over at once.
+pub const LOG_BATCH_BYTES: usize = 32 * 1024;
+/// How long a shard keeps a log line at most before it hands it over.
+pub const LOG_BATCH_AGE: Duration = Duration::from_millis(50);
+/// Bytes of log lines that wait for the disk; more are dropped and counted, or hold their shard up.
 pub const LOG_BACKLOG_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Waiting log lines are written together up to about this size.
 pub const LOG_WRITE_BYTES: usize = 256 * 1024;
+/// The least size at which a log file makes way for another, so that one write fits well within.
+pub const LOG_ROTATE_BYTES_MIN: u64 = 1024 * 1024;
+/// Log files that have made way and are kept.
+pub const LOG_ROTATE_KEEP_MAX: u32 = 100;
 /// How often lost log lines are reported.
 pub const LOG_REPORT_EVERY: Duration = Duration::from_secs(60);
 /// How long the end of the process waits for a log's disk.
@@ -252,6 +267,8 @@ const _: () = assert!(REQUEST_HEAD_BYTES_MAX < H2_HEADER_LIST_BYTES_MAX as usize
 const _: () = assert!(API_ANSWER.as_secs() > 2 * API_CONNECTION.as_secs());
 const _: () = assert!(BUNDLE_BYTES_MAX + REVOCATION_FILE_BYTES_MAX < TRUST_STORE_BYTES_MAX);
 const _: () = assert!(LOG_WRITE_BYTES < LOG_BACKLOG_BYTES_MAX);
+const _: () = assert!(LOG_BATCH_BYTES < LOG_WRITE_BYTES);
+const _: () = assert!(2 * (LOG_WRITE_BYTES as u64) < LOG_ROTATE_BYTES_MIN);
 const _: () = assert!(BUFFER_BYTES >= TLS_RECORD_BYTES_MAX + 2_048 + 5);
 const _: () = assert!(IDENTITY_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);
 const _: () = assert!(REQUEST_LINE_BYTES_MAX < REQUEST_HEAD_BYTES_MAX);

@@ -1,5 +1,6 @@
-"""Runs portcullis-load against a server, and counts what the server spent on it."""
+"""Runs load against a server, and counts what the server spent on it."""
 import json
+import re
 from pathlib import Path
 
 from . import machine
@@ -36,3 +37,27 @@ def handshakes(server, scratch, *pace, realtime=False):
     told["server_busy"] = spent_s / told["seconds"]
     told["foreign"] = foreign.share()
     return told
+
+
+def requests(server, count, *options):
+    """Keep-alive requests by nghttp2's h2load, `count` of them, all of which must be answered with 200.
+
+    Answers server_cpu_us for each request, requests a second, server_busy and foreign.
+    """
+    url = f"https://127.0.0.1:{server.port}/"
+    foreign = machine.Foreign()
+    cpu = machine.Cpu(server.pid)
+    command = [*machine.on({machine.LOAD_CPU}), "h2load", "-t1", "-n", count, *options, url]
+    told = machine.run(command, f"h2load on {server.name}").stdout
+    spent_s = cpu.spent_s()
+    finished = re.search(r"finished in ([0-9.]+)(ms|s), ([0-9.]+) req/s", told)
+    good = re.search(r"status codes: (\d+) 2xx", told)
+    if not finished or not good or int(good.group(1)) != count:
+        raise machine.CannotRun(f"{server.name}: not all of {count} requests were answered:\n{told}")
+    seconds = float(finished.group(1)) / (1000 if finished.group(2) == "ms" else 1)
+    return {
+        "server_cpu_us": spent_s * 1e6 / count,
+        "per_second": float(finished.group(3)),
+        "server_busy": spent_s / seconds,
+        "foreign": foreign.share(),
+    }

@@ -1,4 +1,7 @@
-"""The servers, each with the same work to do: TLS 1.3, P-256, verify every client, answer ANSWER.
+"""The servers, each with the same work to do: TLS 1.3, P-256, and ANSWER.
+
+Without a target they verify every client and answer themselves. With the port of one they ask for no
+certificate, speak HTTP/2 and HTTP/1.1, and forward to it on kept connections.
 
 One worker or thread, logs, tickets and session caches off, and the same key exchange. `lists` are the
 revocation files: none of them, or one of every CA (OpenSSL refuses clients of a CA whose list is missing).
@@ -68,10 +71,11 @@ class Server:
     # Whether it refuses a request in place of the handshake.
     refuses_requests = False
 
-    def __init__(self, scratch, pki, lists):
+    def __init__(self, scratch, pki, lists=(), target=None):
         self.port = free_port()
         self.pki = pki
         self.lists = lists
+        self.target = target
         self.directory = Path(scratch) / f"{self.name}-{self.port}"
         self.directory.mkdir()
         self.process = None
@@ -133,6 +137,15 @@ class Portcullis(Server):
 
     def prepare(self):
         lists = ", ".join(str(file) for file in self.lists)
+        if self.target:
+            asked = ""
+            action = "{type: forward, target_group: targets}"
+            targets = f"targets: [{{id: 127.0.0.1, port: {self.target}}}]"
+        else:
+            asked = "mutual_authentication: {mode: verify, trust_store: clients}"
+            content = f'content_type: text/plain, message_body: "{ANSWER}"'
+            action = f'{{type: fixed-response, fixed_response_config: {{status_code: "200", {content}}}}}'
+            targets = "targets: []"
         self.configuration = self.write(
             "portcullis.yaml",
             f"""\
@@ -142,15 +155,15 @@ certificates:
   - {{name: server, chain: {self.pki}/server.crt, key: {self.pki}/server.key}}
 trust_stores:
   - {{name: clients, ca_certificates_bundle: {self.pki}/bundle.pem, revocations: [{lists}]}}
+target_groups:
+  - {{name: targets, protocol: HTTP, {targets}}}
 listeners:
   - name: https
     bind: 127.0.0.1:{self.port}
     protocol: HTTPS
     certificates: [server]
-    mutual_authentication: {{mode: verify, trust_store: clients}}
-    default_actions:
-      - type: fixed-response
-        fixed_response_config: {{status_code: "200", content_type: text/plain, message_body: "{ANSWER}"}}
+    {asked}
+    default_actions: [{action}]
 """,
         )
         return [self.binary, "serve", "--config", self.configuration]
@@ -205,6 +218,15 @@ class Nginx(Server):
     def prepare(self):
         user = "user root;" if os.geteuid() == 0 else ""
         lists = f"ssl_crl {self.joined('lists.pem', self.lists)};" if self.lists else ""
+        if self.target:
+            http2, asked = "http2", ""
+            # A connection serves as many requests as elsewhere.
+            upstream = f"upstream targets {{ server 127.0.0.1:{self.target}; keepalive 128; keepalive_requests 1000000; }}"
+            action = 'proxy_pass http://targets; proxy_http_version 1.1; proxy_set_header Connection "";'
+        else:
+            http2, upstream = "", ""
+            asked = f"ssl_client_certificate {self.pki}/bundle.pem; ssl_verify_client on; ssl_verify_depth 4; {lists}"
+            action = f'default_type text/plain; return 200 "{ANSWER}";'
         temporary = "\n".join(
             f"  {kind}_temp_path {self.directory}/{kind};"
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -221,19 +243,18 @@ events {{ worker_connections 4096; }}
 http {{
   access_log off;
 {temporary}
+  keepalive_requests 1000000;
+  {upstream}
   server {{
-    listen 127.0.0.1:{self.port} ssl backlog=4096;
+    listen 127.0.0.1:{self.port} ssl {http2} backlog=4096;
     ssl_certificate {self.pki}/server.crt;
     ssl_certificate_key {self.pki}/server.key;
     ssl_protocols TLSv1.3;
     ssl_ecdh_curve X25519;
     ssl_session_tickets off;
     ssl_session_cache off;
-    ssl_client_certificate {self.pki}/bundle.pem;
-    ssl_verify_client on;
-    ssl_verify_depth 4;
-    {lists}
-    location / {{ default_type text/plain; return 200 "{ANSWER}"; }}
+    {asked}
+    location / {{ {action} }}
   }}
 }}
 """,
@@ -253,6 +274,14 @@ class Haproxy(Server):
     def prepare(self):
         server = self.joined("server.pem", [f"{self.pki}/server.crt", f"{self.pki}/server.key"])
         lists = f"crl-file {self.joined('lists.pem', self.lists)}" if self.lists else ""
+        if self.target:
+            asked = "alpn h2,http/1.1"
+            action = f"http-reuse always\n  server target 127.0.0.1:{self.target}"
+            kind = "listen"
+        else:
+            asked = f"ca-file {self.pki}/bundle.pem verify required {lists}"
+            action = f'http-request return status 200 content-type text/plain string "{ANSWER}"'
+            kind = "frontend"
         configuration = self.write(
             "haproxy.cfg",
             f"""\
@@ -267,12 +296,42 @@ defaults
   timeout client 10s
   timeout server 10s
   timeout connect 10s
-frontend https
-  bind 127.0.0.1:{self.port} ssl crt {server} ca-file {self.pki}/bundle.pem verify required {lists}
-  http-request return status 200 content-type text/plain string "{ANSWER}"
+{kind} https
+  bind 127.0.0.1:{self.port} ssl crt {server} {asked}
+  {action}
 """,
         )
         return ["/usr/sbin/haproxy", "-f", configuration]
+
+
+class Target(Nginx):
+    """What the others forward to: nginx without TLS, on the load's CPU."""
+
+    name = "target"
+    cpus = {machine.LOAD_CPU}
+
+    def prepare(self):
+        user = "user root;" if os.geteuid() == 0 else ""
+        configuration = self.write(
+            "nginx.conf",
+            f"""\
+{user}
+daemon off;
+worker_processes 1;
+pid {self.directory}/pid;
+error_log stderr crit;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+  keepalive_requests 100000000;
+  server {{
+    listen 127.0.0.1:{self.port} backlog=4096;
+    location / {{ default_type text/plain; return 200 "{ANSWER}"; }}
+  }}
+}}
+""",
+        )
+        return ["/usr/sbin/nginx", "-p", self.directory, "-c", configuration]
 
 
 def peers():

@@ -203,10 +203,11 @@ fn target_group(group: &Group) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::snapshot::{Name, SlowClients};
+    use crate::config::snapshot::{Logs, Name, SlowClients};
     use crate::http::attributes::Attributes;
     use crate::http::identity::Names;
     use crate::net::{Options, Steering};
+    use crate::observe::arn;
     use crate::route::FixedResponse;
     use crate::target::Target;
     use crate::tls::{Policy, ServerNames};
@@ -282,6 +283,7 @@ mod tests {
     fn status_shows_the_live_value_and_the_node() {
         let group = Arc::new(Group {
             name: "orders".into(),
+            arn: arn::target_group("orders"),
             targets: vec![Target { place: Place::Name("orders.internal".to_owned()), port: 8080 }],
             addresses: ArcSwap::from_pointee(vec!["10.0.0.5:8080".parse().unwrap()]),
         });
@@ -304,7 +306,7 @@ mod tests {
             target_groups: [(group.name.clone(), group)].into(),
             ticket_keys: Arc::default(),
             forbidden: Arc::default(),
-            connection_log: None,
+            logs: Logs::default(),
             warnings: vec![Fault {
                 path: "listeners[1].ssl_policy".to_owned(),
                 line: None,

@@ -210,7 +210,7 @@ impl Loaded {
         };
         let mut live = kept.live(listeners);
         live.warnings = faults.sorted_warnings();
-        live.connection_log = self.log.as_ref().map(|(_, log)| log.clone());
+        live.logs = self.logs.clone();
         Ok(Self {
             node: self.node.clone(),
             admin: self.admin.clone(),
@@ -219,7 +219,7 @@ impl Loaded {
             inputs: self.inputs.clone(),
             staged: Vec::new(),
             kept,
-            log: self.log.clone(),
+            logs: self.logs.clone(),
             origin: Arc::clone(origin),
         })
     }

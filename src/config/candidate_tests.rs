@@ -331,8 +331,91 @@ fn a_check_neither_seeds_nor_locks() {
     assert!(!scratch.path("state").exists());
     let node = load(&path, None).unwrap();
     scratch.write("a.pem", "nonsense");
+    changed_later(&scratch, "a.pem", -5);
     assert_eq!(crate::config::load::check(&path), Ok(Vec::new()), "the files are not read again");
     drop(node);
+}
+
+/// Has `file` changed so many seconds after what is kept of `partners`.
+fn changed_later(scratch: &Scratch, file: &str, seconds: i64) {
+    let state = scratch.path("state/trust_stores/partners.state");
+    let kept_at = std::fs::metadata(state).unwrap().modified().unwrap();
+    let distance = std::time::Duration::from_secs(seconds.unsigned_abs());
+    let changed_at = if seconds < 0 { kept_at - distance } else { kept_at + distance };
+    let options = std::fs::File::options().write(true).open(scratch.path(file));
+    options.unwrap().set_modified(changed_at).unwrap();
+}
+
+fn warnings(loaded: &Loaded) -> Vec<String> {
+    loaded.live.warnings.iter().map(ToString::to_string).collect()
+}
+
+/// Goal: a detour over `source: files` is safe and no surprise. Method: there and back, while the files
+/// change.
+#[test]
+fn what_commands_made_comes_back_after_a_time_of_files_and_that_is_said() {
+    let scratch = Scratch::new();
+    let authority = Authority::new("A");
+    scratch.write("a.pem", &authority.pem);
+    scratch.write("a.crl", &authority.lists[2].0);
+    let path = scratch.path("portcullis.yaml");
+    let of = |source: &str| without_files().replace("source: api", &format!("source: {source}"));
+    scratch.write("portcullis.yaml", of("api"));
+    let first = load(&path, None).unwrap();
+    assert!(first.live.warnings.is_empty());
+    scratch.write("portcullis.yaml", of("files"));
+    scratch.write("a.crl", &authority.lists[1].0);
+    let files = load(&path, Some(&first)).unwrap();
+    let entries = |loaded: &Loaded| loaded.live.trust_stores["partners"].revocations.entries();
+    assert_eq!((entries(&files), warnings(&files)), (1, vec![]));
+    drop(first);
+
+    scratch.write("portcullis.yaml", of("api"));
+    let back = load(&path, Some(&files)).unwrap();
+    let again = load(&path, Some(&back)).unwrap();
+    let state = scratch.path("state/trust_stores/partners.state");
+    let kept_at = crate::calendar::rfc3339(crate::config::files::changed_at(&state).unwrap());
+    let state = state.display();
+    let expected = format!(
+        "line 3: trust_stores[0].source: it holds what {state} has kept since {kept_at}, and the files \
+         that it was made of until now are not read any more; to begin with the files of the \
+         configuration again, move the former away and restart the node"
+    );
+    for loaded in [&back, &again] {
+        assert_eq!((entries(loaded), warnings(loaded)), (2, vec![expected.clone()]));
+    }
+    // A command knows what it changes.
+    let change = Change::AddRevocations(vec![file("b.crl", &authority.lists[0].0)]);
+    let candidate = Candidate::new(&again, "partners", change).unwrap();
+    assert!(candidate.live().warnings.is_empty());
+}
+
+#[test]
+fn a_file_that_has_changed_after_what_is_kept_and_says_something_else_is_named() {
+    let scratch = Scratch::new();
+    let authority = Authority::new("A");
+    let lists = &authority.lists;
+    scratch.write("a.pem", &authority.pem);
+    scratch.write("a.crl", &lists[0].0);
+    scratch.write("portcullis.yaml", without_files());
+    let path = scratch.path("portcullis.yaml");
+    drop(load(&path, None).unwrap());
+    let warnings_with = |content: &str, seconds: i64| {
+        scratch.write("a.crl", content);
+        changed_later(&scratch, "a.crl", seconds);
+        let node = load(&path, None).unwrap();
+        let again = load(&path, Some(&node)).unwrap();
+        assert_eq!(warnings(&node), warnings(&again));
+        warnings(&node)
+    };
+    assert_eq!(warnings_with(&lists[0].0, 60), [""; 0], "it says the same");
+    assert_eq!(warnings_with(&lists[1].0, -60), [""; 0], "it is older");
+    let said = warnings_with(&lists[1].0, 60);
+    let newer = format!("and {}, changed at 20", scratch.path("a.crl").display());
+    assert!(said.len() == 1 && said[0].contains(&newer), "{said:?}");
+    assert!(said[0].contains("Z, is not read; "), "{said:?}");
+    std::fs::remove_file(scratch.path("a.crl")).unwrap();
+    assert_eq!(warnings(&load(&path, None).unwrap()), [""; 0], "it may be left out");
 }
 
 #[test]

@@ -83,6 +83,9 @@ pub const fn backlog() -> u32 {
     4_096
 }
 
+/// 5: with the file itself six times `rotate_bytes`, enough to look back and little enough to forget.
+pub const LOG_ROTATE_KEEP: u32 = 5;
+
 /// On: clients of HTTP and HTTPS speak first, and a connection that says nothing then costs no shard
 /// anything.
 pub const fn defer_accept() -> bool {

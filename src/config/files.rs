@@ -5,10 +5,12 @@ use super::faults::{Faults, OrNote};
 use crate::observe::load::Reason;
 use aws_lc_rs::digest::{self, SHA256};
 use bytes::Bytes;
+use rustls_pki_types::UnixTime;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Take, Write};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 /// SHA-256 of a file's content, or of anything else that two loads compare.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -193,8 +195,14 @@ pub(super) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// When a file was last written, by the clock of its disk, in whole seconds.
+pub(super) fn changed_at(path: &Path) -> Option<UnixTime> {
+    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;
+    Some(UnixTime::since_unix_epoch(modified.duration_since(UNIX_EPOCH).ok()?))
+}
+
 /// The digest of what [`read`] would read, without holding it.
-fn digest_now(path: &Path, bytes_max: usize) -> Option<Digest> {
+pub(super) fn digest_now(path: &Path, bytes_max: usize) -> Option<Digest> {
     let mut file = open(path, bytes_max).ok()?;
     let mut hash = Hash(digest::Context::new(&SHA256));
     let size = io::copy(&mut file, &mut hash).ok()?;

@@ -6,7 +6,6 @@
 /// Keys, by the pattern of their place.
 pub(super) const KEYS: &[&str] = &[
     "admin.allow_changes_over_tcp",
-    "logs.access",
     "logs.health_check",
     "target_groups[].health_check",
     "target_groups[].target_type",

@@ -2,17 +2,17 @@
 //!
 //! Called by `process` at start and on the control thread for each reload. Nothing is published here
 //! and nothing that traffic uses is touched, so a bad file changes nothing.
+use super::compile::logs::Wanted;
 use super::compile::{self, Compiled, Kept, State};
-use super::files::{Digest, Files, Follow, Inputs};
+use super::files::{Files, Follow, Inputs};
 use super::read::Declared;
-use super::snapshot::{Listener, Live};
+use super::snapshot::{Listener, Live, Logs};
 use super::state::{Directory, Sealed, Staged};
-use super::written::{Configuration, LogFormat};
+use super::written::Configuration;
 use super::{Fault, Faults, read, tree};
 use crate::observe::load::Reason;
-use crate::observe::sink::{ConnectionLog, Form, Sink};
+use crate::observe::sink::{LogKind, Sink};
 use crate::{clock, limits, net};
-use std::fmt::Write;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ pub struct Loaded {
     /// What `state_dir` is to hold, written: to be committed when this becomes live.
     pub staged: Vec<Staged>,
     pub(super) kept: Kept,
-    pub(super) log: Option<(PathBuf, ConnectionLog)>,
+    pub(super) logs: Logs,
     pub(super) origin: Arc<Origin>,
 }
 
@@ -100,7 +100,7 @@ pub(super) struct Origin {
 }
 
 /// Loads the file at `path`. What did not change since `previous` is taken over from there: trust
-/// stores, certificates, target groups with their addresses, TLS configurations, the open log.
+/// stores, certificates, target groups with their addresses, TLS configurations, the open logs.
 ///
 /// # Errors
 /// Everything that is wrong, in the order of the file.
@@ -116,7 +116,7 @@ pub fn load(path: &Path, previous: Option<&Loaded>) -> Result<Loaded, Faults> {
 pub fn start(path: &Path, place: impl FnOnce(&Node)) -> Result<Loaded, Faults> {
     let prepared = prepare(path, Purpose::Start).1.and_then(Prepared::stage)?;
     place(&prepared.loaded.node);
-    prepared.open_log(None)
+    prepared.open_logs(None)
 }
 
 /// As [`load`], and names every file that was looked at, also when the load failed: what to watch.
@@ -124,7 +124,7 @@ pub fn attempt(path: &Path, previous: Option<&Loaded>) -> (Inputs, Result<Loaded
     let purpose = previous.map_or(Purpose::Start, Purpose::Reload);
     let (inputs, outcome) = prepare(path, purpose);
     let outcome = outcome.and_then(Prepared::stage);
-    (inputs, outcome.and_then(|prepared| prepared.open_log(previous)))
+    (inputs, outcome.and_then(|prepared| prepared.open_logs(previous)))
 }
 
 /// Checks the file at `path` and leaves everything as it is: no log file is made.
@@ -132,10 +132,10 @@ pub fn attempt(path: &Path, previous: Option<&Loaded>) -> (Inputs, Result<Loaded
 /// # Errors
 /// As [`load`]; otherwise what is odd.
 pub fn check(path: &Path) -> Result<Vec<Fault>, Faults> {
-    prepare(path, Purpose::Look).1?.check_log().map(|loaded| loaded.live.warnings)
+    prepare(path, Purpose::Look).1?.check_logs().map(|loaded| loaded.live.warnings)
 }
 
-/// Loads the file at `path` for questions about it: nothing is made, and its log is not opened.
+/// Loads the file at `path` for questions about it: nothing is made, and its logs are not opened.
 ///
 /// # Errors
 /// As [`load`].
@@ -149,7 +149,7 @@ pub fn look(path: &Path) -> Result<Loaded, Faults> {
 /// As [`load`].
 pub fn candidate(path: &Path, previous: &Loaded) -> Result<Live, Faults> {
     let prepared = prepare(path, Purpose::Reload(previous)).1?;
-    prepared.check_log().map(|loaded| loaded.live)
+    prepared.check_logs().map(|loaded| loaded.live)
 }
 
 /// The admin endpoint that the file at `path` names, whatever else is wrong with it: whoever asks a node
@@ -188,19 +188,12 @@ impl<'a> Purpose<'a> {
     }
 }
 
-/// Everything but the log, which is opened last, and what `state_dir` is to hold: all else that a load
+/// Everything but the logs, which are opened last, and what `state_dir` is to hold: all else that a load
 /// does cannot be seen from outside.
 struct Prepared {
     loaded: Loaded,
-    log: Option<LogWanted>,
+    logs: Vec<Wanted>,
     seeds: Vec<Sealed>,
-}
-
-/// A connection log as the configuration wants it.
-struct LogWanted {
-    path: PathBuf,
-    form: Form,
-    elb: Arc<str>,
 }
 
 fn prepare(path: &Path, purpose: Purpose<'_>) -> (Inputs, Result<Prepared, Faults>) {
@@ -258,7 +251,7 @@ fn compile_all(
         .metrics
         .as_ref()
         .map(|written| faults.within("metrics", |faults| compile::metrics(written, faults)));
-    let log = faults.within("logs", |faults| log(&written, files, faults));
+    let logs = faults.within("logs", |faults| compile::logs::logs(&written, files, faults));
     let nothing = Kept::default();
     let kept = previous.map_or(&nothing, |previous| &previous.kept);
     let place = match &state {
@@ -287,7 +280,7 @@ fn compile_all(
         inputs: Inputs::default(),
         staged: Vec::new(),
         kept,
-        log: None,
+        logs: Logs::default(),
         origin: Arc::new(Origin {
             written,
             declared,
@@ -300,7 +293,7 @@ fn compile_all(
         refuse_shared_port(metrics, loaded.live.listeners.values(), faults);
     }
     loaded.live.warnings = faults.sorted_warnings();
-    Some(Prepared { loaded, log, seeds })
+    Some(Prepared { loaded, logs, seeds })
 }
 
 /// The directory of state: the node's own, or nothing where it has none; none at all where something
@@ -327,34 +320,6 @@ fn state(node: &Node, purpose: Purpose<'_>, faults: &mut Faults) -> Option<Optio
             None
         }
     }
-}
-
-fn log(written: &Configuration, files: &Files, faults: &mut Faults) -> Option<LogWanted> {
-    let path = written.logs.connection.as_deref()?;
-    let path = match path {
-        "" => {
-            faults.note("connection", "expected a path, found nothing");
-            return None;
-        }
-        "-" => PathBuf::from("-"),
-        path => files.resolve(path),
-    };
-    let form = match written.logs.format {
-        LogFormat::Alb => Form::Alb,
-        LogFormat::Json => Form::Json,
-    };
-    Some(LogWanted { path, form, elb: elb(&written.load_balancer.name) })
-}
-
-/// `app/<name>/<id>`, as in ALB's logs. The id is 16 digits that follow from the name, so that they are
-/// the same after a restart and on every node of one name.
-fn elb(name: &str) -> Arc<str> {
-    let mut elb = format!("app/{name}/");
-    for byte in Digest::of(name.as_bytes()).bytes().iter().take(8) {
-        // Writing to a string cannot fail.
-        let _ = write!(elb, "{byte:02x}");
-    }
-    elb.into()
 }
 
 /// Metrics and a listener cannot share a port; the kernel would say only that somebody has it.
@@ -430,40 +395,56 @@ impl Prepared {
         if faults.is_empty() { Ok(self) } else { Err(faults) }
     }
 
-    /// Opens the connection log, or takes the open one over when it stays where it is.
-    fn open_log(mut self, previous: Option<&Loaded>) -> Result<Loaded, Faults> {
-        let Some(wanted) = self.log else { return Ok(self.loaded) };
-        let open = previous.and_then(|previous| previous.log.as_ref());
-        let sink = match open.filter(|(path, _)| *path == wanted.path) {
-            Some((_, log)) => log.sink.clone(),
-            None => match Sink::open(&wanted.path) {
-                Ok(sink) => sink,
-                Err(error) => return Err(log_fault(&self.loaded, &wanted.path, &error)),
-            },
-        };
-        let LogWanted { path, form, elb } = wanted;
-        let log = ConnectionLog { sink, form, elb };
-        self.loaded.live.connection_log = Some(log.clone());
-        self.loaded.log = Some((path, log));
+    /// Opens the logs; one whose file is open already, here or in `previous`, takes it over.
+    fn open_logs(mut self, previous: Option<&Loaded>) -> Result<Loaded, Faults> {
+        let mut faults = self.loaded.origin.faults.clone();
+        let mut logs = Logs::default();
+        for wanted in self.logs {
+            let kept = previous.into_iter().flat_map(|previous| previous.logs.iter());
+            let open = logs.iter().chain(kept).find(|log| log.sink.path() == wanted.path);
+            let sink = match open {
+                Some(log) => Ok(log.sink.clone()),
+                None => Sink::open(&wanted.path),
+            };
+            match sink {
+                Ok(sink) => {
+                    let kind = wanted.kind;
+                    let log = Some(Arc::new(wanted.on(sink)));
+                    match kind {
+                        LogKind::Connection => logs.connection = log,
+                        LogKind::Access => logs.access = log,
+                    }
+                }
+                Err(error) => note_log(&wanted, &error, &mut faults),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        self.loaded.live.logs = logs.clone();
+        self.loaded.logs = logs;
         Ok(self.loaded)
     }
 
-    /// What is loaded, where the log could be opened.
-    fn check_log(self) -> Result<Loaded, Faults> {
-        match self.log.map(|wanted| (Sink::check(&wanted.path), wanted.path)) {
-            Some((Err(error), path)) => Err(log_fault(&self.loaded, &path, &error)),
-            Some((Ok(()), _)) | None => Ok(self.loaded),
+    /// What is loaded, where the logs could be opened.
+    fn check_logs(self) -> Result<Loaded, Faults> {
+        let mut faults = self.loaded.origin.faults.clone();
+        for wanted in &self.logs {
+            if let Err(error) = Sink::check(&wanted.path) {
+                note_log(wanted, &error, &mut faults);
+            }
         }
+        if faults.is_empty() { Ok(self.loaded) } else { Err(faults) }
     }
 }
 
-fn log_fault(loaded: &Loaded, path: &Path, error: &io::Error) -> Faults {
-    let mut faults = loaded.origin.faults.clone();
-    let path = path.display();
+fn note_log(wanted: &Wanted, error: &io::Error, faults: &mut Faults) {
+    let path = wanted.path.display();
     faults.because(Reason::Log, |faults| {
-        faults.within("logs", |faults| faults.note("connection", format_args!("{path}: {error}")));
+        faults.within("logs", |faults| {
+            faults.note(wanted.kind.word(), format_args!("{path}: {error}"));
+        });
     });
-    faults
 }
 
 #[cfg(test)]

@@ -214,6 +214,8 @@ fn the_schema_has_exactly_the_keys_that_the_reader_takes() {
         "admin",
         "metrics",
         "logs",
+        "logs.access",
+        "logs.connection",
         "load_balancer",
         "certificates[]",
         "trust_stores[]",

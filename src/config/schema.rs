@@ -58,11 +58,18 @@ pub(super) fn lists_for_mappings(schema: &Value, file: &Value) -> Vec<Place> {
     found
 }
 
-/// Follows a reference into the schema's definitions.
+/// Follows a reference into the schema's definitions; of several shapes that a value may have, to the
+/// mapping among them.
 fn resolved<'a>(schema: &'a Value, here: &'a Value) -> &'a Value {
-    let reference = here.get("$ref").and_then(Value::as_str);
-    let pointer = reference.and_then(|reference| reference.strip_prefix('#'));
-    pointer.and_then(|pointer| schema.pointer(pointer)).unwrap_or(here)
+    let follow = |here: &'a Value| {
+        let reference = here.get("$ref").and_then(Value::as_str);
+        let pointer = reference.and_then(|reference| reference.strip_prefix('#'));
+        pointer.and_then(|pointer| schema.pointer(pointer)).unwrap_or(here)
+    };
+    let here = follow(here);
+    let shapes = here.get("anyOf").and_then(Value::as_array);
+    let mut shapes = shapes.into_iter().flatten().map(follow);
+    shapes.find(|shape| shape.get("properties").is_some()).unwrap_or(here)
 }
 
 /// An optional key is one that is left out; the reader takes no null.

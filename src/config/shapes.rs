@@ -1,9 +1,11 @@
 //! Shapes of values that serde has no type for, and what the JSON Schema says of them.
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// A word, number, or true or false: ALB's attribute values are strings, and files write them bare.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -18,6 +20,10 @@ pub enum AutoOr {
     /// As written.
     Number(u32),
 }
+
+/// A mapping, or a path that stands for all of it.
+#[derive(Debug)]
+pub struct Short<T>(pub T);
 
 /// A list that keeps the written position of each element, also where some could not be read.
 #[derive(Debug)]
@@ -35,6 +41,25 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
         let elements = Vec::<Option<T>>::deserialize(deserializer)?;
         let positions = elements.into_iter().enumerate();
         Ok(Self(positions.filter_map(|(index, element)| Some((index, element?))).collect()))
+    }
+}
+
+impl<'de, T: Deserialize<'de> + From<String>> Deserialize<'de> for Short<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de> + From<String>> Visitor<'de> for Any<T> {
+            type Value = Short<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path or a mapping")
+            }
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Short<T>, E> {
+                Ok(Short(value.to_owned().into()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Short<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Short)
+            }
+        }
+        deserializer.deserialize_any(Any(PhantomData))
     }
 }
 
@@ -99,6 +124,19 @@ impl<T: JsonSchema> JsonSchema for List<T> {
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         Vec::<T>::json_schema(generator)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Short<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let whole = generator.subschema_for::<T>();
+        schemars::json_schema!({"anyOf": [{"type": "string"}, whole]})
     }
 }
 

@@ -8,7 +8,7 @@ use crate::http::attributes::Attributes;
 use crate::http::host::{self, Host};
 use crate::http::identity::Forbidden;
 use crate::net;
-use crate::observe::sink::ConnectionLog;
+use crate::observe::sink::Log;
 use crate::route::Action;
 use crate::target::Group;
 use crate::tls::tickets::{Binding, Keys};
@@ -48,8 +48,8 @@ pub struct Live {
     pub ticket_keys: Arc<Keys>,
     /// Header names that no client may send on any listener.
     pub forbidden: Arc<Forbidden>,
-    /// Where connections are logged.
-    pub connection_log: Option<ConnectionLog>,
+    /// What is logged, and where.
+    pub logs: Logs,
     /// What is odd about it (policies held in part, v1 roots, ...).
     pub warnings: Vec<Fault>,
 }
@@ -67,7 +67,7 @@ impl Live {
             target_groups: BTreeMap::new(),
             ticket_keys: Arc::default(),
             forbidden: Arc::default(),
-            connection_log: None,
+            logs: Logs::default(),
             warnings: Vec::new(),
         }
     }
@@ -75,6 +75,22 @@ impl Live {
     /// Its target groups, for the resolver.
     pub fn groups(&self) -> Vec<Arc<Group>> {
         self.target_groups.values().cloned().collect()
+    }
+}
+
+/// The logs of the traffic.
+#[derive(Clone, Debug, Default)]
+pub struct Logs {
+    /// One line for each attempt to connect.
+    pub connection: Option<Arc<Log>>,
+    /// One line for each request.
+    pub access: Option<Arc<Log>>,
+}
+
+impl Logs {
+    /// Those that there are.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Log>> {
+        self.connection.iter().chain(&self.access)
     }
 }
 

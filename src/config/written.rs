@@ -4,7 +4,7 @@
 //! types and words: `compile` does the rest. A key that is missing here is unknown to this build, and
 //! [`super::later`] tells which of them will come.
 use super::defaults;
-pub use super::shapes::{AutoOr, List, Scalar};
+pub use super::shapes::{AutoOr, List, Scalar, Short};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -85,10 +85,40 @@ pub struct Metrics {
 #[serde(default, expecting = "a mapping")]
 #[schemars(deny_unknown_fields)]
 pub struct Logs {
-    /// File of the connection log; "-" is standard output. None is written without it.
-    pub connection: Option<String>,
+    /// One line for each request: a path, or a mapping. None is written without it.
+    pub access: Option<Short<Log>>,
+    /// One line for each attempt to connect: a path, or a mapping. None is written without it.
+    pub connection: Option<Short<Log>>,
     /// Form of the lines: ALB's fields, or JSON objects with some more.
     pub format: LogFormat,
+}
+
+/// A log: a mapping, or its path alone.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(expecting = "a path or a mapping")]
+#[schemars(deny_unknown_fields)]
+pub struct Log {
+    /// Its file; "-" is standard output.
+    pub path: String,
+    /// Form of its lines; `logs.format` unless it is set.
+    pub format: Option<LogFormat>,
+    /// What happens to lines while the disk is too slow and 16 MiB wait for it.
+    #[serde(default)]
+    pub when_full: WhenFull,
+    /// Size that the file does not grow beyond: it is renamed to `PATH.1` first, that to `PATH.2`, and so
+    /// on. Without it the file is left to others.
+    #[schemars(range(min = 1_048_576))]
+    pub rotate_bytes: Option<u64>,
+    /// How many such files are kept; 5 unless it is set.
+    #[schemars(range(min = 1, max = 100))]
+    pub rotate_keep: Option<u32>,
+}
+
+impl From<String> for Log {
+    fn from(path: String) -> Self {
+        let when_full = WhenFull::default();
+        Self { path, format: None, when_full, rotate_bytes: None, rotate_keep: None }
+    }
 }
 
 /// What holds for all listeners.
@@ -404,6 +434,14 @@ words! {
         Alb = "alb",
         /// One JSON object a line.
         Json = "json",
+    }
+    /// What happens to log lines while the disk is too slow and 16 MiB wait for it.
+    WhenFull {
+        /// They are dropped and counted.
+        #[default]
+        Drop = "drop",
+        /// Each shard that has a line to write waits, and all of its clients with it.
+        Block = "block",
     }
     /// The Server header of the node's own answers.
     ServerHeader {

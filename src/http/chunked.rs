@@ -1,13 +1,14 @@
 //! The chunked transfer coding (RFC 9112, section 7.1): decoded strictly, encoded anew.
 //!
 //! Pure. A shard shows what it has received to [`Decoder::step`] and sends the content on in chunks of
-//! its own, so that no size, extension or trailer of one side is ever read by the other.
-//! Bounds: a chunk-size line and a trailer section are at most `limits::CHUNK_LINE_BYTES_MAX`; the
-//! decoder holds a few numbers, never bytes.
+//! its own, so that no size or extension of one side is ever read by the other; `trailers` writes anew
+//! what may go on of a trailer section.
+//! Bounds: a chunk-size line is at most `limits::CHUNK_LINE_BYTES_MAX`, a trailer section
+//! `limits::TRAILERS_BYTES_MAX`; the decoder holds a few numbers, never bytes.
 #![deny(clippy::indexing_slicing)]
 use super::fault::is_token;
 use super::malformed::Malformed;
-use crate::limits::CHUNK_LINE_BYTES_MAX;
+use crate::limits::{CHUNK_LINE_BYTES_MAX, TRAILERS_BYTES_MAX};
 use std::io::Write;
 use std::ops::Range;
 
@@ -26,8 +27,10 @@ pub enum Step {
         /// Bytes to consume.
         used: usize,
     },
-    /// The body ended (trailers read and dropped); consume `used`.
+    /// The body ended; consume `used`.
     End {
+        /// Where the trailers lie: checked lines, each ended by CR LF, without the empty one.
+        trailers: Range<usize>,
         /// Bytes to consume.
         used: usize,
     },
@@ -71,13 +74,29 @@ enum State {
     Ended,
 }
 
+impl State {
+    const fn is_in_trailers(self) -> bool {
+        match self {
+            Self::Trailer | Self::Name | Self::Value | Self::ValueLf | Self::LastLf => true,
+            Self::Size { .. }
+            | Self::Blank
+            | Self::Extension
+            | Self::SizeLf
+            | Self::Content
+            | Self::ContentCr
+            | Self::ContentLf
+            | Self::Ended => false,
+        }
+    }
+}
+
 /// A decoder of one body.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     state: State,
     /// The size as read so far, then what is left of the chunk's content.
     size: u64,
-    /// Bytes of this chunk-size line or of the trailer section.
+    /// Bytes of this chunk-size line or of the trailer section, as far as they were seen.
     line_bytes: usize,
 }
 
@@ -88,26 +107,37 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// Goes one step. Extensions and trailers are bounded by `limits::CHUNK_LINE_BYTES_MAX`.
+    /// Goes one step. A trailer section is consumed in one piece; until it is whole, what has come of it is
+    /// shown again, and not looked at again.
     ///
     /// However the body is split into inputs, the content and the end are the same.
     ///
     /// # Errors
     /// [`Malformed`] for any doubt: bare LF, bad size, overflow, missing CRLF.
     pub fn step(&mut self, input: &[u8]) -> Result<Step, Malformed> {
-        let mut used = 0;
-        for byte in input {
+        let mut seen = self.section_bytes();
+        for byte in input.iter().skip(seen) {
             if self.state == State::Content {
-                return Ok(self.content(used, input.len()));
+                return Ok(self.content(seen, input.len()));
             }
             if self.state == State::Ended {
                 break;
             }
             self.framing_byte(*byte)?;
-            used += 1;
+            seen += 1;
         }
-        let ended = self.state == State::Ended;
-        Ok(if ended { Step::End { used } } else { Step::NeedMore { used } })
+        if self.state != State::Ended {
+            return Ok(Step::NeedMore { used: seen - self.section_bytes() });
+        }
+        // The section with its empty line, where it has just ended.
+        let section = std::mem::take(&mut self.line_bytes);
+        let trailers = seen - section..seen - section.min(SECTION_END.len());
+        Ok(Step::End { trailers, used: seen })
+    }
+
+    /// What has been seen of a trailer section that is not whole.
+    const fn section_bytes(&self) -> usize {
+        if self.state.is_in_trailers() { self.line_bytes } else { 0 }
     }
 
     /// Hands out what the input holds of the chunk's content, from `start`.
@@ -124,8 +154,12 @@ impl Decoder {
     /// Takes one byte that is not content.
     fn framing_byte(&mut self, byte: u8) -> Result<(), Malformed> {
         self.line_bytes += 1;
-        if self.line_bytes > CHUNK_LINE_BYTES_MAX {
-            return Err(self.too_long());
+        let (bytes_max, fault) = match self.state.is_in_trailers() {
+            true => (TRAILERS_BYTES_MAX, Malformed::TrailersTooLong),
+            false => (CHUNK_LINE_BYTES_MAX, Malformed::ChunkLineTooLong),
+        };
+        if self.line_bytes > bytes_max {
+            return Err(fault);
         }
         self.state = match (self.state, byte) {
             (State::Size { digits }, _) if byte.is_ascii_hexdigit() => self.digit(digits, byte)?,
@@ -174,22 +208,6 @@ impl Decoder {
         self.line_bytes = 0;
         State::Size { digits: 0 }
     }
-
-    const fn too_long(&self) -> Malformed {
-        match self.state {
-            State::Size { .. }
-            | State::Blank
-            | State::Extension
-            | State::SizeLf
-            | State::Content
-            | State::ContentCr
-            | State::ContentLf
-            | State::Ended => Malformed::ChunkLineTooLong,
-            State::Trailer | State::Name | State::Value | State::ValueLf | State::LastLf => {
-                Malformed::TrailersTooLong
-            }
-        }
-    }
 }
 
 /// The line before a chunk: hexadecimal size and CRLF.
@@ -227,6 +245,20 @@ pub const CHUNK_END: &[u8] = b"\r\n";
 
 /// What ends a body: the last chunk and an empty trailer section.
 pub const BODY_END: &[u8] = b"0\r\n\r\n";
+
+/// What ends a body with the trailers that `write` writes.
+pub fn end(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut end = LAST_CHUNK.to_vec();
+    write(&mut end);
+    end.extend_from_slice(SECTION_END);
+    end
+}
+
+/// The last chunk, behind which trailers may stand.
+pub const LAST_CHUNK: &[u8] = b"0\r\n";
+
+/// What ends a trailer section.
+pub const SECTION_END: &[u8] = b"\r\n";
 
 #[cfg(test)]
 mod tests;

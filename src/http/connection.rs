@@ -44,8 +44,12 @@ impl<'b> Connection<'b> {
 
     /// Whether a header is meant for this hop alone.
     pub fn nominates(&self, name: &str) -> bool {
-        let nominated = self.nominated.iter().take(self.nominated_count);
-        nominated.into_iter().any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+        self.nominated().any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
+    /// The options that are neither `close` nor `keep-alive`.
+    pub(super) fn nominated(&self) -> impl Iterator<Item = &'b [u8]> {
+        self.nominated.iter().take(self.nominated_count).copied()
     }
 }
 

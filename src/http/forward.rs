@@ -5,10 +5,11 @@
 //! Bounds: those of the head; what is added is a few short lines and the identity block.
 //! Source: RFC 9110, sections 7.2 and 7.6; `alb-contract.md`, sections 1.3, 1.4 and 6.1.
 use super::attributes::{Attributes, ForwardedFor};
-use super::head::{Body, Request, Response, Version};
+use super::head::{Body, Header, Request, Response, Version};
 use super::identity::Forbidden;
 use super::lines_out::Lines;
 use super::name::{self, Known, known};
+use super::trailers::{self, Filter};
 use super::{forwarded_for, host, upgrade, write_display};
 use std::net::{IpAddr, SocketAddr};
 
@@ -80,6 +81,10 @@ pub fn request(
     framing_lines(out, request.body);
     if upgrade::is_asked(request) {
         upgrade_lines(out);
+    } else if request.takes_trailers {
+        // RFC 9110, section 10.1.4: "A sender of TE MUST also send a "TE" connection option".
+        out.line("Connection", b"TE");
+        out.line("TE", b"trailers");
     }
     let invalid_names = request_lines(out, request, client, attributes, forbidden);
     out.extend_from_slice(b"\r\n");
@@ -106,7 +111,7 @@ pub fn host(
 }
 
 /// Writes the lines that a target gets, but for host and framing: hop-by-hop headers and client-sent
-/// identity headers removed, `X-Forwarded-*`, `X-Amzn-Trace-Id` and identity headers as the rules say.
+/// identity headers removed, `Trailer` as far as trailers go on, `X-Forwarded-*`, `X-Amzn-Trace-Id` and identity headers as the rules say.
 ///
 /// A name with other characters than letters, digits and hyphens is dropped where an attribute says so.
 /// Whether HTTP/2 is on makes no difference to that, for requests of either protocol.
@@ -117,7 +122,12 @@ pub fn request_lines(
     attributes: &Attributes,
     forbidden: &Forbidden,
 ) -> Option<InvalidNames> {
-    let mut invalid_names = None;
+    let (mut invalid_names, mut has_cookie) = (None, false);
+    let trailers = Filter::of_request(
+        request.body == Body::Chunked && trailers::may_pass(&request.connection),
+        forbidden,
+        attributes,
+    );
     for header in request.headers {
         match known(header.name) {
             Known::Other => {
@@ -131,17 +141,25 @@ pub fn request_lines(
                     }
                     invalid_names = Some(InvalidNames::Forwarded);
                 }
+                if request.version == Version::Http2 && header.name == COOKIE {
+                    if !std::mem::replace(&mut has_cookie, true) {
+                        cookie_line(out, request.headers);
+                    }
+                    continue;
+                }
                 out.line(header.name, header.value);
             }
             Known::ForwardedFor if attributes.forwarded_for == ForwardedFor::Preserve => {
                 out.line(forwarded_for::name(header.name, request.version), header.value);
             }
+            Known::Trailer => trailers.announce(out, header),
             // Written anew, here or by the shard that answers the expectation, or not at all.
             Known::Host
             | Known::ContentLength
             | Known::TransferEncoding
             | Known::Connection
             | Known::Expect
+            | Known::Te
             | Known::HopByHop
             | Known::ForwardedFor
             | Known::Forwarded
@@ -169,6 +187,22 @@ fn upgrade_lines(out: &mut Vec<u8>) {
     out.line("Upgrade", upgrade::WEBSOCKET);
     out.line("Connection", b"Upgrade");
 }
+
+/// The one Cookie of a request that has it in pieces. RFC 9113, section 8.2.3: "these MUST be concatenated into
+/// a single octet string using the two-octet delimiter of 0x3B, 0x20 (the ASCII string "; ") before being
+/// passed into a non-HTTP/2 context".
+fn cookie_line(out: &mut impl Lines, headers: &[Header<'_>]) {
+    out.line_of(COOKIE, |value| {
+        let pieces = headers.iter().filter(|header| header.name == COOKIE);
+        for (index, piece) in pieces.enumerate() {
+            value.extend_from_slice(if index > 0 { b"; " } else { b"" });
+            value.extend_from_slice(piece.value);
+        }
+    });
+}
+
+/// As HTTP/2 spells it.
+const COOKIE: &str = "cookie";
 
 /// The framing of a body towards HTTP/1.1.
 fn framing_lines(out: &mut Vec<u8>, body: Body) {
@@ -217,6 +251,7 @@ pub fn response(
     onward: Onward,
     client_version: Version,
     attributes: &Attributes,
+    forbidden: &Forbidden,
 ) {
     out.reserve(response.length + ADDED_BYTES);
     out.extend_from_slice(b"HTTP/1.1 ");
@@ -224,7 +259,7 @@ pub fn response(
     out.extend_from_slice(b" ");
     out.extend_from_slice(response.phrase.as_bytes());
     out.extend_from_slice(b"\r\n");
-    response_lines(out, response, attributes);
+    response_lines(out, response, onward.body, attributes, forbidden);
     if upgrade::is_agreed(response) {
         upgrade_lines(out);
     }
@@ -240,14 +275,28 @@ pub fn response(
 }
 
 /// Writes the lines that the client gets, but for framing: hop-by-hop headers removed, and on final
-/// responses those that the listener sets in place of its target's.
-pub fn response_lines(out: &mut impl Lines, response: &Response<'_, '_>, attributes: &Attributes) {
+/// responses those that the listener sets in place of its target's. `onward` is the body's new form.
+pub fn response_lines(
+    out: &mut impl Lines,
+    response: &Response<'_, '_>,
+    onward: Body,
+    attributes: &Attributes,
+    forbidden: &Forbidden,
+) {
     let interim = is_interim(response);
     // RFC 9110, section 8.6: to HEAD and with 304 the length is that of the content which is not sent;
     // with 1xx and 204 there is none.
     let length_stays = response.body == Body::Empty && !interim && response.status != 204;
+    let trailers = Filter::of_response(
+        response.body == Body::Chunked
+            && onward == Body::Chunked
+            && trailers::may_pass(&response.connection),
+        forbidden,
+        attributes,
+    );
     for header in response.headers {
         match known(header.name) {
+            Known::Trailer => trailers.announce(out, header),
             Known::ContentLength if length_stays => out.line(header.name, header.value),
             Known::Host
             | Known::Expect
@@ -264,6 +313,7 @@ pub fn response_lines(out: &mut impl Lines, response: &Response<'_, '_>, attribu
             Known::ContentLength
             | Known::TransferEncoding
             | Known::Connection
+            | Known::Te
             | Known::HopByHop
             | Known::FramingLookalike => {}
         }

@@ -78,6 +78,8 @@ pub struct Request<'h, 'b> {
     pub host: Option<&'b str>,
     /// The first X-Amzn-Trace-Id.
     pub trace_id: Option<&'b [u8]>,
+    /// Whether the client takes trailers (`TE: trailers`).
+    pub takes_trailers: bool,
     /// What the Connection headers say.
     pub connection: Connection<'b>,
     /// How the body is delimited.
@@ -139,6 +141,8 @@ pub fn request<'h, 'b>(
         headers,
         host,
         trace_id: said.trace_id,
+        // HTTP/1.0 has no framing that could carry them.
+        takes_trailers: said.takes_trailers && version != Version::Http10,
         connection: said.connection,
         body,
         keep_alive: said.connection.keeps(version),
@@ -239,6 +243,7 @@ pub fn response<'h, 'b>(
 pub(super) struct Said<'b> {
     pub(super) host: Option<&'b str>,
     pub(super) trace_id: Option<&'b [u8]>,
+    pub(super) takes_trailers: bool,
     pub(super) framing: Framing,
     connection: Connection<'b>,
     expects_continue: bool,
@@ -270,7 +275,12 @@ impl<'b> Said<'b> {
                 Known::TraceId => {
                     said.trace_id.get_or_insert(header.value);
                 }
-                Known::HopByHop | Known::Forwarded | Known::ForwardedLookalike | Known::Other => {}
+                Known::Te => said.takes_trailers |= has_trailers(header.value),
+                Known::Trailer
+                | Known::HopByHop
+                | Known::Forwarded
+                | Known::ForwardedLookalike
+                | Known::Other => {}
             }
         }
         if said.forwarded_for > FORWARDED_FOR_ADDRESSES_MAX {
@@ -288,6 +298,8 @@ impl<'b> Said<'b> {
                 Known::Connection => said.connection.read(header.value)?,
                 Known::Host
                 | Known::Expect
+                | Known::Te
+                | Known::Trailer
                 | Known::HopByHop
                 | Known::FramingLookalike
                 | Known::ForwardedFor
@@ -299,6 +311,12 @@ impl<'b> Said<'b> {
         }
         Ok(said)
     }
+}
+
+/// Whether a TE header has the keyword. RFC 9110, section 10.1.4.
+fn has_trailers(value: &[u8]) -> bool {
+    let mut codings = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }
 
 /// Methods that are not offered, in any case: a target may not care about theirs.

@@ -41,7 +41,7 @@ pub fn of(value: &str) -> Host<'_> {
 }
 
 /// Host and port, the port without its colon.
-pub(super) fn split(value: &str) -> (&str, Option<&str>) {
+pub(crate) fn split(value: &str) -> (&str, Option<&str>) {
     let name_end = value.rfind(']').unwrap_or(0);
     match value.rfind(':').filter(|colon| *colon >= name_end) {
         Some(colon) => (

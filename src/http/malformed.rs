@@ -129,7 +129,7 @@ pub enum Malformed {
     /// A trailer line that is not a header line.
     #[error("a trailer is malformed")]
     BadTrailer,
-    /// A trailer section over `limits::CHUNK_LINE_BYTES_MAX`.
+    /// A trailer section over `limits::TRAILERS_BYTES_MAX`.
     #[error("the trailers are too long")]
     TrailersTooLong,
     /// A response without a well-formed status line.

@@ -22,6 +22,7 @@ mod name;
 pub mod respond;
 mod target;
 pub mod trace_id;
+pub mod trailers;
 pub mod upgrade;
 
 use std::fmt::Display;

@@ -17,6 +17,10 @@ pub(super) enum Known {
     Connection,
     /// `Expect`
     Expect,
+    /// `TE`
+    Te,
+    /// `Trailer`
+    Trailer,
     /// Meant for this hop alone, whether Connection says so or not.
     HopByHop,
     /// `X-Forwarded-For`
@@ -51,12 +55,12 @@ pub(super) fn known(name: &str) -> Known {
 static BY_LENGTH: [&[(&str, Known)]; 20] = [
     &[],
     &[],
-    &[("te", Known::HopByHop)],
+    &[("te", Known::Te)],
     &[],
     &[("host", Known::Host)],
     &[],
     &[("expect", Known::Expect)],
-    &[("trailer", Known::HopByHop), ("upgrade", Known::HopByHop)],
+    &[("trailer", Known::Trailer), ("upgrade", Known::HopByHop)],
     &[],
     &[],
     &[("connection", Known::Connection), ("keep-alive", Known::HopByHop)],
@@ -93,8 +97,8 @@ static FOLDED: [u8; 256] = {
     folded
 };
 
-/// Whether `name` is `folded` to a reader that folds; both are of one length.
-fn folds_to(name: &str, folded: &str) -> bool {
+/// Whether `name` is `folded` to a reader that folds.
+pub(super) fn folds_to(name: &str, folded: &str) -> bool {
     name.bytes().map(fold).eq(folded.bytes())
 }
 
@@ -106,9 +110,13 @@ const fn lookalike(known: Known) -> Known {
         Known::ForwardedFor | Known::Forwarded | Known::TraceId | Known::ForwardedLookalike => {
             Known::ForwardedLookalike
         }
-        Known::Host | Known::Connection | Known::Expect | Known::HopByHop | Known::Other => {
-            Known::Other
-        }
+        Known::Host
+        | Known::Connection
+        | Known::Expect
+        | Known::Te
+        | Known::Trailer
+        | Known::HopByHop
+        | Known::Other => Known::Other,
     }
 }
 
@@ -156,8 +164,8 @@ mod tests {
             ("X_Amzn_Trace_Id", Known::ForwardedLookalike),
             ("Keep-Alive", Known::HopByHop),
             ("Keep_Alive", Known::Other),
-            ("TE", Known::HopByHop),
-            ("Trailer", Known::HopByHop),
+            ("TE", Known::Te),
+            ("Trailer", Known::Trailer),
             ("Upgrade", Known::HopByHop),
             ("HTTP2-Settings", Known::HopByHop),
             ("Proxy-Connection", Known::HopByHop),

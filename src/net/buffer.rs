@@ -31,6 +31,11 @@ impl Buf {
         Self { bytes: pooled(), start: 0, end: 0 }
     }
 
+    /// These bytes alone, in memory of their own size: for a few bytes that may wait long.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.to_vec(), start: 0, end: bytes.len() }
+    }
+
     /// Drops `count` bytes at the front; all consumed resets to empty without moving bytes.
     pub fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.len(), "consumed more than there is");
@@ -242,6 +247,15 @@ mod tests {
         assert_eq!((buf.len(), buf.spare()), (0, 0));
         buf.extend_from_slice(b"x");
         assert_eq!(buf.spare(), limits::BUFFER_BYTES - 1);
+    }
+
+    #[test]
+    fn a_buffer_of_a_few_bytes_takes_no_more() {
+        let _pool = Pool::open();
+        let buf = Buf::of(b"few");
+        assert_eq!((&*buf, buf.spare()), (&b"few"[..], 0));
+        drop(buf);
+        assert_eq!(kept(), 0);
     }
 
     #[test]

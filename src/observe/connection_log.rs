@@ -1,12 +1,12 @@
 //! One line of the connection log: one for each connection attempt.
 //!
 //! Pure. The shard that ends an attempt writes the line into a buffer and hands it to a
-//! [`super::sink::Sink`]. Source: `alb-contract.md`, section 2.1; for what may stand in a field, the
-//! expressions of section 2.2 with which users read these logs.
+//! [`super::sink::Sink`]. Source: `alb-contract.md`, section 2.1.
+use super::field::{Bare, Latency, OrDash, Quoted, Shown, TraceId};
 use super::sink::Form;
 use crate::calendar::{Micros, Seconds};
 use crate::trust::Facts;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -70,7 +70,7 @@ impl Entry<'_> {
             "{time} {client_ip} {client_port} {listener_port} {protocol} {cipher} {latency} \
              \"{subject}\" {validity} {serial} {verify} {trace_id} {group} {elb} {address}",
             time = Micros(self.time),
-            client_ip = self.client.ip(),
+            client_ip = self.client.ip().to_canonical(),
             client_port = self.client.port(),
             listener_port = self.listener_port,
             protocol = Bare(self.tls_protocol.unwrap_or_default()),
@@ -83,27 +83,27 @@ impl Entry<'_> {
             trace_id = TraceId(self.trace_id),
             group = Bare(self.key_exchange.unwrap_or_default()),
             elb = Bare(self.elb),
-            address = self.address,
+            address = self.address.to_canonical(),
         )
     }
 
     fn record(&self) -> Record<'_> {
         Record {
-            timestamp: Micros(self.time).to_string(),
-            client_ip: self.client.ip(),
+            timestamp: Shown(Micros(self.time)),
+            client_ip: self.client.ip().to_canonical(),
             client_port: self.client.port(),
             listener_port: self.listener_port,
             tls_protocol: self.tls_protocol,
             tls_cipher: self.tls_cipher,
-            tls_handshake_latency: self.handshake.map(|time| time.as_millis() as f64 / 1_000.0),
+            tls_handshake_latency: self.handshake.map(Latency),
             leaf_client_cert_subject: self.leaf.map(|leaf| &*leaf.subject),
-            leaf_client_cert_validity: self.leaf.map(|leaf| Validity(leaf).to_string()),
+            leaf_client_cert_validity: self.leaf.map(|leaf| Shown(Validity(leaf))),
             leaf_client_cert_serial_number: self.leaf.map(|leaf| &*leaf.serial_number),
-            tls_verify_status: self.verify.map(|verify| Verify(verify).to_string()),
-            conn_trace_id: TraceId(self.trace_id).to_string(),
+            tls_verify_status: self.verify.map(|verify| Shown(Verify(verify))),
+            conn_trace_id: Shown(TraceId(self.trace_id)),
             tls_keyexchange: self.key_exchange,
             elb: self.elb,
-            ip_address: self.address,
+            ip_address: self.address.to_canonical(),
             resumed: self.resumed,
             generation: self.generation,
             listener: self.listener,
@@ -116,18 +116,18 @@ impl Entry<'_> {
 /// The JSON form. What is `-` in ALB's form is null here.
 #[derive(serde::Serialize)]
 struct Record<'a> {
-    timestamp: String,
+    timestamp: Shown<Micros>,
     client_ip: IpAddr,
     client_port: u16,
     listener_port: u16,
     tls_protocol: Option<&'a str>,
     tls_cipher: Option<&'a str>,
-    tls_handshake_latency: Option<f64>,
+    tls_handshake_latency: Option<Latency>,
     leaf_client_cert_subject: Option<&'a str>,
-    leaf_client_cert_validity: Option<String>,
+    leaf_client_cert_validity: Option<Shown<Validity<'a>>>,
     leaf_client_cert_serial_number: Option<&'a str>,
-    tls_verify_status: Option<String>,
-    conn_trace_id: String,
+    tls_verify_status: Option<Shown<Verify>>,
+    conn_trace_id: Shown<TraceId>,
     tls_keyexchange: Option<&'a str>,
     elb: &'a str,
     ip_address: IpAddr,
@@ -136,15 +136,6 @@ struct Record<'a> {
     listener: &'a str,
     server_name: Option<&'a str>,
     reason: Option<&'a str>,
-}
-
-/// Seconds with three decimals.
-struct Latency(Duration);
-
-impl fmt::Display for Latency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:03}", self.0.as_secs(), self.0.subsec_millis())
-    }
 }
 
 struct Validity<'a>(&'a Facts);
@@ -166,55 +157,6 @@ impl fmt::Display for Verify {
             Err(code) => write!(f, "Failed:{code}"),
         }
     }
-}
-
-struct TraceId([u8; 16]);
-
-impl fmt::Display for TraceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TID_{:032x}", u128::from_be_bytes(self.0))
-    }
-}
-
-struct OrDash<T>(Option<T>);
-
-impl<T: fmt::Display> fmt::Display for OrDash<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(value) => value.fmt(f),
-            None => f.write_char('-'),
-        }
-    }
-}
-
-/// A field between quotes.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        escape(self.0, |byte| byte == b' ', f)
-    }
-}
-
-/// A field without quotes, which holds no space and is never empty.
-struct Bare<'a>(&'a str);
-
-impl fmt::Display for Bare<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { f.write_char('-') } else { escape(self.0, |_| false, f) }
-    }
-}
-
-/// `"`, `\`, controls and bytes over 0x7e become `\xHH`; a space stays where it may.
-fn escape(field: &str, stays: impl Fn(u8) -> bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for byte in field.bytes() {
-        if stays(byte) || (byte.is_ascii_graphic() && byte != b'"' && byte != b'\\') {
-            f.write_char(char::from(byte))?;
-        } else {
-            write!(f, "\\x{byte:02X}")?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -320,6 +262,15 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv4_client_of_a_listener_for_both_families_has_its_ipv4_address() {
+        let client = "[::ffff:203.0.113.9]:40112".parse().unwrap();
+        let address = "::ffff:198.51.100.4".parse().unwrap();
+        let line = line(&Entry { client, address, ..plain() }, Form::Alb);
+        assert!(line.contains("Z 203.0.113.9 40112 80 "), "{line}");
+        assert!(line.ends_with(" 198.51.100.4"), "{line}");
+    }
+
+    #[test]
     fn every_byte_of_a_hostile_subject_stays_in_its_column() {
         let athena = Regex::new(ATHENA).unwrap();
         let every_character: String = (0..=0x2ff).filter_map(char::from_u32).collect();
@@ -334,12 +285,6 @@ mod tests {
             assert_eq!(&columns[11], "Success");
             assert_eq!(&columns[13], " X25519MLKEM768 app/edge/1234567890abcdef 198.51.100.4");
         }
-    }
-
-    #[test]
-    fn escapes_are_upper_case_hexadecimal() {
-        assert_eq!(Quoted("a b\"\\\n\u{7f}å~").to_string(), r"a b\x22\x5C\x0A\x7F\xC3\xA5~");
-        assert_eq!(Bare("a b").to_string(), r"a\x20b");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! One writer for each value: `add` is a load and a store, no locked instruction.
 use crate::close::Reason;
 use crate::http::forward::InvalidNames;
+use crate::http::h2::frames::Flood;
 use crate::http::head::Malformed;
 use crate::tls::tickets::Declined;
 use crate::trust::Refusal;
@@ -171,6 +172,8 @@ pub struct Listener {
     pub malformed: Counts<{ Malformed::ALL.len() }>,
     /// Requests with header names that ALB calls invalid, by `InvalidNames::index`.
     pub invalid_names: [Count; InvalidNames::ALL.len()],
+    /// HTTP/2 connections ended because of a flood of frames, by [`Flood::index`].
+    pub http2_floods: [Count; Flood::ALL.len()],
     /// Live connections ended because their client was no longer accepted, by [`Refusal::index`].
     pub ended_by_trust: [Count; Refusal::ALL.len()],
     /// Connections that ended early, by [`Reason::index`].

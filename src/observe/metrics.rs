@@ -11,11 +11,12 @@ use super::load::{Phase, Reason as LoadReason};
 use super::names;
 use super::page::{Distribution, Page};
 use super::proc;
-use super::sink::Sink;
+use super::sink::Log;
 use crate::clock;
 use crate::close::Reason;
-use crate::config::snapshot::{Live, Name};
+use crate::config::snapshot::{Live, Logs, Name};
 use crate::http::forward::InvalidNames;
+use crate::http::h2::frames::Flood;
 use crate::http::head::Malformed;
 use crate::net::Engine;
 use crate::trust::Refusal;
@@ -59,7 +60,7 @@ struct State {
     /// By shard.
     generations: Vec<u64>,
     expiry: Expiry,
-    connection_log: Option<Sink>,
+    logs: Logs,
 }
 
 /// Objects by name.
@@ -192,7 +193,7 @@ impl Board {
         state.generation = live.generation;
         state.generations = generations.to_vec();
         state.expiry = expiry;
-        state.connection_log = live.connection_log.as_ref().map(|log| log.sink.clone());
+        state.logs = live.logs.clone();
     }
 
     /// Prometheus' text, version 0.0.4.
@@ -237,8 +238,7 @@ impl Board {
             page.gauge(&names::IO_URING_REFUSED, [([], f64::from(u8::from(refused)))]);
         }
         page.gauge(&names::BUILD_INFO, [([env!("CARGO_PKG_VERSION")], 1.0)]);
-        let dropped = state.connection_log.as_ref().map(|sink| (["connection"], sink.dropped()));
-        page.counter(&names::LOG_LINES_DROPPED, dropped);
+        write_logs(page, &state.logs);
     }
 
     fn write_loads(&self, page: &mut Page, state: &State) {
@@ -267,9 +267,8 @@ impl Board {
 
     fn write_process(&self, page: &mut Page) {
         page.gauge(&names::PROCESS_START, [([], self.started.as_secs_f64())]);
-        if let Some(seconds) = proc::cpu_seconds() {
-            page.counter_of_seconds(&names::PROCESS_CPU, seconds);
-        }
+        let seconds = proc::cpu_seconds().map(|seconds| ([], seconds));
+        page.counter_of_seconds(&names::PROCESS_CPU, seconds);
         page.gauge(&names::PROCESS_MEMORY, proc::resident_bytes().map(|bytes| ([], bytes)));
         page.gauge(&names::PROCESS_OPEN_FILES, proc::open_files().map(|count| ([], count)));
         page.gauge(&names::PROCESS_FILES_MAX, proc::files_max().map(|limit| ([], limit)));
@@ -316,6 +315,15 @@ fn shown<T>(counters: &Counters<T>) -> impl Iterator<Item = (&str, &[Arc<T>])> {
     live.map(|(name, object)| (&**name, &*object.shards))
 }
 
+fn write_logs(page: &mut Page, logs: &Logs) {
+    let each = |log: &Arc<Log>| [log.kind.word()];
+    page.counter(&names::LOG_LINES_DROPPED, logs.iter().map(|log| (each(log), log.dropped())));
+    let waiting = logs.iter().map(|log| (each(log), log.backlog_bytes() as f64));
+    page.gauge(&names::LOG_BACKLOG, waiting);
+    let blocked = logs.iter().map(|log| (each(log), log.blocked().as_secs_f64()));
+    page.counter_of_seconds(&names::LOG_BLOCKED, blocked);
+}
+
 fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
     page.counter(&names::CONNECTIONS_ACCEPTED, totals(listeners, |of| &of.accepted));
     page.counter(&names::RECEIVED_BYTES, totals(listeners, |of| &of.received_bytes));
@@ -342,6 +350,8 @@ fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
     page.counter(&names::MALFORMED, totals_by(listeners, &malformed, |of| &of.malformed));
     let actions = InvalidNames::ALL.map(InvalidNames::word);
     page.counter(&names::INVALID_NAMES, totals_by(listeners, &actions, |of| &of.invalid_names));
+    let frames = Flood::ALL.map(Flood::word);
+    page.counter(&names::HTTP2_FLOODS, totals_by(listeners, &frames, |of| &of.http2_floods));
     let refusals = Refusal::ALL.map(|refusal| Handshake::Refused(refusal).word());
     let ended = totals_by(listeners, &refusals, |of| &of.ended_by_trust);
     page.counter(&names::CONNECTIONS_ENDED_BY_TRUST, ended);

@@ -62,6 +62,8 @@ metrics! {
         "Requests refused because of their form.";
     INVALID_NAMES = "portcullis_http_invalid_header_requests_total", ["listener", "action"],
         "Requests to targets with header names of more than letters, digits and hyphens, by what was done with those headers.";
+    HTTP2_FLOODS = "portcullis_http2_floods_total", ["listener", "frames"],
+        "Connections ended because of a flood of HTTP/2 frames, by their kind.";
     RECEIVED_BYTES = "portcullis_client_received_bytes_total", ["listener"],
         "Bytes received from clients, without TLS.";
     SENT_BYTES = "portcullis_client_sent_bytes_total", ["listener"],
@@ -80,6 +82,10 @@ metrics! {
         "Connections ended by a bug in the node.";
     LOG_LINES_DROPPED = "portcullis_log_lines_dropped_total", ["log"],
         "Log lines lost because the disk was full or too slow.";
+    LOG_BACKLOG = "portcullis_log_backlog_bytes", ["log"],
+        "Log lines that wait for the disk; at 16 MiB they are dropped, or hold their shards up.";
+    LOG_BLOCKED = "portcullis_log_blocked_seconds_total", ["log"],
+        "Time for which shards stood still because a log with when_full: block had no room.";
 
     GENERATION = "portcullis_generation", [],
         "Generation of the live configuration and trust.";

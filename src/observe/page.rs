@@ -62,9 +62,20 @@ impl Page {
     }
 
     /// A number that only grows and is not whole.
-    pub(super) fn counter_of_seconds(&mut self, metric: &Metric<0>, total: f64) {
+    pub(super) fn counter_of_seconds<'a, const N: usize>(
+        &mut self,
+        metric: &Metric<N>,
+        series: impl IntoIterator<Item = ([&'a str; N], f64)>,
+    ) {
+        let mut series = series.into_iter().peekable();
+        if series.peek().is_none() {
+            return;
+        }
         self.head(metric, "counter");
-        self.sample(metric.name, "", &[], total);
+        for (values, total) in series {
+            let labels: Vec<_> = metric.labels.into_iter().zip(values).collect();
+            self.sample(metric.name, "", &labels, total);
+        }
     }
 
     /// A histogram for each value of its one label.

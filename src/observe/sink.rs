@@ -1,23 +1,118 @@
 //! Where log lines go: a file or standard output, written off the shards, with a bounded backlog.
 //!
-//! Shards hand over whole lines and never wait; one thread for each sink writes them, as many at a time
-//! as there are, in one write, so that several processes may append to one file. A line is written whole
-//! or not at all: where a full disk cuts one, its rest goes first once there is room again.
-//! Bounds: `limits::LOG_BACKLOG_BYTES_MAX` wait for the disk, more are dropped and counted.
+//! Shards hand over batches of whole lines ([`super::batch`]); one thread for each sink writes them, as
+//! many at a time as there are, in one write, so that several processes may append to one file. A line is
+//! written whole or not at all: where a full disk cuts one, its rest goes first once there is room again.
+//! Bounds: `limits::LOG_BACKLOG_BYTES_MAX` wait for the disk. Beyond that a log drops lines and counts
+//! them, or holds up the shard that writes them ([`WhenFull`]).
+mod backlog;
+mod file;
+
+pub use file::Rotation;
+
 use crate::limits;
-use rustix::fs::{Access, OFlags, access, fcntl_getfl, fcntl_setfl};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use backlog::Backlog;
+use file::LogFile;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// A log's way to its file. Cheap to clone; shards share it. The writing thread ends with the last clone.
+/// A log: where its lines go, and how.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// What it is about.
+    pub kind: LogKind,
+    /// Where.
+    pub sink: Sink,
+    /// In which form.
+    pub form: Form,
+    /// `app/<name>/<id>`, the `elb` field.
+    pub elb: Arc<str>,
+    /// What happens to lines for which there is no room.
+    pub when_full: WhenFull,
+    /// When the file makes way for another.
+    pub rotation: Option<Rotation>,
+}
+
+/// What a log is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogKind {
+    /// Attempts to connect.
+    Connection,
+    /// Requests.
+    Access,
+}
+
+impl LogKind {
+    /// Both, in the order of [`LogKind::index`].
+    pub const ALL: [Self; 2] = [Self::Connection, Self::Access];
+
+    /// Position in [`LogKind::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Its key in the section `logs`, and the `log` label of metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Access => "access",
+        }
+    }
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Form {
+    /// ALB's fields.
+    #[default]
+    Alb,
+    /// One JSON object a line, with the same fields by name and some more.
+    Json,
+}
+
+/// What happens to lines for which the backlog has no room.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum WhenFull {
+    /// They are dropped and counted.
+    #[default]
+    Drop,
+    /// The shard that writes them stands still until there is.
+    Block,
+}
+
+impl Log {
+    /// Hands over whole lines, each ended by LF.
+    pub fn write(&self, bytes: Vec<u8>) {
+        self.sink.write(Lines { kind: self.kind, rotation: self.rotation, bytes }, self.when_full);
+    }
+
+    /// Its lines that were dropped so far.
+    pub fn dropped(&self) -> u64 {
+        self.tally().dropped.load(Relaxed)
+    }
+
+    /// For how long shards stood still for it so far.
+    pub fn blocked(&self) -> Duration {
+        Duration::from_nanos(self.tally().blocked_nanos.load(Relaxed))
+    }
+
+    /// Bytes that wait for its file.
+    pub fn backlog_bytes(&self) -> usize {
+        self.sink.shared.backlog.bytes()
+    }
+
+    fn tally(&self) -> &Tally {
+        self.sink.shared.tally(self.kind)
+    }
+}
+
+/// A file's writing thread, and the way to it. Cheap to clone; shards share it, and logs that go to one
+/// file do. The thread ends with the last clone.
 #[derive(Clone, Debug)]
 pub struct Sink {
     jobs: Sender<Job>,
@@ -27,14 +122,31 @@ pub struct Sink {
 #[derive(Debug)]
 struct Shared {
     path: PathBuf,
-    backlog_bytes: AtomicUsize,
-    dropped: AtomicU64,
+    backlog: Backlog,
+    /// By [`LogKind::index`].
+    tallies: [Tally; LogKind::ALL.len()],
 }
 
+/// What became of the lines of one log.
+#[derive(Debug, Default)]
+struct Tally {
+    dropped: AtomicU64,
+    blocked_nanos: AtomicU64,
+}
+
+#[derive(Debug)]
 enum Job {
-    Write(Vec<u8>),
+    Write(Lines),
     Reopen,
     Flush(Sender<()>),
+}
+
+/// Whole lines of one log.
+#[derive(Debug)]
+struct Lines {
+    kind: LogKind,
+    rotation: Option<Rotation>,
+    bytes: Vec<u8>,
 }
 
 impl Sink {
@@ -44,15 +156,14 @@ impl Sink {
     /// # Errors
     /// When the file cannot be opened (a missing directory is not made), or no thread started.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = open(path)?;
+        let file = LogFile::open(path)?;
         let (jobs, received) = mpsc::channel();
         let shared = Arc::new(Shared {
             path: path.to_owned(),
-            backlog_bytes: AtomicUsize::new(0),
-            dropped: AtomicU64::new(0),
+            backlog: Backlog::default(),
+            tallies: Default::default(),
         });
-        let reports = Reports { last: None, dropped: 0 };
-        let writer = Writer { file, rest: Vec::new(), shared: shared.clone(), reports };
+        let writer = Writer::new(file, shared.clone());
         thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&received))?;
         Ok(Self { jobs, shared })
     }
@@ -62,34 +173,32 @@ impl Sink {
     /// # Errors
     /// What stands in its way.
     pub fn check(path: &Path) -> io::Result<()> {
-        if path == Path::new("-") {
-            return Ok(());
-        }
-        match append().open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let directory = path.parent().unwrap_or(path);
-                Ok(access(directory, Access::WRITE_OK | Access::EXEC_OK)?)
+        file::check(path)
+    }
+
+    /// Where it was opened.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    fn write(&self, lines: Lines, when_full: WhenFull) {
+        let tally = self.shared.tally(lines.kind);
+        let room = match when_full {
+            WhenFull::Drop => self.shared.backlog.take(lines.bytes.len()),
+            WhenFull::Block => {
+                let (room, waited) = self.shared.backlog.wait(lines.bytes.len());
+                tally
+                    .blocked_nanos
+                    .fetch_add(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+                room
             }
-            opened => opened.map(drop),
-        }
-    }
-
-    /// Hands over whole lines, each ended by LF. Never waits: over
-    /// `limits::LOG_BACKLOG_BYTES_MAX` they are dropped and counted.
-    pub fn write(&self, lines: Vec<u8>) {
-        let size_bytes = lines.len();
-        let waiting = self.shared.backlog_bytes.fetch_add(size_bytes, Relaxed);
-        if waiting.saturating_add(size_bytes) > limits::LOG_BACKLOG_BYTES_MAX {
-            self.shared.backlog_bytes.fetch_sub(size_bytes, Relaxed);
-            self.shared.drop_lines(&lines);
+        };
+        if !room {
+            tally.drop_lines(count_lines(&lines.bytes));
         } else if let Err(mpsc::SendError(Job::Write(lines))) = self.jobs.send(Job::Write(lines)) {
-            self.shared.drop_lines(&lines);
+            self.shared.backlog.give_back(lines.bytes.len());
+            tally.drop_lines(count_lines(&lines.bytes));
         }
-    }
-
-    /// Lines dropped so far.
-    pub fn dropped(&self) -> u64 {
-        self.shared.dropped.load(Relaxed)
     }
 
     /// Opens the path anew, after what was handed over so far is written: for whoever has moved the file
@@ -109,76 +218,85 @@ impl Sink {
 }
 
 impl Shared {
-    fn drop_lines(&self, lines: &[u8]) {
-        self.dropped.fetch_add(count_lines(lines), Relaxed);
+    fn tally(&self, kind: LogKind) -> &Tally {
+        &self.tallies[kind.index()]
+    }
+
+    fn dropped(&self) -> u64 {
+        self.tallies.iter().map(|tally| tally.dropped.load(Relaxed)).sum()
+    }
+}
+
+impl Tally {
+    fn drop_lines(&self, count: u64) {
+        self.dropped.fetch_add(count, Relaxed);
     }
 }
 
 /// The thread's side.
 struct Writer {
-    file: File,
-    /// The rest of a line whose beginning is in the file.
-    rest: Vec<u8>,
+    file: LogFile,
+    /// What is written next, in one write.
+    batch: Lines,
     shared: Arc<Shared>,
     reports: Reports,
 }
 
 impl Writer {
+    fn new(file: LogFile, shared: Arc<Shared>) -> Self {
+        let batch = Lines { kind: LogKind::Connection, rotation: None, bytes: Vec::new() };
+        Self { file, batch, shared, reports: Reports::default() }
+    }
+
     /// Writes until the last [`Sink`] is gone.
     fn run(mut self, jobs: &Receiver<Job>) {
-        let mut batch = Vec::new();
-        while let Ok(first) = jobs.recv() {
-            let mut next = Some(first);
-            while let Some(job) = next {
-                match job {
-                    Job::Write(lines) => batch.extend_from_slice(&lines),
-                    Job::Reopen => {
-                        self.write(&mut batch);
-                        self.reopen();
-                    }
-                    Job::Flush(done) => {
-                        self.write(&mut batch);
-                        let _ = done.send(());
-                    }
-                }
-                if batch.len() >= limits::LOG_WRITE_BYTES {
-                    self.write(&mut batch);
-                }
-                next = jobs.try_recv().ok();
+        while let Ok(job) = jobs.recv() {
+            self.take(job);
+            while let Ok(job) = jobs.try_recv() {
+                self.take(job);
             }
-            self.write(&mut batch);
+            self.write();
+        }
+    }
+
+    fn take(&mut self, job: Job) {
+        match job {
+            Job::Write(lines) => {
+                if lines.kind != self.batch.kind {
+                    self.write();
+                }
+                self.batch.join(&lines);
+                if self.batch.bytes.len() >= limits::LOG_WRITE_BYTES {
+                    self.write();
+                }
+            }
+            Job::Reopen => {
+                self.write();
+                self.reopen();
+            }
+            Job::Flush(done) => {
+                self.write();
+                let _ = done.send(());
+            }
         }
     }
 
     /// Writes the batch and empties it; counts the lines that the file did not take.
-    fn write(&mut self, batch: &mut Vec<u8>) {
-        let (taken, outcome) = match self.write_rest() {
-            Ok(()) => write_most(&mut self.file, batch),
-            Err(error) => (0, Err(error)),
-        };
-        let (begun, dropped) = batch.split_at(line_end(batch, taken));
-        self.rest.extend_from_slice(begun.get(taken..).unwrap_or_default());
-        self.shared.drop_lines(dropped);
-        self.reports.report(&self.shared, outcome.err());
-        self.shared.backlog_bytes.fetch_sub(batch.len(), Relaxed);
-        batch.clear();
-        batch.shrink_to(limits::LOG_WRITE_BYTES);
-    }
-
-    fn write_rest(&mut self) -> io::Result<()> {
-        let (taken, outcome) = write_most(&mut self.file, &self.rest);
-        self.rest.drain(..taken);
-        outcome
+    fn write(&mut self) {
+        let Lines { kind, rotation, bytes } = &mut self.batch;
+        let rotated =
+            rotation.map_or(Ok(()), |rotation| self.file.make_room(bytes.len(), rotation));
+        let (dropped, written) = self.file.append(bytes);
+        self.shared.tally(*kind).drop_lines(dropped);
+        self.shared.backlog.give_back(bytes.len());
+        bytes.clear();
+        bytes.shrink_to(limits::LOG_WRITE_BYTES);
+        self.reports.report(&self.shared, rotated.err(), written.err());
     }
 
     fn reopen(&mut self) {
-        match open(&self.shared.path) {
-            Ok(file) => {
-                self.file = file;
-                // Its beginning is in the other file.
-                self.shared.drop_lines(&self.rest);
-                self.rest.clear();
-            }
+        match self.file.reopen() {
+            Ok(dropped) => self.shared.tally(self.batch.kind).drop_lines(dropped),
             Err(error) => {
                 tracing::warn!(path = %self.shared.path.display(), %error, "log not opened anew");
             }
@@ -186,228 +304,52 @@ impl Writer {
     }
 }
 
-/// Tells the log of the process that lines are lost, at most once in `limits::LOG_REPORT_EVERY`.
+/// Whoever waits for room waits no longer for a thread that is gone.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.backlog.close();
+    }
+}
+
+impl Lines {
+    /// Puts `more` of the same log behind them; what holds for its file now is said there.
+    fn join(&mut self, more: &Self) {
+        (self.kind, self.rotation) = (more.kind, more.rotation);
+        self.bytes.extend_from_slice(&more.bytes);
+    }
+}
+
+/// Tells the log of the process what is wrong with a file, at most once in `limits::LOG_REPORT_EVERY`.
+#[derive(Default)]
 struct Reports {
     last: Option<Instant>,
     dropped: u64,
 }
 
 impl Reports {
-    fn report(&mut self, shared: &Shared, error: Option<io::Error>) {
-        let dropped = shared.dropped.load(Relaxed);
+    fn report(&mut self, shared: &Shared, rotated: Option<io::Error>, written: Option<io::Error>) {
+        let dropped = shared.dropped();
         let too_soon = self.last.is_some_and(|last| last.elapsed() < limits::LOG_REPORT_EVERY);
-        if too_soon || (error.is_none() && dropped == self.dropped) {
+        let is_well = rotated.is_none() && written.is_none() && dropped == self.dropped;
+        if too_soon || is_well {
             return;
         }
         let path = shared.path.display();
-        match error {
+        if let Some(error) = rotated {
+            tracing::warn!(%path, %error, "log not rotated, it grows on");
+        }
+        match written {
             Some(error) => tracing::warn!(%path, dropped, %error, "log lines lost"),
+            None if dropped == self.dropped => {}
             None => tracing::warn!(%path, dropped, "log lines lost: the disk is too slow"),
         }
         *self = Self { last: Some(Instant::now()), dropped };
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    if path == Path::new("-") {
-        return Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?));
-    }
-    let file = append().create(true).open(path)?;
-    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
-    Ok(file)
-}
-
-/// To a pipe that nobody reads from, opening is an error rather than a wait.
-fn append() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.append(true).mode(0o640).custom_flags(libc::O_NONBLOCK);
-    options
-}
-
-/// Writes until the end or the first error; says how many bytes the file took.
-fn write_most(file: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
-    let mut taken = 0;
-    while let Some(left) = bytes.get(taken..).filter(|left| !left.is_empty()) {
-        match file.write(left) {
-            Ok(0) => return (taken, Err(io::ErrorKind::WriteZero.into())),
-            Ok(count) => taken += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (taken, Err(error)),
-        }
-    }
-    (taken, Ok(()))
-}
-
-/// Where the line ends of which the last of the `taken` bytes is part.
-fn line_end(lines: &[u8], taken: usize) -> usize {
-    let Some(last) = taken.checked_sub(1) else { return 0 };
-    let rest = lines.get(last..).unwrap_or_default();
-    rest.iter().position(|&byte| byte == b'\n').map_or(lines.len(), |length| last + length + 1)
-}
-
 fn count_lines(lines: &[u8]) -> u64 {
     lines.iter().map(|&byte| u64::from(byte == b'\n')).sum()
 }
 
-/// A sink and the form of its lines.
-#[derive(Clone, Debug)]
-pub struct ConnectionLog {
-    /// Where.
-    pub sink: Sink,
-    /// In which form.
-    pub form: Form,
-    /// `app/<name>/<id>`, the `elb` field.
-    pub elb: Arc<str>,
-}
-
-/// The form of log lines.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Form {
-    /// ALB's fields.
-    #[default]
-    Alb,
-    /// One JSON object a line, with the same fields by name and some more.
-    Json,
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rustix::fs::{CWD, Mode, mkfifoat};
-    use std::fs;
-    use std::process;
-
-    /// A path of this test's own, gone at the end.
-    struct TempFile(PathBuf);
-
-    impl TempFile {
-        fn new(name: &str) -> Self {
-            Self(std::env::temp_dir().join(format!("portcullis-sink-{}-{name}", process::id())))
-        }
-    }
-
-    impl Drop for TempFile {
-        fn drop(&mut self) {
-            let _ = fs::remove_file(&self.0);
-        }
-    }
-
-    /// A file that takes so many bytes before its disk is full.
-    struct Disk {
-        room: usize,
-        written: Vec<u8>,
-    }
-
-    impl Write for Disk {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let taken = bytes.len().min(self.room);
-            if taken == 0 {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            self.room -= taken;
-            self.written.extend_from_slice(&bytes[..taken]);
-            Ok(taken)
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn lines_of_one_writer_keep_their_order_and_flush_waits_for_them() {
-        let path = TempFile::new("order");
-        let sink = Sink::open(&path.0).unwrap();
-        for number in 0..10_000 {
-            sink.write(format!("{number}\n").into_bytes());
-        }
-        sink.flush();
-        let expected: String = (0..10_000).map(|number| format!("{number}\n")).collect();
-        assert_eq!(fs::read_to_string(&path.0).unwrap(), expected);
-        assert_eq!(sink.dropped(), 0);
-        assert_eq!(sink.shared.backlog_bytes.load(Relaxed), 0);
-    }
-
-    #[test]
-    fn a_full_disk_drops_and_counts_and_stops_nobody() {
-        let sink = Sink::open(Path::new("/dev/full")).unwrap();
-        for _ in 0..100 {
-            sink.write(b"one\ntwo\n".to_vec());
-        }
-        sink.flush();
-        assert_eq!(sink.dropped(), 200);
-        assert_eq!(sink.shared.backlog_bytes.load(Relaxed), 0);
-    }
-
-    #[test]
-    fn lines_over_the_backlog_are_dropped_and_counted() {
-        let path = TempFile::new("backlog");
-        let sink = Sink::open(&path.0).unwrap();
-        let mut line = vec![b'x'; limits::LOG_BACKLOG_BYTES_MAX];
-        line.push(b'\n');
-        sink.write(line);
-        assert_eq!(sink.dropped(), 1);
-        sink.write(b"fits\n".to_vec());
-        sink.flush();
-        assert_eq!(fs::read_to_string(&path.0).unwrap(), "fits\n");
-    }
-
-    #[test]
-    fn reopening_writes_to_the_new_file() {
-        let (path, moved) = (TempFile::new("reopen"), TempFile::new("moved"));
-        let sink = Sink::open(&path.0).unwrap();
-        sink.write(b"before\n".to_vec());
-        sink.flush();
-        fs::rename(&path.0, &moved.0).unwrap();
-        sink.write(b"still before\n".to_vec());
-        sink.reopen();
-        sink.write(b"after\n".to_vec());
-        sink.flush();
-        assert_eq!(fs::read_to_string(&moved.0).unwrap(), "before\nstill before\n");
-        assert_eq!(fs::read_to_string(&path.0).unwrap(), "after\n");
-    }
-
-    #[test]
-    fn a_missing_directory_is_an_error_and_is_not_made() {
-        let path = TempFile::new("missing").0.join("connection.log");
-        assert_eq!(Sink::check(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert_eq!(Sink::open(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
-    }
-
-    #[test]
-    fn a_check_finds_what_opening_would_and_makes_nothing() {
-        let path = TempFile::new("check");
-        Sink::check(&path.0).unwrap();
-        assert!(!path.0.exists());
-        Sink::check(Path::new("-")).unwrap();
-        Sink::check(Path::new("/dev/full")).unwrap();
-        let directory = Sink::check(&std::env::temp_dir()).unwrap_err();
-        assert_eq!(directory.kind(), io::ErrorKind::IsADirectory);
-    }
-
-    #[test]
-    fn a_pipe_without_a_reader_is_an_error_and_holds_nobody_up() {
-        let path = TempFile::new("pipe");
-        mkfifoat(CWD, &path.0, Mode::RUSR | Mode::WUSR).unwrap();
-        let no_reader = Some(libc::ENXIO);
-        assert_eq!(Sink::check(&path.0).unwrap_err().raw_os_error(), no_reader);
-        assert_eq!(Sink::open(&path.0).unwrap_err().raw_os_error(), no_reader);
-    }
-
-    /// Goal: no torn line. Method: a disk that fills up after every possible number of bytes, and then
-    /// has room again.
-    #[test]
-    fn a_line_cut_by_a_full_disk_goes_on_where_it_stopped() {
-        let batch = b"first\nsecond\nthird\n";
-        for room in 0..=batch.len() {
-            let mut disk = Disk { room, written: Vec::new() };
-            let (taken, outcome) = write_most(&mut disk, batch);
-            assert_eq!((taken, outcome.is_ok()), (room, room == batch.len()));
-            let end = line_end(batch, taken);
-            disk.room = 100;
-            assert_eq!(write_most(&mut disk, &batch[taken..end]).0, end - taken);
-            assert_eq!(disk.written, &batch[..end], "room for {room} bytes");
-            assert!(matches!(end, 0 | 6 | 13 | 19), "room for {room} bytes");
-            assert_eq!(count_lines(&batch[..end]) + count_lines(&batch[end..]), 3);
-        }
-    }
-}
+mod tests;

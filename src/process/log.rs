@@ -1,6 +1,7 @@
 //! The log of the process itself, on standard error: lifecycle, changes, faults.
 //!
-//! `RUST_LOG` sets the level (`info` unless set).
+//! `RUST_LOG` sets the level (`info` unless set, and for the `h2` crate `error`: of its warnings a client can
+//! cause as many as it likes, and counters have them).
 use tracing_subscriber::EnvFilter;
 
 /// Starts it at `info`.
@@ -14,7 +15,8 @@ pub fn start_quiet() {
 }
 
 fn start_at(level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(format!("{level},h2=error")));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

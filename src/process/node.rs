@@ -171,7 +171,7 @@ impl Node {
             }
             Err(faults) => Err(ReloadError::Faults(faults)),
         };
-        // Whoever has moved the log away and asks for a reload means this, too.
+        // Whoever has moved a log away and asks for a reload means this, too.
         if result.is_ok() {
             self.reopen_logs();
         }
@@ -384,15 +384,11 @@ impl Node {
     }
 
     pub(super) fn reopen_logs(&self) {
-        if let Some(log) = &self.live.load().connection_log {
-            log.sink.reopen();
-        }
+        self.live.load().logs.iter().for_each(|log| log.sink.reopen());
     }
 
     pub(super) fn flush_logs(&self) {
-        if let Some(log) = &self.live.load().connection_log {
-            log.sink.flush();
-        }
+        self.live.load().logs.iter().for_each(|log| log.sink.flush());
     }
 }
 

@@ -8,7 +8,7 @@
 //! Every connection writes one line of the connection log: at the end of its handshake, or when it is
 //! accepted where there is none.
 use super::front::{Front, HandshakeInFlight, Rules};
-use super::judge::{HandshakeJudge, Verdict};
+use super::judge::{HandshakeJudge, Shown, Verdict};
 use super::sweep::Judged;
 use super::wire::{Wire, linger};
 use super::{Place, Shard, http1, http2};
@@ -23,6 +23,7 @@ use crate::tls::peek::{self, Peeked};
 use crate::tls::policy::{group_name, suite_name, version_name};
 use crate::tls::stream::{Agreed, Failed, HandshakeError, Stream};
 use crate::trust::{Facts, Refusal};
+use std::cell::OnceCell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub struct Connection {
     pub address: IpAddr,
     /// When it was accepted.
     pub accepted: Instant,
+    trace_id: OnceCell<[u8; 16]>,
 }
 
 /// What a client is to the requests of its connection.
@@ -56,6 +58,10 @@ pub struct Client {
     pub tls_names: Option<(&'static str, &'static str)>,
     /// The server name that it gave in its handshake.
     pub server_name: Option<String>,
+    /// The certificate that was chosen for it.
+    pub shown: Option<Shown>,
+    /// Whether its session was resumed, so that it did not get to see that.
+    pub resumed: bool,
     /// Why every request gets 403 (`refusal: http`).
     pub refused: Option<Refusal>,
 }
@@ -69,7 +75,8 @@ pub(super) async fn serve(
     client: SocketAddr,
 ) {
     let address = address_of(&socket);
-    let connection = Connection { shard, front, place, client, address, accepted: Instant::now() };
+    let (accepted, trace_id) = (Instant::now(), OnceCell::new());
+    let connection = Connection { shard, front, place, client, address, accepted, trace_id };
     // A task has room for the largest of its stages; the handshake's is given back when it ends.
     let begun = Box::pin(connection.begin(socket)).await;
     let Some((wire, client)) = begun else { return };
@@ -84,14 +91,15 @@ pub(super) async fn serve(
 }
 
 /// Writes the line of a connection that the shard has no room for.
-pub(super) fn log_shed(front: &Front, socket: &Sock, client: SocketAddr) {
+pub(super) fn log_shed(shard: &Shard, front: &Front, socket: &Sock, client: SocketAddr) {
     let rules = front.rules();
     let word = Reason::Shed.word();
     let attempt = match rules.tls() {
         Some(_) => Attempt::failed(Handshake::Shed, None, word),
         None => Attempt { reason: Some(word), ..Attempt::plain() },
     };
-    log(front, &rules, client, address_of(socket), &attempt);
+    let comer = Comer { client, address: address_of(socket), trace_id: &OnceCell::new() };
+    log(shard, front, &rules, comer, &attempt);
 }
 
 /// The address of this node that the client came to.
@@ -167,6 +175,8 @@ impl Connection {
             generation: verdict.generation,
             server_name: server_name.clone(),
             tls_names: names(agreed),
+            shown: judge.shown(),
+            resumed: agreed.resumed,
             refused: verdict.result.as_ref().err().copied(),
             identity: verdict.result.unwrap_or_default(),
         };
@@ -221,38 +231,56 @@ impl Connection {
     }
 
     fn log(&self, rules: &Rules, attempt: &Attempt<'_>) {
-        log(&self.front, rules, self.client, self.address, attempt);
+        let Self { client, address, trace_id, .. } = self;
+        let comer = Comer { client: *client, address: *address, trace_id };
+        log(&self.shard, &self.front, rules, comer, attempt);
+    }
+
+    /// What joins the lines of its requests to its own.
+    pub(super) fn trace_id(&self) -> [u8; 16] {
+        *self.trace_id.get_or_init(new_trace_id)
     }
 }
 
-/// Writes the line of one connection attempt.
-fn log(front: &Front, rules: &Rules, client: SocketAddr, address: IpAddr, attempt: &Attempt<'_>) {
-    let Some(log) = &rules.connection_log else { return };
+/// Who attempts to connect.
+struct Comer<'a> {
+    client: SocketAddr,
+    /// The address of this node that it came to.
+    address: IpAddr,
+    /// Made when a log needs it.
+    trace_id: &'a OnceCell<[u8; 16]>,
+}
+
+fn new_trace_id() -> [u8; 16] {
     let mut trace_id = [0; 16];
-    // Without randomness the line is still worth having; its id is then all zeros.
+    // Without randomness a line is still worth having; its id is then all zeros.
     let _ = aws_lc_rs::rand::fill(&mut trace_id);
-    let mut line = Vec::with_capacity(512);
-    Entry {
+    trace_id
+}
+
+/// Writes the line of one connection attempt.
+fn log(shard: &Shard, front: &Front, rules: &Rules, comer: Comer<'_>, attempt: &Attempt<'_>) {
+    let Some(log) = &rules.logs.connection else { return };
+    let entry = Entry {
         time: clock::since_epoch(),
-        client,
+        client: comer.client,
         listener_port: front.port,
         tls_protocol: attempt.agreed.version.map(version_name),
         tls_cipher: attempt.agreed.suite.map(suite_name),
         handshake: attempt.took,
         leaf: attempt.leaf.as_ref(),
         verify: attempt.verify,
-        trace_id,
+        trace_id: *comer.trace_id.get_or_init(new_trace_id),
         key_exchange: attempt.agreed.group.map(group_name),
         resumed: attempt.agreed.resumed,
         elb: &log.elb,
-        address,
+        address: comer.address,
         generation: attempt.generation.unwrap_or(rules.generation),
         server_name: attempt.server_name,
         listener: &rules.listener.name,
         reason: attempt.reason,
-    }
-    .write(log.form, &mut line);
-    log.sink.write(line);
+    };
+    shard.logging.add(log, |form, out| entry.write(form, out));
 }
 
 /// How a killed handshake is counted.

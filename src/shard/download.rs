@@ -4,16 +4,20 @@
 //! what can still be said when the target fails.
 //! Bound: `limits::INTERIM_ANSWERS_MAX`.
 use super::exchange::Task;
+use super::front::Rules;
 use super::http1::Session;
 use super::target::{Target, timed_out};
 use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::forward::{self, Onward};
 use crate::http::head::{self, Body, Malformed, Version};
+use crate::http::trailers::{self, Filter};
 use crate::http::upgrade;
 use crate::limits;
 use crate::net::Buf;
+use crate::observe::access_log::Record;
 use std::cell::Cell;
+use std::time::Instant;
 
 /// How an answer went to the client.
 #[derive(Debug)]
@@ -63,6 +67,7 @@ struct Head {
     body: Body,
     onward: Onward,
     keep_target: bool,
+    trailers_may_pass: bool,
 }
 
 impl Download<'_, '_> {
@@ -70,7 +75,13 @@ impl Download<'_, '_> {
         let mut received = Buf::take();
         let (head, mut out) = self.final_head(&mut received).await?;
         self.session.connection.count_response(head.status);
-        let mut transfer = Transfer::new(head.body, head.onward.body);
+        let Rules { listener, forbidden, .. } = self.task.rules;
+        let trailers = Filter::of_response(head.trailers_may_pass, forbidden, &listener.attributes);
+        let mut transfer = Transfer::new(head.body, head.onward.body, trailers);
+        self.session.recording.note(|record| {
+            record.answered(head.status, Instant::now());
+            record.elb_status = Some(head.status);
+        });
         let mut told = Told::Nothing;
         let failed = |reason, told| Unanswered { reason, told, silent: false };
         loop {
@@ -78,8 +89,14 @@ impl Download<'_, '_> {
                 .step(&mut received, &mut out)
                 .map_err(|_| failed(Reason::TargetMalformed, told))?;
             if !out.is_empty() {
+                if told == Told::Nothing {
+                    self.session.recording.note(|record| record.passed_on(Instant::now()));
+                }
                 told = Told::Part;
-                self.send(out).await.map_err(|reason| failed(reason, told))?;
+                self.send(out).await.map_err(|reason| {
+                    self.session.recording.note(Record::not_passed_on);
+                    failed(reason, told)
+                })?;
                 out = Buf::default();
             }
             if transfer.is_done() {
@@ -105,7 +122,10 @@ impl Download<'_, '_> {
     async fn final_head(&self, received: &mut Buf) -> Result<(Head, Buf), Unanswered> {
         let mut silent = true;
         for _ in 0..=limits::INTERIM_ANSWERS_MAX {
-            let parse = |received: &Buf| self.parse(received);
+            let parse = |received: &Buf| {
+                self.session.recording.note(|record| record.answering(Instant::now()));
+                self.parse(received)
+            };
             let head = self.target.head(received, self.uploaded, &mut silent, parse).await;
             let (head, out) = head.map_err(|reason| {
                 let silent = silent && !timed_out(reason);
@@ -115,6 +135,7 @@ impl Download<'_, '_> {
             if head.status >= 200 || head.status == 101 {
                 return Ok((head, out));
             }
+            self.session.recording.note(Record::interim);
             if head.status != 100 && self.task.asked.version == Version::Http11 {
                 self.send(out).await.map_err(|reason| Unanswered {
                     reason,
@@ -141,8 +162,9 @@ impl Download<'_, '_> {
         let keep = self.uploaded.get() && self.session.keeps_alive(self.task.rules, asked);
         let onward = forward::onward(&response, asked.version, keep);
         let out = self.session.connection.write(|out| {
-            let attributes = &self.task.rules.listener.attributes;
-            forward::response(out, &response, onward, asked.version, attributes);
+            let Rules { listener, forbidden, .. } = self.task.rules;
+            let attributes = &listener.attributes;
+            forward::response(out, &response, onward, asked.version, attributes, forbidden);
         });
         let head = Head {
             bytes: response.length,
@@ -150,6 +172,7 @@ impl Download<'_, '_> {
             body: response.body,
             onward,
             keep_target: response.keep_alive && response.body != Body::UntilClose,
+            trailers_may_pass: trailers::may_pass(&response.connection),
         };
         Ok(Some((head, out)))
     }

@@ -19,10 +19,12 @@ use super::wire::Wire;
 use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::respond::CONTINUE;
+use crate::http::trailers::Filter;
 use crate::net::Buf;
+use crate::observe::access_log::Record;
 use crate::observe::count;
 use crate::target::Group;
-use crate::upstream::Connection as Upstream;
+use crate::upstream::{Connection as Upstream, Unreached};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -46,8 +48,12 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
     let counters = shard.target_group(&task.group.name);
     let mut upstream = match shard.upstreams.checkout(task.group, &counters).await {
         Ok(upstream) => upstream,
-        Err(reason) => return session.refuse(task.rules, Some(&task.asked), reason).await,
+        Err(Unreached { reason, target }) => {
+            session.recording.note(|record| record.chose(target));
+            return session.refuse(task.rules, Some(&task.asked), reason).await;
+        }
     };
+    session.recording.note(|record| record.chose(Some(upstream.target)));
     counters.requests.add(1);
     loop {
         session.connection.place.set_target(Some(upstream.socket.clone()));
@@ -59,7 +65,11 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
                 && upstream.reused
                 && task.asked.may_repeat();
         if !repeats {
-            if !task.asked.has_body() {
+            if task.asked.has_body() {
+                // What is left is of the next request.
+                let left = session.inbox.len() as u64;
+                session.recording.note(|record| record.received_bytes -= left);
+            } else {
                 session.inbox.consume(task.asked.head_bytes);
             }
             session.take_begun();
@@ -103,12 +113,16 @@ async fn conclude(
         (Ok(_), Uploaded::ClientEnded(reason)) => Next::Close(reason),
         (Ok(_), Uploaded::Malformed(malformed)) => {
             session.connection.note_malformed(malformed);
+            session.recording.note(|record| record.reason = Some(malformed.word()));
             Next::Done
         }
         (Err(Unanswered { told: Told::Nothing, .. }), Uploaded::Malformed(malformed)) => {
             session.refuse_malformed(task.rules, malformed).await
         }
         (Err(failed), Uploaded::ClientEnded(reason)) => {
+            if failed.told == Told::Nothing {
+                session.recording.note(Record::cut_short);
+            }
             session.end_untold(task, failed.told, reason).await
         }
         (
@@ -135,12 +149,17 @@ async fn tunnel(
     from_target: Buf,
 ) -> Next {
     let from_client = std::mem::take(&mut session.inbox);
+    session.recording.note(|record| {
+        record.upgraded();
+        record.received_bytes += from_client.len() as u64;
+    });
     session.connection.place.set_target(Some(upstream.socket.clone()));
     let tunnel = Tunnel {
         wire: session.wire,
         target: &upstream.socket,
         idle: task.rules.listener.idle_timeout,
         counters: &session.connection.front.counters,
+        recording: &session.recording,
     };
     let ended = tunnel.run(from_client, from_target).await;
     session.connection.place.set_target(None);
@@ -175,7 +194,10 @@ async fn attempt(
         return (without_body(session, task, target, head).await, Uploaded::Whole);
     }
     session.inbox.consume(asked.head_bytes);
-    let mut transfer = Transfer::new(asked.body, asked.body);
+    let (forbidden, attributes) = (&task.rules.forbidden, &task.rules.listener.attributes);
+    let trailers = Filter::of_request(asked.trailers_may_pass, forbidden, attributes);
+    let mut transfer = Transfer::new(asked.body, asked.body, trailers);
+    session.recording.note(|record| record.received_bytes += session.inbox.len() as u64);
     // What is here already goes with the head, in one segment where it fits.
     if let Err(malformed) = transfer.step(&mut session.inbox, &mut head) {
         return (Err(target.unsent()), Uploaded::Malformed(malformed));
@@ -187,6 +209,7 @@ async fn attempt(
             return (Err(target.unsent()), Uploaded::ClientEnded(reason));
         }
     }
+    session.recording.note(|record| record.dispatched(Instant::now()));
     if target.send(head).await.is_err() {
         return (Err(target.unsent()), Uploaded::TargetStopped);
     }
@@ -200,6 +223,7 @@ async fn without_body(
     target: Target<'_>,
     head: Buf,
 ) -> Result<Answered, Unanswered> {
+    session.recording.note(|record| record.dispatched(Instant::now()));
     if target.send(head).await.is_err() {
         return Err(target.unsent());
     }
@@ -218,7 +242,7 @@ async fn without_body(
         })
         .await
     };
-    vigil.end(session);
+    session.ahead = vigil.ahead;
     answered
 }
 
@@ -273,11 +297,6 @@ impl<'a, 'w> Vigil<'a, 'w> {
             });
         }
     }
-
-    /// Gives the look ahead back.
-    fn end(self, session: &mut Session<'w>) {
-        session.ahead = self.ahead;
-    }
 }
 
 /// Relays both directions at once.
@@ -285,7 +304,7 @@ async fn relay(
     session: &mut Session<'_>,
     task: &Task<'_>,
     target: Target<'_>,
-    transfer: Transfer,
+    transfer: Transfer<'_>,
 ) -> (Result<Answered, Unanswered>, Uploaded) {
     let uploaded = Cell::new(transfer.is_done());
     let (answered, begun) = (Cell::new(false), Cell::new(false));
@@ -302,6 +321,7 @@ async fn relay(
         whole: &uploaded,
         answered: &answered,
         received_bytes,
+        recording: &session.recording,
     };
     let mut up = pin!(upload.run(inbox));
     let mut ended = None;
@@ -355,6 +375,6 @@ async fn relay(
         }
     };
     session.inbox = rest;
-    vigil.end(session);
+    session.ahead = vigil.ahead;
     (download, uploaded)
 }

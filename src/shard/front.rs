@@ -5,11 +5,10 @@
 //! they do not pile up in the kernel.
 use super::{Shard, connection};
 use crate::close::Reason;
-use crate::config::snapshot::{Listener, Live, Tls};
+use crate::config::snapshot::{Listener, Live, Logs, Tls};
 use crate::http::identity::Forbidden;
 use crate::net::{self, Sock};
 use crate::observe::count;
-use crate::observe::sink::ConnectionLog;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
@@ -46,8 +45,8 @@ pub struct Rules {
     pub listener: Arc<Listener>,
     /// Header names that no client may send.
     pub forbidden: Arc<Forbidden>,
-    /// Where connections are logged.
-    pub connection_log: Option<ConnectionLog>,
+    /// What is logged, and where.
+    pub logs: Logs,
 }
 
 impl Rules {
@@ -56,7 +55,7 @@ impl Rules {
             generation: live.generation,
             listener: Arc::clone(listener),
             forbidden: Arc::clone(&live.forbidden),
-            connection_log: live.connection_log.clone(),
+            logs: live.logs.clone(),
         })
     }
 
@@ -173,7 +172,7 @@ fn begin(shard: &Rc<Shard>, front: &Rc<Front>, socket: Sock, client: SocketAddr)
         None => {
             shard.counters.shed.add(1);
             front.counters.closed[Reason::Shed.index()].add(1);
-            connection::log_shed(front, &socket, client);
+            connection::log_shed(shard, front, &socket, client);
         }
     }
 }

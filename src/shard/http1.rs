@@ -7,6 +7,7 @@ use super::connection::{Client, Connection};
 use super::exchange::{self, Task};
 use super::front::Rules;
 use super::pace::Taking;
+use super::recording::Recording;
 use super::request::{self, Asked, Decision, Method};
 use super::wire::Wire;
 use crate::clock;
@@ -36,6 +37,8 @@ pub(super) struct Session<'a> {
     taking: Cell<Taking>,
     /// X-Amzn-Trace-Id of the request in work: each try is sent with the same one.
     trace_id: Vec<u8>,
+    /// Of the request in work.
+    pub(super) recording: Recording,
     /// What it waits for between requests.
     waits: Waits,
 }
@@ -75,6 +78,7 @@ pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) 
         ahead: Ahead::Nothing,
         taking: Cell::default(),
         trace_id: Vec::new(),
+        recording: Recording::default(),
         waits: Waits::First,
     };
     let (reason, abort) = loop {
@@ -103,12 +107,31 @@ pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) 
     reason
 }
 
+impl Next {
+    /// Why it is the end, where that was not agreed.
+    const fn reason(self) -> Option<Reason> {
+        match self {
+            Self::KeepAlive | Self::Done => None,
+            Self::Close(reason) | Self::Abort(reason) => Some(reason),
+        }
+    }
+}
+
 impl Session<'_> {
-    /// One request: reads until its head is whole, decides, and carries that out.
+    /// Waits for a request and serves it.
     async fn turn(&mut self) -> Next {
         if let Err(reason) = self.first_byte().await {
             return Next::Close(reason);
         }
+        let rules = self.connection.front.rules();
+        self.recording = Recording::begin(self.connection, &self.client, &rules);
+        let next = self.request().await;
+        self.recording.finish(self.connection, &self.client, next.reason());
+        next
+    }
+
+    /// One request: reads until its head is whole, decides, and carries that out.
+    async fn request(&mut self) -> Next {
         self.expect_head();
         let mut seen = 0;
         loop {
@@ -119,7 +142,10 @@ impl Session<'_> {
                 match self.connection.judge_again(self.wire, &self.client, &rules) {
                     Ok(None) => {}
                     Ok(Some(client)) => self.client = client,
-                    Err(reason) => return Next::Close(reason),
+                    Err(reason) => {
+                        self.recording.note(|record| record.unreadable(&self.inbox));
+                        return Next::Close(reason);
+                    }
                 }
                 match self.read(&rules) {
                     Ok(Some((asked, decision, head))) => {
@@ -127,7 +153,10 @@ impl Session<'_> {
                         return self.carry_out(&rules, asked, decision, head).await;
                     }
                     Ok(None) => {}
-                    Err(malformed) => return self.refuse_malformed(&rules, malformed).await,
+                    Err(malformed) => {
+                        self.recording.note(|record| record.unreadable(&self.inbox));
+                        return self.refuse_malformed(&rules, malformed).await;
+                    }
                 }
             }
             seen = self.inbox.len();
@@ -135,8 +164,10 @@ impl Session<'_> {
             if let Err(reason) = self.receive().await {
                 // Where nothing of a request has come, nobody waits for an answer.
                 if self.inbox.is_empty() {
+                    self.recording.forget();
                     return Next::Close(Reason::ClientClosed);
                 }
+                self.recording.note(|record| record.unreadable(&self.inbox));
                 return self.refuse(&self.connection.front.rules(), None, reason).await;
             }
         }
@@ -218,6 +249,8 @@ impl Session<'_> {
         let Some(request) = head::request(&self.inbox, &mut slots)? else { return Ok(None) };
         self.connection.renew_trace_id(&mut self.trace_id, &request);
         let decision = request::decide(&self.client, rules, &request);
+        self.recording.note(|record| record.asked(&request, &self.trace_id));
+        self.recording.decided(decision, rules);
         let head = match decision {
             Decision::Forward(_) => {
                 let (head, invalid_names) = self.head_for_target(rules, &request);
@@ -262,7 +295,7 @@ impl Session<'_> {
         let (result, inbox) = self.wire.read(inbox).await;
         self.inbox = inbox;
         match result {
-            Ok(0) => Err(self.wire.socket().killed().unwrap_or(Reason::ClientClosed)),
+            Ok(0) => Err(self.wire.socket().killed().unwrap_or(Reason::RequestIncomplete)),
             Ok(count) => {
                 self.connection.front.counters.received_bytes.add(count as u64);
                 Ok(())
@@ -286,6 +319,7 @@ impl Session<'_> {
         asked: Option<&Asked>,
         reason: Reason,
     ) -> Next {
+        self.recording.note(|record| record.failed(reason));
         match reason.status() {
             Some(status) => {
                 match self.answer(rules, asked, &Answer::standard(status), false).await {
@@ -299,6 +333,7 @@ impl Session<'_> {
 
     pub(super) async fn refuse_malformed(&self, rules: &Rules, malformed: Malformed) -> Next {
         self.connection.note_malformed(malformed);
+        self.recording.note(|record| record.reason = Some(malformed.word()));
         self.answer(rules, None, &Answer::standard(malformed.status()), false).await
     }
 
@@ -326,6 +361,7 @@ impl Session<'_> {
 
     async fn tell(&self, rules: &Rules, out: Buf, status: u16, keep_alive: bool) -> Next {
         self.connection.count_response(status);
+        self.recording.note(|record| record.elb_status = Some(status));
         match self.send(out, rules).await {
             Ok(()) if keep_alive => Next::KeepAlive,
             Ok(()) => Next::Done,
@@ -337,7 +373,8 @@ impl Session<'_> {
     /// client is waited for.
     pub(super) async fn send(&self, bytes: Buf, rules: &Rules) -> Result<(), Reason> {
         let socket = self.wire.socket();
-        self.connection.front.counters.sent_bytes.add(bytes.len() as u64);
+        let count = bytes.len() as u64;
+        self.connection.front.counters.sent_bytes.add(count);
         let mut sending = pin!(self.wire.write(bytes));
         let at_once = poll_fn(|context| Poll::Ready(sending.as_mut().poll(context))).await;
         let (sent, _) = match at_once {
@@ -357,6 +394,8 @@ impl Session<'_> {
                 }
             }
         };
-        sent.map_err(|_| socket.killed().unwrap_or(Reason::ClientClosed))
+        sent.map_err(|_| socket.killed().unwrap_or(Reason::ClientClosed))?;
+        self.recording.note(|record| record.sent_bytes += count);
+        Ok(())
     }
 }

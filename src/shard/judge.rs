@@ -187,6 +187,16 @@ pub struct HandshakeJudge {
     /// What came of the last ticket that the client brought. When a session is resumed it is this one's:
     /// rustls asks about one after the other and stops at the first that it can use.
     brought: RefCell<Option<Result<Grant, Declined>>>,
+    shown: RefCell<Option<Shown>>,
+}
+
+/// The server certificate that was chosen for a client.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Shown {
+    /// Its name.
+    pub certificate: Name,
+    /// Whether it answers for the name that the client gave, and is not the default for want of a better.
+    pub is_for_name: bool,
 }
 
 /// What a client may come back with.
@@ -208,13 +218,18 @@ impl HandshakeJudge {
         server_name: Option<String>,
         seen: Rc<RefCell<Memory>>,
     ) -> Self {
-        let (taken, brought) = (RefCell::new(None), RefCell::new(None));
-        Self { live, listener, server_name, seen, taken, brought }
+        let (taken, brought, shown) = Default::default();
+        Self { live, listener, server_name, seen, taken, brought, shown }
     }
 
     /// The verdict that rustls was given, if it asked.
     pub fn taken(&self) -> Option<Verdict> {
         self.taken.borrow().clone()
+    }
+
+    /// The server certificate that was chosen, if the handshake got so far.
+    pub fn shown(&self) -> Option<Shown> {
+        self.shown.borrow().clone()
     }
 
     /// What came of the client's tickets, if it brought any.
@@ -371,6 +386,11 @@ impl Judge for HandshakeJudge {
         };
         *self.brought.borrow_mut() = Some(brought);
         session
+    }
+
+    fn chosen(&self, certificate: &Name, is_for_name: bool) {
+        *self.shown.borrow_mut() =
+            Some(Shown { certificate: Arc::clone(certificate), is_for_name });
     }
 
     fn requested(&self) {

@@ -16,7 +16,9 @@ pub mod front;
 pub mod http1;
 mod http2;
 pub mod judge;
+mod logging;
 mod pace;
+mod recording;
 mod request;
 pub mod seen;
 pub mod slices;
@@ -36,6 +38,7 @@ use crate::upstream::Upstreams;
 use arc_swap::ArcSwap;
 use front::Front;
 use http1::Waits;
+use logging::Logging;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
@@ -96,6 +99,7 @@ pub struct Shard {
     scratch: RefCell<Vec<u8>>,
     /// For the ids of requests.
     random: RefCell<Random>,
+    logging: Logging,
 }
 
 /// The connections of a shard.
@@ -149,9 +153,11 @@ pub async fn run(seat: Seat) {
         emptied: Notify::new(),
         scratch: RefCell::default(),
         random: RefCell::new(Random::from_system()),
+        logging: Logging::default(),
     });
     let upkeep = net::spawn(upkeep(Rc::clone(&shard)));
     let sweep = net::spawn(sweep::run(Rc::clone(&shard)));
+    let logging = net::spawn(logging::run(Rc::clone(&shard)));
     while let Some(order) = orders.recv().await {
         match order {
             Order::Adopt { live, open, done } => {
@@ -171,9 +177,11 @@ pub async fn run(seat: Seat) {
             }
         }
     }
-    // Neither holds an operation, so both may be aborted.
+    // None of them holds an operation, so all may be aborted.
     upkeep.abort();
     sweep.abort();
+    logging.abort();
+    shard.logging.hand_over();
 }
 
 /// Gives up idle connections to targets, once a second.

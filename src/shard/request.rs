@@ -9,10 +9,10 @@ use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::{OnRevocation, RefusalForm};
 use crate::http::forward::{self, InvalidNames};
+use crate::http::h2::frames::Flood;
 use crate::http::head::{Body, Expected, Malformed, Request, Version};
 use crate::http::respond::Answer;
-use crate::http::trace_id;
-use crate::http::upgrade;
+use crate::http::{trace_id, trailers, upgrade};
 use crate::net::Buf;
 use crate::route::{Action, FixedResponse};
 use crate::target::Group;
@@ -32,6 +32,8 @@ pub(super) struct Asked {
     pub(super) keep_alive: bool,
     /// Whether it waits for `100 Continue`.
     pub(super) expects_continue: bool,
+    /// What `trailers::may_pass` said of it.
+    pub(super) trailers_may_pass: bool,
     /// The method, as far as the answer depends on it.
     pub(super) method: Method,
     /// Whether it asks for a WebSocket.
@@ -68,6 +70,7 @@ impl Asked {
             body: request.body,
             keep_alive: request.keep_alive,
             expects_continue: request.expects_continue,
+            trailers_may_pass: trailers::may_pass(&request.connection),
             method: Method::of(request.method),
             upgrade: upgrade::is_asked(request),
         }
@@ -261,5 +264,12 @@ impl Connection {
         self.front.counters.malformed[malformed.index()].add(1);
         let listener = &*self.front.rules().listener.name;
         tracing::debug!(listener, client = %self.client, reason = malformed.word(), "malformed");
+    }
+
+    /// Counts a flood of HTTP/2 frames, and names their kind in the debug log.
+    pub(super) fn note_flood(&self, flood: Flood) {
+        self.front.counters.http2_floods[flood.index()].add(1);
+        let listener = &*self.front.rules().listener.name;
+        tracing::debug!(listener, client = %self.client, frames = flood.word(), "flood");
     }
 }

@@ -4,6 +4,7 @@
 //! either direction moves the idle timeout of both, nothing else does. What one side ends properly is
 //! passed on to the other; what fails ends both at once.
 //! Bound: one buffer each way, none while a direction is silent.
+use super::recording::Recording;
 use super::wire::Wire;
 use crate::close::Reason;
 use crate::net::{Buf, Sock};
@@ -20,6 +21,7 @@ pub(super) struct Tunnel<'a> {
     pub(super) target: &'a Sock,
     pub(super) idle: Duration,
     pub(super) counters: &'a count::Listener,
+    pub(super) recording: &'a Recording,
 }
 
 /// How one direction ended.
@@ -90,6 +92,7 @@ impl Tunnel<'_> {
                 (Ok(0), _) => return self.end_of_client(),
                 (Ok(count), read) => {
                     self.counters.received_bytes.add(count as u64);
+                    self.recording.note(|record| record.received_bytes += count as u64);
                     bytes = read;
                 }
                 (Err(_), _) => return self.failed(Reason::ClientClosed),
@@ -102,13 +105,15 @@ impl Tunnel<'_> {
     async fn down(&self, mut bytes: Buf) -> Ended {
         loop {
             if !bytes.is_empty() {
-                self.counters.sent_bytes.add(bytes.len() as u64);
+                let count = bytes.len() as u64;
+                self.counters.sent_bytes.add(count);
                 self.wire.socket().arm(self.idle, Reason::ClientTimeout);
                 let (sent, back) = self.wire.write(bytes).await;
                 self.wire.socket().disarm();
                 if sent.is_err() {
                     return self.failed(Reason::ClientClosed);
                 }
+                self.recording.note(|record| record.sent_bytes += count);
                 bytes = back;
             }
             drop(bytes);

@@ -3,6 +3,7 @@
 //! [`super::exchange`] polls it beside the answer, and drops it only once it has ended. When the answer is
 //! whole first, what the client still sends is thrown away, `limits::DISCARDED_BODY_BYTES_MAX` at most.
 use super::pace::{Pace, TooSlow};
+use super::recording::Recording;
 use super::target::Target;
 use super::wire::Wire;
 use crate::close::Reason;
@@ -34,7 +35,7 @@ pub(super) enum Uploaded {
 pub(super) struct Upload<'a> {
     pub(super) wire: &'a Wire,
     pub(super) target: Target<'a>,
-    pub(super) transfer: Transfer,
+    pub(super) transfer: Transfer<'a>,
     /// What the client must bring.
     pub(super) floor: Option<Floor>,
     pub(super) pace: Pace,
@@ -43,6 +44,7 @@ pub(super) struct Upload<'a> {
     /// Set by the exchange once the answer is whole: the rest is thrown away.
     pub(super) answered: &'a Cell<bool>,
     pub(super) received_bytes: &'a count::Count,
+    pub(super) recording: &'a Recording,
 }
 
 impl Upload<'_> {
@@ -90,13 +92,15 @@ impl Upload<'_> {
         match result {
             Ok(count) if count > 0 => {
                 self.received_bytes.add(count as u64);
+                self.recording.note(|record| record.received_bytes += count as u64);
                 if let Some(floor) = floor {
                     let noted = self.pace.note(floor, began.elapsed(), count as u64);
                     noted.map_err(|TooSlow| Reason::SlowBody)?;
                 }
                 Ok(count)
             }
-            Ok(_) | Err(_) => Err(socket.killed().unwrap_or(Reason::ClientClosed)),
+            Ok(_) => Err(socket.killed().unwrap_or(Reason::RequestIncomplete)),
+            Err(_) => Err(socket.killed().unwrap_or(Reason::ClientClosed)),
         }
     }
 

@@ -10,6 +10,7 @@ pub mod resolve;
 pub use pick::{NoTarget, round_robin};
 pub use resolve::Resolver;
 
+use crate::observe::arn;
 use arc_swap::ArcSwap;
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -38,6 +39,8 @@ pub struct Target {
 pub struct Group {
     /// The name that actions use.
     pub name: Arc<str>,
+    /// What the access log calls it.
+    pub arn: Arc<str>,
     /// 0 to `limits::TARGETS_PER_GROUP_MAX`.
     pub targets: Vec<Target>,
     /// All addresses, in the order of `targets`, each once; a name gives as many as it resolves to.
@@ -48,7 +51,8 @@ impl Group {
     /// A group whose named targets are not resolved yet: the others are usable at once.
     pub fn new(name: Arc<str>, targets: Vec<Target>) -> Self {
         let addresses = addresses(&targets, |_| &[]);
-        Self { name, targets, addresses: ArcSwap::from_pointee(addresses) }
+        let arn = arn::target_group(&name);
+        Self { name, arn, targets, addresses: ArcSwap::from_pointee(addresses) }
     }
 
     /// The names among its targets.

@@ -7,7 +7,7 @@
 //! longer key, the later notAfter (the guide says "validity period" and not which way), then the order
 //! of the list. There the default certificate takes part only when it is also in the list; here it
 //! always does, so that an ECDSA and an RSA certificate for one name need no third entry.
-use super::{Certificate, ServerNames};
+use super::{Certificate, ServerNames, verifier};
 use crate::clock;
 use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -50,13 +50,15 @@ impl Resolver {
         Self { default, ranked, by_name }
     }
 
+    /// The certificate, and whether it answers for the name.
+    ///
     /// * `schemes`: what the client can verify, among the suites that it shares with the policy.
     fn choose(
         &self,
         server_name: Option<&str>,
         schemes: &[SignatureScheme],
         now: UnixTime,
-    ) -> Option<&Arc<CertifiedKey>> {
+    ) -> Option<(&Certificate, bool)> {
         let (exact, wildcard) = server_name.map_or((None, None), |name| self.by_name.matches(name));
         let mut matching = exact.into_iter().chain(wildcard).flatten().copied();
         let first = matching.next();
@@ -72,7 +74,8 @@ impl Resolver {
                 .map(|claim| claim.2)
         };
         let chosen = index.and_then(|index| self.ranked.get(index));
-        chosen.or(self.default.as_ref()).map(|certificate| &certificate.key)
+        let is_for_name = chosen.is_some();
+        chosen.or(self.default.as_ref()).map(|certificate| (&**certificate, is_for_name))
     }
 
     /// What a certificate has for itself now, less being better; `None` for a client that cannot
@@ -92,7 +95,10 @@ impl Resolver {
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let schemes = client_hello.signature_schemes();
-        self.choose(client_hello.server_name(), schemes, clock::now()).cloned()
+        let chosen = self.choose(client_hello.server_name(), schemes, clock::now());
+        let (certificate, is_for_name) = chosen?;
+        verifier::tell(|judge| judge.chosen(&certificate.name, is_for_name));
+        Some(Arc::clone(&certificate.key))
     }
 }
 

@@ -12,6 +12,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use webpki::aws_lc_rs as algorithm;
 
 /// Judges a client in the handshake that it belongs to: its chain, and its way round it, a ticket.
@@ -33,6 +34,10 @@ pub trait Judge {
         None
     }
 
+    /// This server certificate is chosen for the client, because it answers for the name that the client
+    /// gave, or as the default.
+    fn chosen(&self, _certificate: &Arc<str>, _is_for_name: bool) {}
+
     /// The client is asked for a certificate, so that none of the sessions that it brought is resumed.
     fn requested(&self) {}
 }
@@ -53,10 +58,16 @@ pub fn under<R>(judge: Rc<dyn Judge>, f: impl FnOnce() -> R) -> R {
 
 /// Asks the judge of the handshake that this thread is driving; `None` when there is none.
 pub(super) fn ask<R>(question: impl FnOnce(&dyn Judge) -> R) -> Option<R> {
+    let answer = tell(question);
+    debug_assert!(answer.is_some(), "a handshake that has questions runs under a judge");
+    answer
+}
+
+/// The same for what the judge, if there is one, may know and need not answer.
+pub(super) fn tell<R>(fact: impl FnOnce(&dyn Judge) -> R) -> Option<R> {
     // Not borrowed while it answers: a judge may itself drive a handshake.
     let judge = JUDGE.with_borrow(Clone::clone);
-    debug_assert!(judge.is_some(), "a handshake that has questions runs under a judge");
-    judge.map(|judge| question(&*judge))
+    judge.map(|judge| fact(&*judge))
 }
 
 /// Puts the outer judge back.

@@ -55,6 +55,15 @@ pub struct Connection {
     pub reused: bool,
 }
 
+/// Why there is no connection for a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Unreached {
+    /// Why.
+    pub reason: Reason,
+    /// The target that was tried last, if any was.
+    pub target: Option<SocketAddr>,
+}
+
 impl Upstreams {
     /// Those of the shard with this index, which keep `idle_max` idle connections at most.
     pub fn new(shard: usize, idle_max: usize) -> Self {
@@ -80,11 +89,11 @@ impl Upstreams {
         &self,
         group: &Group,
         counts: &count::TargetGroup,
-    ) -> Result<Connection, Reason> {
+    ) -> Result<Connection, Unreached> {
         let addresses = group.addresses.load();
         let Ok(first) = self.turn(group, &addresses) else {
             counts.errors[Reason::NoTarget.index()].add(1);
-            return Err(Reason::NoTarget);
+            return Err(Unreached { reason: Reason::NoTarget, target: None });
         };
         if let Some(connection) = self.idle(addresses[first]) {
             return Ok(connection);
@@ -96,11 +105,14 @@ impl Upstreams {
             Err(reason) => reason,
         };
         let next = self.next_after(first, &addresses).filter(|_| reason.try_next_target());
-        let next = next.ok_or(reason)?;
+        let next = next.ok_or(Unreached { reason, target: Some(addresses[first]) })?;
         counts.retries.add(1);
         match self.idle(next) {
             Some(connection) => Ok(connection),
-            None => self.fresh(next, counts).await,
+            None => {
+                let fresh = self.fresh(next, counts).await;
+                fresh.map_err(|reason| Unreached { reason, target: Some(next) })
+            }
         }
     }
 

@@ -122,7 +122,8 @@ fn a_target_that_is_passed_over_is_tried_when_there_is_no_other() {
         let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let group = group(&[address]);
         let refused = upstreams.checkout(&group, &counts).await;
-        assert_eq!(refused.unwrap_err(), Reason::ConnectRefused);
+        let reason = Reason::ConnectRefused;
+        assert_eq!(refused.unwrap_err(), Unreached { reason, target: Some(address) });
         assert_eq!(counts.retries.get(), 0, "the same target is not tried twice for one request");
         socket.listen(1).unwrap();
         assert_eq!(upstreams.checkout(&group, &counts).await.unwrap().target, address);
@@ -136,7 +137,8 @@ fn a_request_tries_two_targets_and_no_third() {
         let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let group = group(&[a.1, b.1, c.1]);
         let refused = upstreams.checkout(&group, &counts).await;
-        assert_eq!(refused.unwrap_err(), Reason::ConnectRefused);
+        let reason = Reason::ConnectRefused;
+        assert_eq!(refused.unwrap_err(), Unreached { reason, target: Some(b.1) });
         assert_eq!((errors(&counts, Reason::ConnectRefused), counts.retries.get()), (2, 1));
     });
 }
@@ -151,7 +153,7 @@ fn a_connect_without_an_answer_ends_in_time_and_goes_to_the_next_target() {
         };
         let counts = count::TargetGroup::default();
         let late = upstreams.checkout(&group(&[silent]), &counts).await;
-        assert_eq!(late.unwrap_err(), Reason::ConnectTimeout);
+        assert_eq!(late.unwrap_err().reason, Reason::ConnectTimeout);
         upstreams.passed_over.borrow_mut().clear(silent);
         let both = Group::new("both".into(), group(&[silent, good]).targets);
         assert_eq!(upstreams.checkout(&both, &counts).await.unwrap().target, good);
@@ -164,7 +166,8 @@ fn a_group_without_an_address_has_no_target() {
     on_both_engines(|| async {
         let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let nothing = upstreams.checkout(&group(&[]), &counts).await;
-        assert_eq!(nothing.unwrap_err(), Reason::NoTarget);
+        let reason = Reason::NoTarget;
+        assert_eq!(nothing.unwrap_err(), Unreached { reason, target: None });
         assert_eq!(errors(&counts, Reason::NoTarget), 1);
     });
 }

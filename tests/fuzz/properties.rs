@@ -1,6 +1,6 @@
 //! What must hold of each reader of hostile bytes, whatever the bytes: one function for each fuzz
 //! target. `fuzz_targets/` calls them under cargo-fuzz, `main.rs` on the stable toolchain.
-use portcullis::http::chunked::{BODY_END, CHUNK_END, Decoder, SizeLine, Step};
+use portcullis::http::chunked::{CHUNK_END, Decoder, LAST_CHUNK, SECTION_END, SizeLine, Step};
 use portcullis::http::head::{self, Body, Malformed, Version};
 use portcullis::limits::{CLIENT_HELLO_BYTES_MAX, HEADERS_MAX, TICKET_BYTES_MAX};
 use portcullis::tls::peek::{Peeked, server_name};
@@ -99,8 +99,8 @@ pub fn request_head(bytes: &[u8]) {
     }
 }
 
-/// The content up to the end, an error, or the end of the input; where the body ended.
-type Decoded = (Vec<u8>, Result<Option<usize>, Malformed>);
+/// The content up to the end, an error, or the end of the input; the trailers; where the body ended.
+type Decoded = (Vec<u8>, Vec<u8>, Result<Option<usize>, Malformed>);
 
 /// Decodes with the input arriving in pieces of `size` bytes.
 fn decoded(input: &[u8], size: usize) -> Decoded {
@@ -113,7 +113,7 @@ fn decoded(input: &[u8], size: usize) -> Decoded {
                 assert!(used <= pending.len());
                 used_up += used;
                 if arrived == input.len() {
-                    return (content, Ok(None));
+                    return (content, Vec::new(), Ok(None));
                 }
                 arrived = (arrived + size).min(input.len());
             }
@@ -122,24 +122,41 @@ fn decoded(input: &[u8], size: usize) -> Decoded {
                 content.extend_from_slice(&pending[data]);
                 used_up += used;
             }
-            Ok(Step::End { used }) => {
+            Ok(Step::End { trailers, used }) => {
                 assert!(used <= pending.len());
-                return (content, Ok(Some(used_up + used)));
+                let trailers = pending[trailers].to_vec();
+                assert_clean_lines(&trailers);
+                return (content, trailers, Ok(Some(used_up + used)));
             }
-            Err(reason) => return (content, Err(reason)),
+            Err(reason) => return (content, Vec::new(), Err(reason)),
         }
     }
 }
 
-/// Any split of a chunked body gives the same content and the same end; content that is encoded anew
-/// decodes to itself.
+/// Trailers are lines of a name, a colon and a value, and nothing else.
+fn assert_clean_lines(section: &[u8]) {
+    assert!(section.is_empty() || section.ends_with(b"\r\n"));
+    let text = section.strip_suffix(b"\r\n").unwrap_or_default();
+    assert_eq!(section.is_empty(), text.is_empty());
+    let lines = section.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    for line in lines {
+        let line = line.strip_suffix(b"\r").expect("a line ends in CR LF");
+        let colon = line.iter().position(|byte| *byte == b':').expect("a trailer has a colon");
+        assert!(colon > 0 && line[..colon].iter().all(u8::is_ascii_graphic));
+        assert!(line[colon..].iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control()));
+    }
+}
+
+/// Any split of a chunked body gives the same content, trailers and end; encoded anew they decode to
+/// themselves.
 pub fn chunked_body(bytes: &[u8]) {
     let whole = decoded(bytes, usize::MAX);
     for size in [1, 2, 3, 7, 64] {
         let split = decoded(bytes, size);
         assert_eq!(split.0, whole.0, "content in pieces of {size}");
-        assert_eq!(split.1.is_err(), whole.1.is_err(), "in pieces of {size}: {split:?}, {whole:?}");
-        assert!(split.1.is_err() || split.1 == whole.1, "the end in pieces of {size}");
+        assert_eq!(split.1, whole.1, "trailers in pieces of {size}");
+        assert_eq!(split.2.is_err(), whole.2.is_err(), "in pieces of {size}: {split:?}, {whole:?}");
+        assert!(split.2.is_err() || split.2 == whole.2, "the end in pieces of {size}");
     }
     let mut anew = Vec::new();
     for piece in whole.0.chunks(1_000) {
@@ -147,8 +164,10 @@ pub fn chunked_body(bytes: &[u8]) {
         anew.extend_from_slice(piece);
         anew.extend_from_slice(CHUNK_END);
     }
-    anew.extend_from_slice(BODY_END);
-    assert_eq!(decoded(&anew, usize::MAX), (whole.0, Ok(Some(anew.len()))));
+    anew.extend_from_slice(LAST_CHUNK);
+    anew.extend_from_slice(&whole.1);
+    anew.extend_from_slice(SECTION_END);
+    assert_eq!(decoded(&anew, usize::MAX), (whole.0, whole.1, Ok(Some(anew.len()))));
 }
 
 /// 1 January 2030: between the dates of the seeds.

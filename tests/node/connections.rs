@@ -1,8 +1,10 @@
 //! A client's connection: kept alive, pipelined, of HTTP/1.0, with bodies of every framing.
+use crate::support::client::connect;
 use crate::support::node::piece;
 use crate::support::target::{close, ok};
 use crate::support::{Client, Node, Target, tools};
 use std::io::Write;
+use std::net::Shutdown;
 use std::time::Instant;
 
 fn node(target: &Target) -> Node {
@@ -164,17 +166,17 @@ fn bodies_arrive_whole_in_every_framing() {
         ));
         assert_eq!(answer.text(), "hello world", "{path}");
         assert_eq!(target.received().body, b"hello world");
-        // Chunks are encoded anew: extensions and trailers go no further, the content does.
+        // Chunks are encoded anew: extensions go no further.
         let answer = client.ask(&format!(
             "POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n\
-             5;name=\"value\"\r\nhello\r\n6\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n"
+             5;name=\"value\"\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"
         ));
         let received = target.received();
         assert_eq!(received.value("Transfer-Encoding").to_lowercase(), "chunked");
         assert!(received.values("Content-Length").is_empty(), "{}", received.head);
         let body = String::from_utf8_lossy(&received.body).into_owned();
         assert!(body.ends_with("0\r\n\r\n"), "{body:?}");
-        assert!(!body.contains("name") && !body.contains("X-Trailer"), "{body:?}");
+        assert!(!body.contains("name"), "{body:?}");
         let content: String = body.split("\r\n").skip(1).step_by(2).collect();
         assert_eq!(content, "hello world", "{body:?}");
         assert_eq!(answer.text(), body, "{path}: what the target sends comes back whole");
@@ -292,4 +294,30 @@ fn a_silent_client_is_ended_after_the_idle_timeout() {
         let rest = String::from_utf8_lossy(&client.until_closed()).into_owned();
         assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 408 "), "{beginning}: {rest}");
     }
+}
+
+/// `alb-contract`, section 6.5: 400 where the client closed before it had sent the whole body.
+#[test]
+fn a_client_that_ends_in_the_middle_of_its_request_is_told_400() {
+    let target = Target::named("hello");
+    let node = node(&target);
+    let head = "POST / HTTP/1.1\r\nHost: a\r\n";
+    for part in [
+        format!("{head}Content-Length: 5\r\n\r\nhi"),
+        format!("{head}Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n"),
+        format!("{head}Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX: "),
+        head.to_owned(),
+    ] {
+        let mut stream = connect(node.address("plain"));
+        stream.write_all(part.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut client = Client::on(stream);
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.values("Connection")), (400, vec!["close"]), "{part}");
+        assert!(answer.text().contains("<h1>400 Bad Request</h1>"), "{part}");
+        assert!(client.until_closed().is_empty());
+    }
+    let labels = ["listener=\"plain\"", "reason=\"request_incomplete\""];
+    node.metric_becomes("portcullis_connections_closed_total", &labels, 4.0);
+    assert!(target.so_far().is_empty(), "no target has seen a whole one");
 }

@@ -1,4 +1,5 @@
 //! What targets and clients get of each other's headers, by ALB's attributes.
+use crate::support::client::tls_config;
 use crate::support::node::piece;
 use crate::support::target::{Received, close, ok};
 use crate::support::{Client, Node, Target};
@@ -171,4 +172,117 @@ fn a_request_that_is_tried_again_keeps_its_trace_id() {
         (0..3).map(|_| target.received().value("X-Amzn-Trace-Id").to_owned()).collect();
     assert_ne!(ids[0], ids[1]);
     assert_eq!(ids[1], ids[2]);
+}
+
+/// RFC 9110, section 6.5: trailers go on both ways, but those that could pass for a header that this node
+/// made, checked or removed. RFC 9112, section 7.1: written anew, extensions and all.
+#[test]
+fn trailers_go_on_made_anew_and_filtered() {
+    let target = Target::with(|_, stream| {
+        stream.write_all(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Server-Timing, Set-Cookie\r\n\r\n\
+              05;a=b\r\nhello\r\n00\r\nServer-Timing:db;dur=5\r\nSet-Cookie: a=b\r\n\
+              Content-Length: 9\r\n\r\n",
+        )
+    });
+    let node = node(&target, "", "");
+    let mut client = Client::plain(node.address("plain"));
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\
+         TE: trailers\r\nConnection: TE\r\nTrailer: X-Checksum, X-Forwarded-For\r\n\r\n\
+         02;a\r\nhi\r\n0;b\r\nX-Checksum:\t1234 \r\nX-Forwarded-For: 192.0.2.1\r\nHost: b\r\n\
+         X_Amzn_Mtls_Clientcert_Subject: CN=forged\r\nAuthorization: Basic a\r\n\r\n";
+    // Twice: the connection is kept, and nothing of the trailers is taken for a request.
+    for _ in 0..2 {
+        let answer = client.ask(request);
+        assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+        assert_eq!(answer.values("Trailer"), ["Server-Timing"]);
+        assert_eq!(answer.trailers, "Server-Timing: db;dur=5\r\n");
+        let received = target.received();
+        assert_eq!(received.body, b"2\r\nhi\r\n0\r\nX-Checksum: 1234\r\n\r\n");
+        assert_eq!(received.value("Trailer"), "X-Checksum");
+        assert_eq!((received.value("TE"), received.value("Connection")), ("trailers", "TE"));
+        assert_eq!(received.connection, 0);
+    }
+    // What Connection names ends here, and with it all trailers: which they are is not known any more.
+    let answer = client.ask(&request.replace("Connection: TE", "Connection: X-Checksum"));
+    assert_eq!(answer.status, 200);
+    let received = target.received();
+    assert_eq!(received.body, b"2\r\nhi\r\n0\r\n\r\n");
+    assert!(received.values("Trailer").is_empty());
+    // HTTP/1.0 has no place for them.
+    let mut old = Client::plain(node.address("plain"));
+    old.send("GET / HTTP/1.0\r\nHost: a\r\nTE: trailers\r\n\r\n");
+    let answer = String::from_utf8(old.until_closed()).unwrap();
+    assert!(answer.ends_with("\r\n\r\nhello") && !answer.contains("Trailer"), "{answer}");
+    assert!(target.received().values("TE").is_empty());
+}
+
+/// `limits::TRAILERS_BYTES_MAX`.
+#[test]
+fn trailers_are_bounded() {
+    let target = Target::named("hello");
+    let node = node(&target, "", "");
+    let request = |bytes: usize| {
+        let value = "x".repeat(bytes - "X: \r\n\r\n".len());
+        format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+             1\r\na\r\n0\r\nX: {value}\r\n\r\n"
+        )
+    };
+    assert_eq!(Client::plain(node.address("plain")).ask(&request(16 * 1024)).status, 200);
+    let received = target.received();
+    assert_eq!(received.body.len(), b"1\r\na\r\n0\r\n".len() + 16 * 1024);
+    let mut client = Client::plain(node.address("plain"));
+    assert_eq!(client.ask(&request(16 * 1024 + 1)).status, 400);
+    assert!(client.until_closed().is_empty());
+    let labels = ["listener=\"plain\"", "reason=\"trailers_too_long\""];
+    node.metric_becomes("portcullis_http_malformed_total", &labels, 1.0);
+}
+
+/// `alb-contract`, section 6.1: lower case, and the listener's port where none is there; preserved byte for byte.
+#[test]
+fn the_host_is_put_in_order_or_preserved() {
+    let target = Target::named("hello");
+    let preserve = "routing.http.preserve_host_header.enabled: true";
+    for (attributes, preserved) in [("", false), (preserve, true)] {
+        let node = node(&target, attributes, "");
+        let port = node.address("plain").port();
+        for (sent, in_order) in [
+            ("Host: Api.Example.COM", format!("api.example.com:{port}")),
+            ("Host: Api.Example.COM:81", "api.example.com:81".to_owned()),
+            ("Host: [2001:DB8::1]", format!("[2001:db8::1]:{port}")),
+        ] {
+            Client::plain(node.address("plain")).ask(&format!("GET / HTTP/1.1\r\n{sent}\r\n\r\n"));
+            let expected = if preserved { sent } else { &format!("Host: {in_order}") };
+            let received = target.received();
+            assert_eq!(received.headers()[0], expected);
+            assert_eq!(received.values("Host").len(), 1);
+        }
+    }
+}
+
+/// RFC 6797, section 7.2: Strict-Transport-Security is for TLS.
+#[test]
+fn strict_transport_security_is_set_over_tls_and_refused_without() {
+    let target = Target::named("hello");
+    let attributes = "attributes: {routing.http.response.strict_transport_security.header_value: \
+         max-age=63072000; includeSubDomains}";
+    let of = |listener: String| {
+        let targets = piece::targets(&[target.entry()]);
+        [piece::certificates(), targets, "listeners:\n".to_owned(), listener].concat()
+    };
+    let node = Node::start(&of(piece::https("tls", attributes)));
+    let mut client = Client::tls(node.address("tls"), "localhost", &tls_config(None));
+    let answer = client.get("/");
+    let expected = ["max-age=63072000; includeSubDomains"];
+    assert_eq!(
+        (answer.status, answer.values("Strict-Transport-Security")),
+        (200, expected.to_vec())
+    );
+    node.configure(&of(piece::http("tls", attributes)));
+    let said = node.reload_refused();
+    assert!(
+        said.contains("strict_transport_security.header_value\"]: needs protocol: HTTPS"),
+        "{said}"
+    );
 }

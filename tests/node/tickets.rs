@@ -378,24 +378,32 @@ fn a_session_ends_with_the_certificate_that_it_was_made_with() {
     let forgiving = format!("{BOUND}, ignore_client_certificate_expiry: true");
     let listeners = [("https", piece::verify(BOUND)), ("forgives", piece::verify(&forgiving))];
     let node = Node::start(&whole(&target, &piece::partners(), &listeners));
-    let now = UNIX_EPOCH.elapsed().unwrap();
-    let end = now.as_secs() + 6;
-    let short = pki().issuing.issue(Leaf::client("short").with_end(end));
-    let comers = |listener: &str| {
-        let comers = WAYS.map(|way| Comer::of(way, tls_config_of(&short, &[way.version()])));
-        comers.iter().for_each(|comer| comer.settle(node.address(listener), "localhost"));
-        comers
+    let now = || UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let settled_before = |end: u64| {
+        let short = pki().issuing.issue(Leaf::client("short").with_end(end));
+        let comers = |listener: &str| {
+            let comers = WAYS.map(|way| Comer::of(way, tls_config_of(&short, &[way.version()])));
+            let settles = |comer: &Comer| comer.settles(node.address(listener), "localhost");
+            (comers.iter().all(settles), comers)
+        };
+        let ((of_ends, ends), (of_stays, stays)) = (comers("https"), comers("forgives"));
+        let is_in_time = now() < end;
+        assert!(of_ends && of_stays || !is_in_time);
+        is_in_time.then_some((end, ends, stays))
     };
-    let (ends, stays) = (comers("https"), comers("forgives"));
-    wait::until("the end", || {
-        (UNIX_EPOCH.elapsed().unwrap() > Duration::from_secs(end + 1)).then_some(())
-    });
+    // A machine that is too slow for the first gets more time.
+    let windows = [6, 20, 60, 180];
+    let settled = windows.into_iter().find_map(|seconds| settled_before(now() + seconds));
+    let (end, ends, stays) = settled.expect("three minutes are enough");
+    let patience = Duration::from_secs(240);
+    wait::within(patience, "the end", || (now() > end + 1).then_some(()));
+    let expired = resumptions(&node, "expired");
     for (ends, stays) in ends.iter().zip(&stays) {
         assert_eq!(ends.visit(node.address("https"), "localhost"), None, "{:?}", ends.way);
         let kind = stays.visit(node.address("forgives"), "localhost");
         assert_eq!(kind, Some(stays.way.resumed()), "{:?}", stays.way);
     }
-    assert_eq!(resumptions(&node, "expired"), 2.0);
+    assert_eq!(resumptions(&node, "expired") - expired, 2.0);
 }
 
 /// Goal: a refused client gets nothing that a later one could be let in by. Method: `refusal: http`, where

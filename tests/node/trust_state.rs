@@ -3,7 +3,8 @@
 //! One driver sends random commands, good ones and bad ones, and knows what must come of each. The
 //! seed is printed.
 use crate::support::node::{named, piece};
-use crate::support::{Node, Setup, Target, long, pki, wait};
+use crate::support::scratch::Scratch;
+use crate::support::{Node, Setup, Target, long, pki, tools, wait};
 use portcullis::api::client::Failure;
 use portcullis::api::trust::client::{self, Command};
 use portcullis::api::trust::upload::Upload;
@@ -260,7 +261,62 @@ fn a_node_killed_at_any_moment_restarts_in_the_last_answered_state_or_in_the_one
     node.assert_no_panic();
 }
 
-/// A disk that is full, a limit of a file's size: the kernel refuses to write.
+/// Starts what follows with a state directory of its own, on a disk of 64 KiB.
+const ON_A_SMALL_DISK: [&str; 6] = [
+    "unshare",
+    "-Urm",
+    "sh",
+    "-ec",
+    "state=$(dirname \"$4\")/state; mkdir -p \"$state\"; \
+     mount -t tmpfs -o size=64k,mode=700 tmpfs \"$state\"; exec \"$@\"",
+    "sh",
+];
+
+/// Whether this machine lets its users mount in a namespace of their own.
+fn may_mount() -> bool {
+    let scratch = Scratch::new("mount");
+    let place = scratch.path().join("nothing");
+    let command = ["true", "serve", "--config", place.to_str().expect("UTF-8")];
+    tools::run("env", &[&ON_A_SMALL_DISK[..], &command].concat(), b"").code == Some(0)
+}
+
+#[test]
+fn a_change_that_does_not_fit_on_the_disk_changes_nothing() {
+    if !may_mount() {
+        // Not by eprintln!, which is shown of failures alone.
+        let skipped = "SKIPPED: a_change_that_does_not_fit_on_the_disk_changes_nothing: no namespaces \
+                       to mount in";
+        writeln!(std::io::stderr(), "{skipped}").expect("stderr is open");
+        return;
+    }
+    let target = Target::named("hello");
+    let node = node(Setup { under: ON_A_SMALL_DISK.into(), ..setup() }, &target);
+    // The disk as the node sees it.
+    let at = node.path("state/trust_stores");
+    let at = PathBuf::from(format!("/proc/{}/root{}", node.id(), at.display()));
+    let disk = || -> BTreeMap<_, _> {
+        let entries = fs::read_dir(&at).unwrap().map(|entry| entry.unwrap());
+        entries.map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap())).collect()
+    };
+    let add = |file: &str| {
+        let path = node.path(file);
+        node.trust("add-revocations", &["--trust-store", "partners", path.to_str().expect("UTF-8")])
+    };
+    let (before, kept, generation) = (seen(&node), disk(), node.generation());
+    assert_eq!(kept.len(), 1);
+    let ended = add("long.crl");
+    assert_eq!(ended.code, Some(1), "{}", ended.said());
+    for word in ["partners.state.new: ", "No space left on device"] {
+        assert!(ended.stderr.contains(word), "{word}: {}", ended.said());
+    }
+    assert_eq!((seen(&node), disk(), node.generation()), (before, kept, generation));
+    assert!(node.metric("portcullis_load_failures_total", &["reason=\"state\""]) > 0.5);
+    add("seed.crl").success();
+    assert_eq!(seen(&node).1.keys().copied().collect::<Vec<_>>(), [1, 2], "no id was used up");
+    assert_eq!(disk().len(), 1);
+}
+
+/// A limit of a file's size: the kernel refuses to write.
 #[test]
 fn a_file_that_cannot_be_written_whole_changes_nothing() {
     let target = Target::named("hello");

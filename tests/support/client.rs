@@ -32,6 +32,8 @@ pub struct Answer {
     pub head: String,
     /// The content, without framing.
     pub body: Vec<u8>,
+    /// Lines behind chunks, verbatim, without the empty one.
+    pub trailers: String,
 }
 
 impl Answer {
@@ -102,12 +104,13 @@ impl Client {
         let head = String::from_utf8(head).map_err(io::Error::other)?;
         let status = head.get(9..12).and_then(|digits| digits.parse().ok());
         let status: u16 = status.ok_or_else(|| io::Error::other(head.clone()))?;
-        let body = if method == "HEAD" || status < 200 || status == 204 || status == 304 {
-            Vec::new()
+        let (body, trailers) = if method == "HEAD" || status < 200 || status == 204 || status == 304
+        {
+            Default::default()
         } else {
             self.body(&head)?
         };
-        Ok(Answer { status, head, body })
+        Ok(Answer { status, head, body, trailers })
     }
 
     /// What comes until the node closes; an unclean end is an end too.
@@ -116,39 +119,51 @@ impl Client {
         std::mem::take(&mut self.buffer)
     }
 
-    fn body(&mut self, head: &str) -> io::Result<Vec<u8>> {
+    /// Content and trailers.
+    fn body(&mut self, head: &str) -> io::Result<(Vec<u8>, String)> {
         if !values(head, "transfer-encoding").is_empty() {
             return self.chunks();
         }
-        match values(head, "content-length").first() {
-            Some(length) => self.exactly(length.parse().map_err(io::Error::other)?),
+        let content = match values(head, "content-length").first() {
+            Some(length) => self.exactly(length.parse().map_err(io::Error::other)?)?,
             None => {
                 while self.more()? {}
-                Ok(std::mem::take(&mut self.buffer))
+                std::mem::take(&mut self.buffer)
             }
+        };
+        Ok((content, String::new()))
+    }
+
+    fn chunks(&mut self) -> io::Result<(Vec<u8>, String)> {
+        let mut content = Vec::new();
+        loop {
+            let line = self.line()?;
+            let size = usize::from_str_radix(line.trim(), 16).map_err(io::Error::other)?;
+            if size == 0 {
+                let mut trailers = String::new();
+                loop {
+                    match self.line()?.as_str() {
+                        "\r\n" => return Ok((content, trailers)),
+                        line => trailers.push_str(line),
+                    }
+                }
+            }
+            let mut chunk = self.exactly(size + 2)?;
+            assert_eq!(&chunk[size..], b"\r\n", "a chunk ends with CRLF");
+            chunk.truncate(size);
+            content.append(&mut chunk);
         }
     }
 
-    fn chunks(&mut self) -> io::Result<Vec<u8>> {
-        let mut content = Vec::new();
+    /// A line with its end.
+    fn line(&mut self) -> io::Result<String> {
         loop {
-            let line = loop {
-                if let Some(at) = find(&self.buffer, b"\r\n") {
-                    break self.exactly(at + 2)?;
-                }
-                if !self.more()? {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-            };
-            let line = String::from_utf8_lossy(&line).into_owned();
-            let size = usize::from_str_radix(line.trim(), 16).map_err(io::Error::other)?;
-            let mut chunk = self.exactly(size + 2)?;
-            assert_eq!(&chunk[size..], b"\r\n", "a chunk ends with CRLF");
-            if size == 0 {
-                return Ok(content);
+            if let Some(at) = find(&self.buffer, b"\r\n") {
+                return Ok(String::from_utf8_lossy(&self.exactly(at + 2)?).into_owned());
             }
-            chunk.truncate(size);
-            content.append(&mut chunk);
+            if !self.more()? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
         }
     }
 

@@ -4,6 +4,8 @@
 //! so, and fails with a sentence when it never comes.
 pub mod client;
 pub mod comer;
+pub mod hpack;
+pub mod http2;
 pub mod node;
 pub mod pki;
 pub mod pkits;
@@ -13,6 +15,7 @@ pub mod tools;
 pub mod wait;
 
 pub use client::Client;
+pub use http2::Http2;
 pub use node::{Node, Setup};
 pub use pki::pki;
 pub use target::Target;

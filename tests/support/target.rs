@@ -203,14 +203,10 @@ fn read_request(
     let length = values(&head, "content-length").first().and_then(|value| value.parse().ok());
     let body_end = if !values(&head, "transfer-encoding").is_empty() {
         loop {
-            if buffer.starts_with(b"0\r\n\r\n") {
-                break 5;
-            }
-            if let Some(at) = find(buffer, b"\r\n0\r\n\r\n") {
-                break at + 7;
-            }
-            if !more(stream, buffer)? {
-                return close();
+            match chunks_end(buffer) {
+                Some(end) => break end,
+                None if more(stream, buffer)? => {}
+                None => return close(),
             }
         }
     } else {
@@ -223,6 +219,19 @@ fn read_request(
         length
     };
     Ok(Some((head, buffer.drain(..body_end).collect())))
+}
+
+/// Where a chunked body ends, trailers and all, if it is whole.
+fn chunks_end(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let line = at + find(bytes.get(at..)?, b"\r\n")?;
+        let size = std::str::from_utf8(&bytes[at..line]).ok()?;
+        match usize::from_str_radix(size, 16).ok()? {
+            0 => return Some(line + find(&bytes[line..], b"\r\n\r\n")? + 4),
+            size => at = line + 2 + size + 2,
+        }
+    }
 }
 
 fn more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<bool> {

@@ -10,6 +10,7 @@ mod attributes;
 mod certificate;
 mod identity_filters;
 mod listener;
+pub(super) mod logs;
 mod node;
 mod server_configs;
 mod session_tickets;
@@ -25,7 +26,7 @@ use super::faults::OrNote;
 use super::files::{Digest, Files};
 use super::nearest::nearest;
 use super::read::{Declared, Names};
-use super::snapshot::{Listener, Live, Name};
+use super::snapshot::{Listener, Live, Logs, Name};
 use super::state::Sealed;
 use super::written::{Configuration, List};
 use crate::http::identity::Forbidden;
@@ -65,7 +66,7 @@ impl<T> Clone for Made<T> {
 }
 
 impl Kept {
-    /// What shards work by. Its log and its warnings are still missing.
+    /// What shards work by. Its logs and its warnings are still missing.
     pub(super) fn live(&self, listeners: BTreeMap<Name, Arc<Listener>>) -> Live {
         let stores = || self.trust_stores.iter();
         let certificates = self.certificates.iter();
@@ -90,7 +91,7 @@ impl Kept {
                 .as_ref()
                 .map(|made| Arc::clone(&made.value))
                 .unwrap_or_default(),
-            connection_log: None,
+            logs: Logs::default(),
             warnings: Vec::new(),
         }
     }

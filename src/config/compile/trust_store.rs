@@ -3,22 +3,24 @@
 //! With `source: files` they are read in each load. With `source: api` the files are read once, where
 //! `state_dir` has nothing of the trust store yet; from then on that is what it holds. A node that runs
 //! never goes back to them: what a command has revoked would be let in again.
+mod given;
+
 use super::{Kept, Made, Named, name_of_alb, named};
 use crate::calendar::rfc3339;
 use crate::config::Faults;
-use crate::config::faults::OrNote;
-use crate::config::files::{Content, Digest, Files, Follow};
+use crate::config::files::{self, Digest, Files, Follow};
 use crate::config::snapshot::{Name, Source};
-use crate::config::source::Origin;
-use crate::config::state::{Contents, Directory, File, Sealed};
+use crate::config::state::{Contents, Directory, Sealed};
 use crate::config::written::{self, List};
 use crate::limits;
 use crate::observe::load::Reason;
 use crate::trust::{
     Bundle, Revocations, Rules, StaleRevocations, Store, UnlistedIssuers, revocation,
 };
+use given::Given;
 use rustls_pki_types::UnixTime;
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::Arc;
 
 impl Named for written::TrustStore {
@@ -114,7 +116,11 @@ impl Load<'_> {
         }
         match state.read(name) {
             Ok(Some(sealed)) => match of_sealed(written, &sealed, self.now) {
-                Ok(made) => Some(made),
+                Ok(mut made) => {
+                    let disregarded = self.disregarded(written, &sealed, state);
+                    made.made.warnings.extend(disregarded.map(|warning| ("source", warning)));
+                    Some(made)
+                }
                 Err(wrong) => {
                     let file = state.file(name);
                     for (reason, said) in in_words(wrong, sealed.contents(), written::Source::Api) {
@@ -162,6 +168,54 @@ impl Load<'_> {
             .ok()?;
         self.seeds.push(sealed);
         Some(made)
+    }
+
+    /// What is kept of it wins over the files that the configuration names, here as after a restart: else
+    /// a detour over `source: files` would undo what commands have revoked. Where somebody may think
+    /// otherwise that is said: where it was made of the files until now, and where one of them has changed
+    /// since and says something else.
+    fn disregarded(
+        &self,
+        written: &written::TrustStore,
+        sealed: &Sealed,
+        state: &Directory,
+    ) -> Option<String> {
+        let file = state.file(sealed.trust_store());
+        let (file, kept_at) = (file.display(), files::changed_at(&file)?);
+        let last = self.previous.trust_stores.get(sealed.trust_store());
+        let was_of_files = last.is_some_and(|last| matches!(last.source, Source::Files { .. }));
+        let instead = if was_of_files {
+            "the files that it was made of until now are not read any more".to_owned()
+        } else {
+            let (newer, at) = self.newer(written, sealed.contents(), kept_at)?;
+            format!("{newer}, changed at {}, is not read", rfc3339(at))
+        };
+        let kept_at = rfc3339(kept_at);
+        Some(format!(
+            "it holds what {file} has kept since {kept_at}, and {instead}; to begin with the files of the \
+             configuration again, move the former away and restart the node"
+        ))
+    }
+
+    /// A file of the configuration that has changed after what is kept and holds what that does not.
+    fn newer(
+        &self,
+        written: &written::TrustStore,
+        kept: &Contents,
+        kept_at: UnixTime,
+    ) -> Option<(String, UnixTime)> {
+        let bundle = written.ca_certificates_bundle.iter();
+        let bundle = bundle.map(|name| (name, limits::BUNDLE_BYTES_MAX));
+        let lists = written.revocations.0.iter();
+        let lists = lists.map(|(_, name)| (name, limits::REVOCATION_FILE_BYTES_MAX));
+        bundle.chain(lists).find_map(|(name, bytes_max)| {
+            let path = self.files.resolve(name);
+            let at = files::changed_at(&path).filter(|at| *at > kept_at)?;
+            let digest = files::digest_now(&path, bytes_max)?;
+            let mut all = iter::once(kept.bundle()).chain(kept.revocations().values());
+            let is_kept = all.any(|file| Digest::of(&file.bytes) == digest);
+            (!is_kept).then(|| (path.display().to_string(), at))
+        })
     }
 
     /// Whether the last load had it of `state_dir`: then its seed is not what it holds any more.
@@ -333,101 +387,6 @@ fn in_words(
         };
         (part.reason(), said)
     })
-}
-
-/// The files that the configuration names.
-struct Given<'a> {
-    bundle_name: &'a str,
-    bundle: Content,
-    /// Position in the configuration, how it is written there, what it holds.
-    lists: Vec<(usize, &'a str, Content)>,
-}
-
-impl<'a> Given<'a> {
-    fn read(
-        written: &'a written::TrustStore,
-        files: &mut Files,
-        follow: Follow,
-        faults: &mut Faults,
-    ) -> Option<Self> {
-        let bundle = written.ca_certificates_bundle.as_deref().and_then(|name| {
-            let content = files.open_as(name, limits::BUNDLE_BYTES_MAX, follow);
-            let content =
-                faults.because(Reason::UnreadableFile, |faults| content.or_note(faults, BUNDLE));
-            Some((name, content?))
-        });
-        let mut lists = Some(Vec::new());
-        for (index, name) in &written.revocations.0 {
-            match files.open_as(name, limits::REVOCATION_FILE_BYTES_MAX, follow) {
-                Ok(content) => {
-                    if let Some(lists) = &mut lists {
-                        lists.push((*index, name.as_str(), content));
-                    }
-                }
-                Err(error) => {
-                    faults.because(Reason::UnreadableFile, |faults| {
-                        faults.element("revocations", *index, |faults| faults.note_here(error));
-                    });
-                    lists = None;
-                }
-            }
-        }
-        let (bundle_name, bundle) = bundle?;
-        Some(Self { bundle_name, bundle, lists: lists? })
-    }
-
-    fn pieces(&self) -> Pieces<'_> {
-        let lists = self.lists.iter();
-        Pieces {
-            bundle_name: self.bundle.path.display().to_string(),
-            bundle: &self.bundle.bytes,
-            lists: lists
-                .map(|(_, name, content)| revocation::File { name, bytes: &content.bytes })
-                .collect(),
-        }
-    }
-
-    fn origins(&self) -> Vec<Origin> {
-        let lists = self.lists.iter();
-        let origin =
-            |content: &Content| Origin { path: content.path.clone(), digest: content.digest };
-        lists.map(|(_, _, content)| origin(content)).collect()
-    }
-
-    fn contents(&self) -> Result<Contents, String> {
-        let file = |name: &str, content: &Content| File {
-            name: name.to_owned(),
-            bytes: content.bytes.clone(),
-        };
-        let lists = self.lists.iter().map(|(_, name, content)| file(name, content)).collect();
-        Contents::new(file(self.bundle_name, &self.bundle), lists)
-            .map_err(|refused| refused.to_string())
-    }
-
-    /// Notes what is wrong with them, each at its key.
-    fn note(&self, wrong: Vec<Wrong>, faults: &mut Faults) {
-        let named = |content: &Content, message| format!("{}: {message}", content.path.display());
-        for Wrong { part, message } in wrong {
-            faults.because(part.reason(), |faults| match part {
-                Part::Bundle => faults.note(BUNDLE, named(&self.bundle, message)),
-                Part::List(position) => match self.lists.get(position) {
-                    Some((index, _, content)) => faults.element("revocations", *index, |faults| {
-                        faults.note_here(named(content, message));
-                    }),
-                    None => faults.note("revocations", message),
-                },
-            });
-        }
-    }
-
-    /// Everything that the store is made of, the written names of its lists included: status shows them.
-    fn fingerprint(&self, rules: Rules) -> Digest {
-        let lists = self.lists.iter();
-        let lists = lists
-            .flat_map(|(_, name, content)| [name.as_bytes(), content.digest.bytes().as_slice()]);
-        let bundle = [self.bundle.digest.bytes().as_slice()];
-        Digest::of_parts(names(rules).into_iter().chain(bundle).chain(lists))
-    }
 }
 
 fn fingerprint_of_state(rules: Rules, checksum: &[u8]) -> Digest {

@@ -152,13 +152,33 @@ impl Staged {
     }
 }
 
-/// Commits all of them.
+/// Commits all of them or none: several are the seeds of trust stores that have nothing yet, and go again
+/// when one of them cannot be committed. They would win over files that somebody mends before the next
+/// attempt. Whoever is killed in between finds some of them, made of the files that seed the others.
 ///
 /// # Errors
 /// What the disk said of the first that could not be.
 pub fn commit(staged: Vec<Staged>) -> Result<(), Faults> {
-    let committed = staged.into_iter().try_for_each(Staged::commit);
-    committed.map_err(|fault| Faults::one(Reason::State, fault))
+    let mut seeded = Vec::new();
+    for staged in staged {
+        // What a command changes has a file, comes alone, and needs no way back.
+        let file = is_missing(&staged.file).then(|| staged.file.clone());
+        if let Err(fault) = staged.commit() {
+            let stays = remove(&seeded).err().map(|stays| format!("; and {stays}"));
+            let fault = format!("{fault}{}", stays.unwrap_or_default());
+            return Err(Faults::one(Reason::State, fault));
+        }
+        seeded.extend(file);
+    }
+    Ok(())
+}
+
+/// Removes files for good.
+fn remove(files: &[PathBuf]) -> Result<(), String> {
+    for file in files {
+        fs::remove_file(file).map_err(naming(file))?;
+    }
+    files.first().and_then(|file| file.parent()).map_or(Ok(()), sync)
 }
 
 impl Drop for Staged {

@@ -157,6 +157,23 @@ fn a_damaged_file_is_a_fault_and_is_not_overwritten() {
     }
 }
 
+/// Goal: what one seed cannot have, no other keeps. Method: a place that is taken once all are written.
+#[test]
+fn seeds_are_committed_all_or_none() {
+    let scratch = Scratch::new();
+    let directory = open(&scratch);
+    let stage = || ["a", "b", "c"].map(|name| directory.stage(&contents().sealed(name)).unwrap());
+    let staged = stage();
+    fs::create_dir_all(directory.file("b").join("taken")).unwrap();
+    let faults = commit(staged.into()).unwrap_err();
+    assert!(faults.to_string().contains("b.state: "), "{faults}");
+    assert_eq!(faults.list.len(), 1, "{faults}");
+    assert_eq!(files(&scratch), ["b.state"], "what was in the way");
+    fs::remove_dir_all(directory.file("b")).unwrap();
+    commit(stage().into()).unwrap();
+    assert_eq!(files(&scratch), ["a.state", "b.state", "c.state"]);
+}
+
 #[test]
 fn a_place_that_cannot_be_written_is_named_and_nothing_is_left_there() {
     let scratch = Scratch::new();

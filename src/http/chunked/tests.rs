@@ -2,13 +2,14 @@
 #![allow(clippy::indexing_slicing, reason = "a test may fail by panicking")]
 use super::*;
 
-/// Content and the bytes left over; `None` when the body has no end yet.
-type Decoded = Result<Option<(Vec<u8>, Vec<u8>)>, Malformed>;
+/// Content, trailers, and the bytes left over; `None` when the body has no end yet.
+type Decoded = Result<Option<(Vec<u8>, Vec<u8>, Vec<u8>)>, Malformed>;
 
 /// Decodes pieces as a connection does: what was not used is shown again with the next piece behind it.
 fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
     let mut decoder = Decoder::default();
-    let (mut content, mut pending, mut ended) = (Vec::new(), Vec::new(), false);
+    let (mut content, mut section, mut pending) = (Vec::new(), Vec::new(), Vec::new());
+    let mut ended = false;
     for piece in pieces {
         pending.extend_from_slice(piece);
         while !ended {
@@ -22,38 +23,41 @@ fn decode<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Decoded {
                     content.extend_from_slice(&pending[data]);
                     used
                 }
-                Step::End { used } => {
+                Step::End { trailers, used } => {
                     ended = true;
+                    section.extend_from_slice(&pending[trailers]);
                     used
                 }
             };
             pending.drain(..used);
         }
     }
-    Ok(ended.then_some((content, pending)))
+    Ok(ended.then_some((content, section, pending)))
 }
 
 fn whole(bytes: &[u8]) -> Decoded {
     decode([bytes])
 }
 
-const GOOD: [(&str, &str, &str); 9] = [
-    ("0\r\n\r\n", "", ""),
-    ("5\r\nhello\r\n0\r\n\r\n", "hello", ""),
-    ("5\r\nhello\r\n0\r\n\r\nGET / HTTP/1.1\r\n", "hello", "GET / HTTP/1.1\r\n"),
-    ("1\r\na\r\n00000000000000A\r\n0123456789\r\n000\r\n\r\n", "a0123456789", ""),
-    ("5;a\r\nhello\r\n0;b=c\r\n\r\n", "hello", ""),
-    ("5 \t;\ta = \"b;c\\\"\"\r\nhello\r\n0\r\n\r\n", "hello", ""),
-    ("4\r\n\r\n0\r\r\n0\r\n\r\n", "\r\n0\r", ""),
-    ("1\r\na\r\n0\r\nX: y\r\nZ:\r\n\r\n", "a", ""),
-    ("1\r\na\r\n0\r\nX:\ty \u{e9}\r\n\r\nrest", "a", "rest"),
+/// What is sent; content, trailers, and what is left over.
+const GOOD: [(&str, &str, &str, &str); 10] = [
+    ("0\r\n\r\n", "", "", ""),
+    ("5\r\nhello\r\n0\r\n\r\n", "hello", "", ""),
+    ("5\r\nhello\r\n0\r\n\r\nGET / HTTP/1.1\r\n", "hello", "", "GET / HTTP/1.1\r\n"),
+    ("1\r\na\r\n00000000000000A\r\n0123456789\r\n000\r\n\r\n", "a0123456789", "", ""),
+    ("5;a\r\nhello\r\n0;b=c\r\n\r\n", "hello", "", ""),
+    ("5 \t;\ta = \"b;c\\\"\"\r\nhello\r\n0\r\n\r\n", "hello", "", ""),
+    ("4\r\n\r\n0\r\r\n0\r\n\r\n", "\r\n0\r", "", ""),
+    ("1\r\na\r\n0\r\nX: y\r\nZ:\r\n\r\n", "a", "X: y\r\nZ:\r\n", ""),
+    ("1\r\na\r\n0\r\nX:\ty \u{e9}\r\n\r\nrest", "a", "X:\ty \u{e9}\r\n", "rest"),
+    ("0\r\na: b\r\nc: d\r\n\r\n0\r\n\r\n", "", "a: b\r\nc: d\r\n", "0\r\n\r\n"),
 ];
 
 #[test]
-fn a_body_is_its_chunks_without_extensions_and_trailers() {
-    for (bytes, content, rest) in GOOD {
-        let expected = Some((content.as_bytes().to_vec(), rest.as_bytes().to_vec()));
-        assert_eq!(whole(bytes.as_bytes()), Ok(expected), "{bytes:?}");
+fn a_body_is_its_chunks_without_extensions_and_then_its_trailers() {
+    for (bytes, content, trailers, rest) in GOOD {
+        let expected = [content, trailers, rest].map(|text| text.as_bytes().to_vec());
+        assert_eq!(whole(bytes.as_bytes()), Ok(Some(expected.into())), "{bytes:?}");
     }
 }
 
@@ -86,7 +90,7 @@ fn any_split_finds_the_same_fault() {
 
 #[test]
 fn every_prefix_of_a_body_needs_more() {
-    for (bytes, _, rest) in GOOD {
+    for (bytes, _, _, rest) in GOOD {
         let body = &bytes.as_bytes()[..bytes.len() - rest.len()];
         for length in 0..body.len() {
             assert_eq!(whole(&body[..length]), Ok(None), "{length} bytes of {bytes:?}");
@@ -155,7 +159,7 @@ fn a_size_line_is_bounded() {
 fn each_size_line_has_the_whole_bound() {
     let chunk = format!("1;{}\r\na\r\n", "x".repeat(CHUNK_LINE_BYTES_MAX - 4));
     let body = chunk.repeat(3) + "0\r\n\r\n";
-    assert_eq!(whole(body.as_bytes()), Ok(Some((b"aaa".to_vec(), Vec::new()))));
+    assert_eq!(whole(body.as_bytes()), Ok(Some((b"aaa".to_vec(), Vec::new(), Vec::new()))));
 }
 
 #[test]
@@ -165,17 +169,29 @@ fn a_trailer_section_is_bounded() {
         let last = format!("Z: {}\r\n\r\n", "x".repeat(bytes - lines.len() - "Z: \r\n\r\n".len()));
         format!("0\r\n{lines}{last}")
     };
-    assert!(whole(trailers(CHUNK_LINE_BYTES_MAX).as_bytes()).unwrap().is_some());
-    let above = trailers(CHUNK_LINE_BYTES_MAX + 1);
+    assert!(whole(trailers(TRAILERS_BYTES_MAX).as_bytes()).unwrap().is_some());
+    let above = trailers(TRAILERS_BYTES_MAX + 1);
     assert_eq!(whole(above.as_bytes()), Err(Malformed::TrailersTooLong));
+    assert_eq!(decode(above.as_bytes().chunks(1)), Err(Malformed::TrailersTooLong));
 }
 
 #[test]
 fn nothing_behind_the_end_is_touched() {
     let mut decoder = Decoder::default();
-    assert_eq!(decoder.step(b"0\r\n\r\n0\r\n\r\n"), Ok(Step::End { used: 5 }));
-    assert_eq!(decoder.step(b"0\r\n\r\n"), Ok(Step::End { used: 0 }));
-    assert_eq!(decoder.step(b""), Ok(Step::End { used: 0 }));
+    assert_eq!(decoder.step(b"0\r\n\r\n0\r\n\r\n"), Ok(Step::End { trailers: 3..3, used: 5 }));
+    assert_eq!(decoder.step(b"0\r\n\r\n"), Ok(Step::End { trailers: 0..0, used: 0 }));
+    assert_eq!(decoder.step(b""), Ok(Step::End { trailers: 0..0, used: 0 }));
+}
+
+/// Goal: a section that trickles in costs its length once. Method: what is shown again is not looked at: it may
+/// even change.
+#[test]
+fn trailers_are_consumed_whole_and_looked_at_once() {
+    let mut decoder = Decoder::default();
+    assert_eq!(decoder.step(b"0\r\nA: b\r\nC"), Ok(Step::NeedMore { used: 3 }));
+    assert_eq!(decoder.step(b"\0: b\r\nC: d\r"), Ok(Step::NeedMore { used: 0 }));
+    let end = Step::End { trailers: 0..12, used: 14 };
+    assert_eq!(decoder.step(b"A: b\r\nC: d\r\n\r\nrest"), Ok(end));
 }
 
 /// Goal: what is encoded here decodes to the same content, whatever the sizes.
@@ -190,7 +206,7 @@ fn encoding_anew_keeps_the_content() {
             body.extend_from_slice(CHUNK_END);
         }
         body.extend_from_slice(BODY_END);
-        assert_eq!(whole(&body), Ok(Some((content.repeat(2), Vec::new()))), "{size}");
+        assert_eq!(whole(&body), Ok(Some((content.repeat(2), Vec::new(), Vec::new()))), "{size}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Heads as targets and clients get them, byte for byte; and what no client can make of them.
 #![allow(clippy::indexing_slicing, reason = "a test may fail by panicking")]
 use super::*;
+use crate::http::h2;
 use crate::http::head::{self, Malformed, slots};
 use crate::http::identity::Names;
 
@@ -193,7 +194,9 @@ fn hop_by_hop_headers_end_here() {
         ("Connection: keep-alive, X-A\r\nX-A: b\r\nx-a: c\r\nX-B: d\r\n", "X-B: d\r\n"),
         ("X-A: b\r\nConnection: x-a\r\n", ""),
         ("Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\n", ""),
-        ("TE: trailers\r\nTrailer: X\r\n", ""),
+        ("TE: gzip\r\nTrailer: X\r\n", ""),
+        ("TE: trailers\r\n", "Connection: TE\r\nTE: trailers\r\n"),
+        ("te: gzip;q=0.5 , Trailers\r\nConnection: te\r\n", "Connection: TE\r\nTE: trailers\r\n"),
         ("Proxy-Authorization: Basic a\r\nProxy-Authenticate: Basic\r\n", ""),
         ("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n", ""),
         (
@@ -208,6 +211,39 @@ fn hop_by_hop_headers_end_here() {
     ] {
         assert_eq!(kept(lines), expected, "{lines:?}");
     }
+}
+
+/// RFC 9110, section 6.6.2: Trailer goes on as far as trailers do, which takes chunks.
+#[test]
+fn trailers_are_announced_where_they_can_follow() {
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    for (lines, expected) in [
+        ("Transfer-Encoding: chunked\r\nTrailer: A, host,b\r\n", "Trailer: A, b\r\n"),
+        ("Transfer-Encoding: chunked\r\ntrailer: Content-Length\r\n", ""),
+        ("Transfer-Encoding: chunked\r\nTrailer: A\r\nConnection: A\r\n", ""),
+        ("Transfer-Encoding: chunked\r\nTrailer: A\r\nConnection: trailer\r\n", "Trailer: A\r\n"),
+    ] {
+        assert_eq!(kept(lines), format!("{chunked}{expected}"), "{lines:?}");
+    }
+    assert_eq!(kept("Content-Length: 1\r\nTrailer: A\r\n"), "Content-Length: 1\r\n");
+
+    let of = |framing: &str, version| {
+        let bytes = format!("HTTP/1.1 200 OK\r\n{framing}Trailer: A, Date\r\n\r\n");
+        answered(&bytes, "GET", version, true).1
+    };
+    let out = of(chunked, Version::Http11);
+    assert_eq!(out, format!("HTTP/1.1 200 OK\r\nTrailer: A\r\n{chunked}\r\n"));
+    assert!(!of(chunked, Version::Http10).contains("Trailer"));
+    assert!(!of("Content-Length: 1\r\n", Version::Http11).contains("Trailer"));
+    assert!(!of("", Version::Http11).contains("Trailer"));
+}
+
+/// HTTP/1.0 has no framing for trailers.
+#[test]
+fn a_client_of_http_1_0_takes_no_trailers() {
+    let head = "GET / HTTP/1.0\r\nHost: a\r\nTE: trailers\r\n\r\n";
+    let out = forwarded(head, &CLIENT, &Attributes::default());
+    assert!(!out.contains("TE: "), "{out:?}");
 }
 
 /// Threats: `Connection: Transfer-Encoding` (CVE-2025-32094 class). The framing header comes from the
@@ -357,7 +393,8 @@ fn an_accepted_head_keeps_its_framing_and_loses_its_forgeries() {
         for header in second.headers {
             assert!(!forbidden.contains(header.name), "seed {seed}: {shown:?}");
             assert!(
-                !matches!(known(header.name), Known::HopByHop | Known::Connection),
+                !matches!(known(header.name), Known::HopByHop)
+                    && (known(header.name) != Known::Connection || header.value == b"TE"),
                 "seed {seed}"
             );
         }
@@ -383,7 +420,14 @@ fn answered(
     let parsed = head::response(bytes.as_bytes(), expected, &mut slots).unwrap().unwrap();
     let onward = onward(&parsed, client_version, client_keep_alive);
     let mut out = Vec::new();
-    response(&mut out, &parsed, onward, client_version, &Attributes::default());
+    response(
+        &mut out,
+        &parsed,
+        onward,
+        client_version,
+        &Attributes::default(),
+        &Forbidden::default(),
+    );
     (onward, String::from_utf8(out).unwrap())
 }
 
@@ -495,7 +539,7 @@ fn a_response_header_that_the_listener_sets_replaces_its_targets() {
             .unwrap();
         let onward = Onward { body: Body::Empty, keep_alive: true };
         let mut out = Vec::new();
-        response(&mut out, &parsed, onward, Version::Http11, &attributes);
+        response(&mut out, &parsed, onward, Version::Http11, &attributes, &Forbidden::default());
         assert_eq!(
             String::from_utf8(out).unwrap(),
             format!(
@@ -510,6 +554,65 @@ fn a_response_header_that_the_listener_sets_replaces_its_targets() {
         head::response(hints.as_bytes(), head::Expected::Content, &mut slots).unwrap().unwrap();
     let mut out = Vec::new();
     let onward = Onward { body: Body::Empty, keep_alive: true };
-    response(&mut out, &parsed, onward, Version::Http11, &attributes);
+    response(&mut out, &parsed, onward, Version::Http11, &attributes, &Forbidden::default());
     assert_eq!(String::from_utf8(out).unwrap(), hints, "an interim response is not the answer");
+}
+
+/// `alb-contract.md`, section 6.1: "from HTTP/2 clients to HTTP/1.1 targets all lower-case except
+/// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Port`, `Host`, `X-Amzn-Trace-Id`, `Upgrade`,
+/// `Connection`".
+#[test]
+fn a_request_by_http_2_reaches_its_target_in_albs_spelling() {
+    let sent = http::Request::post("https://Example.com/a?b=c")
+        .header("user-agent", "curl")
+        .header("x-forwarded-for", "192.0.2.1")
+        .header("x-forwarded-proto", "gopher")
+        .header("x-amzn-trace-id", "Root=1-2-3")
+        .header("te", "trailers")
+        .header("trailer", "grpc-status, host")
+        .header("cookie", "a=b")
+        .header("cookie", "c=d")
+        .header("x_odd", "e");
+    let (parts, ()) = sent.body(()).unwrap().into_parts();
+    let fields = h2::request::fields(&parts).unwrap();
+    let parsed = h2::request::checked(&parts, &fields, false).unwrap();
+    let written = |forwarded_for| {
+        let attributes = Attributes { forwarded_for, ..Attributes::default() };
+        let mut out = Vec::new();
+        let invalid = request(&mut out, &parsed, &CLIENT, &attributes, &Forbidden::default());
+        assert_eq!(invalid, Some(InvalidNames::Forwarded));
+        String::from_utf8(out).unwrap()
+    };
+    let appended = "POST /a?b=c HTTP/1.1\r\n\
+         Host: example.com\r\n\
+         Transfer-Encoding: chunked\r\n\
+         Connection: TE\r\n\
+         TE: trailers\r\n\
+         user-agent: curl\r\n\
+         trailer: grpc-status\r\n\
+         cookie: a=b; c=d\r\n\
+         x_odd: e\r\n\
+         X-Forwarded-For: 192.0.2.1, 192.0.2.7\r\n\
+         X-Forwarded-Proto: https\r\n\
+         X-Forwarded-Port: 443\r\n\
+         X-Amzn-Trace-Id: Root=1-6740a1b0-0123456789abcdef01234567\r\n\
+         \r\n";
+    assert_eq!(written(ForwardedFor::Append), appended);
+    let preserved = written(ForwardedFor::Preserve);
+    assert!(preserved.contains("\r\nX-Forwarded-For: 192.0.2.1\r\n"), "{preserved}");
+}
+
+#[test]
+fn renamed_tls_headers_are_written_by_their_new_names() {
+    let names = Names {
+        tls_version: "X-Tls".into(),
+        tls_cipher_suite: "X-Cipher".into(),
+        ..Names::default()
+    };
+    let attributes =
+        Attributes { names, tls_version_and_cipher_suite: true, ..Attributes::default() };
+    let head = "GET / HTTP/1.1\r\nHost: a\r\nX-Tls: forged\r\nX-Amzn-Tls-Version: forged\r\n\r\n";
+    assert!(forwarded(head, &CLIENT, &attributes).ends_with(&format!(
+        "{TRACE_ID}\r\nX-Tls: TLSv1.3\r\nX-Cipher: TLS_AES_128_GCM_SHA256\r\n\r\n"
+    )));
 }

@@ -4,6 +4,7 @@
 use crate::http::attributes::Attributes;
 use crate::http::forward;
 use crate::http::head::{Body, Response};
+use crate::http::identity::Forbidden;
 use crate::http::lines_out::Lines;
 use crate::http::respond::{self, Answer, Manner};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -12,12 +13,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 pub fn of_target(
     response: &Response<'_, '_>,
     attributes: &Attributes,
+    forbidden: &Forbidden,
 ) -> Option<http::Response<()>> {
     let mut fields = HeaderMap::with_capacity(response.headers.len() + 1);
     if let Body::Length(length) = response.body {
         fields.insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    forward::response_lines(&mut fields, response, attributes);
+    forward::response_lines(&mut fields, response, response.body, attributes, forbidden);
     assembled(response.status, fields)
 }
 
@@ -31,6 +33,15 @@ pub fn own(answer: &Answer<'_>, manner: &Manner<'_>, grpc: bool) -> Option<http:
         fields.line(GRPC_MESSAGE.as_str(), b"unavailable");
     }
     assembled(answer.status, fields)
+}
+
+/// What a head counts: as lines of HTTP/1.1 do.
+pub fn head_bytes(response: &http::Response<()>) -> u64 {
+    const SEPARATORS: usize = ": \r\n".len();
+    const STATUS: usize = ":status".len() + "200".len() + SEPARATORS;
+    let line =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + SEPARATORS;
+    (STATUS + response.headers().iter().map(line).sum::<usize>()) as u64
 }
 
 fn assembled(status: u16, fields: HeaderMap) -> Option<http::Response<()>> {
@@ -54,7 +65,7 @@ mod tests {
         let mut slots = head::slots();
         let response =
             head::response(bytes.as_bytes(), head::Expected::Content, &mut slots).unwrap().unwrap();
-        of_target(&response, &Attributes::default()).unwrap()
+        of_target(&response, &Attributes::default(), &Forbidden::default()).unwrap()
     }
 
     #[test]
@@ -70,6 +81,12 @@ mod tests {
             .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
             .collect();
         assert_eq!(fields, [("content-length", "5"), ("x-odd", "a"), ("x-odd", "b")]);
+    }
+
+    #[test]
+    fn a_head_counts_what_it_says() {
+        let response = sent("HTTP/1.1 204 No Content\r\nX-Odd: a\r\n\r\n");
+        assert_eq!(head_bytes(&response), ":status: 204\r\nx-odd: a\r\n".len() as u64);
     }
 
     #[test]

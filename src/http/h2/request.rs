@@ -80,6 +80,7 @@ pub fn checked<'h, 'b>(
         headers: fields,
         host: Some(host),
         trace_id: said.trace_id,
+        takes_trailers: said.takes_trailers,
         connection: Connection::default(),
         body,
         keep_alive: true,

@@ -9,8 +9,9 @@ use crate::close::Reason;
 use crate::http::h2::answer;
 use crate::http::respond::{Answer, Manner};
 use crate::net::Buf;
-use crate::shard::connection::Connection;
+use crate::shard::connection::{Client, Connection};
 use crate::shard::front::Rules;
+use crate::shard::recording::Recording;
 use crate::shard::request::{Asked, Method};
 use h2::SendStream;
 use h2::server::SendResponse;
@@ -24,6 +25,8 @@ use std::time::Duration;
 pub(super) struct Sender {
     pub(super) place: StreamPlace,
     pub(super) rules: Rc<Rules>,
+    pub(super) client: Rc<Client>,
+    pub(super) recording: Recording,
     state: RefCell<State>,
 }
 
@@ -37,8 +40,14 @@ enum State {
 }
 
 impl Sender {
-    pub(super) fn new(place: StreamPlace, rules: Rc<Rules>, respond: SendResponse<Buf>) -> Self {
-        Self { place, rules, state: RefCell::new(State::Unanswered(respond)) }
+    pub(super) fn new(
+        place: StreamPlace,
+        rules: Rc<Rules>,
+        client: Rc<Client>,
+        respond: SendResponse<Buf>,
+    ) -> Self {
+        let recording = Recording::begin(&place.shared.connection, &client, &rules);
+        Self { place, rules, client, recording, state: RefCell::new(State::Unanswered(respond)) }
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -60,6 +69,7 @@ impl Sender {
             since_epoch: clock::since_epoch(),
         };
         self.connection().count_response(own.status);
+        self.recording.note(|record| record.elb_status = Some(own.status));
         let Some(response) = answer::own(own, &manner, grpc) else { return };
         let content = own.has_content() && !manner.head_only && !own.content.is_empty();
         if self.begin(response, !content).is_ok() && content {
@@ -81,11 +91,12 @@ impl Sender {
     pub(super) fn begin(&self, response: http::Response<()>, whole: bool) -> Result<(), Reason> {
         let state = &mut *self.state.borrow_mut();
         let State::Unanswered(respond) = state else { return Err(Reason::Internal) };
+        let mut head_bytes = 0;
+        self.recording.note(|_| head_bytes = answer::head_bytes(&response));
         let stream = respond.send_response(response, whole).map_err(|_| Reason::ClientClosed)?;
+        self.recording.note(|record| record.sent_bytes += head_bytes);
         *state = if whole { State::Answered } else { State::Answering(stream) };
-        if whole {
-            self.place.shared.transport.answered();
-        }
+        self.place.answered.set(whole);
         Ok(())
     }
 
@@ -101,8 +112,7 @@ impl Sender {
             if room >= out.len() {
                 break;
             }
-            let mut part = Buf::take();
-            part.extend_from_slice(&out[..room]);
+            let part = Buf::of(&out[..room]);
             out.consume(room);
             self.put(part, false);
         }
@@ -113,8 +123,28 @@ impl Sender {
     }
 
     /// Waits until the client takes some bytes, `bytes` at most.
+    ///
+    /// A client that opens its windows bit by bit and reads nothing would make the crate keep a frame for
+    /// each bit: a small part waits until what was sent before is on its way.
     async fn room(&self, bytes: usize, idle: Duration) -> Result<usize, Reason> {
-        let room = poll_fn(|context| match &mut *self.state.borrow_mut() {
+        let room = async {
+            let room = self.window(bytes).await?;
+            if room >= bytes.min(SMALL_BYTES) {
+                return Some(room);
+            }
+            self.place.shared.transport.written().await;
+            self.window(bytes).await
+        };
+        match tokio::time::timeout(idle, room).await {
+            Ok(Some(room)) => Ok(room.min(bytes)),
+            Ok(None) => Err(Reason::ClientClosed),
+            Err(_) => Err(Reason::ClientTimeout),
+        }
+    }
+
+    /// Waits until the client's windows have room; `None` once the stream is gone.
+    async fn window(&self, bytes: usize) -> Option<usize> {
+        poll_fn(|context| match &mut *self.state.borrow_mut() {
             State::Answering(stream) => {
                 stream.reserve_capacity(bytes);
                 match stream.capacity() {
@@ -123,23 +153,22 @@ impl Sender {
                 }
             }
             State::Unanswered(_) | State::Answered => Poll::Ready(None),
-        });
-        match tokio::time::timeout(idle, room).await {
-            Ok(Some(room)) => Ok(room.min(bytes)),
-            Ok(None) => Err(Reason::ClientClosed),
-            Err(_) => Err(Reason::ClientTimeout),
-        }
+        })
+        .await
     }
 
     /// Hands content to the crate.
     fn put(&self, out: Buf, last: bool) {
         let state = &mut *self.state.borrow_mut();
         let State::Answering(stream) = state else { return };
+        let count = out.len() as u64;
         // A stream that is gone is noticed by its reset.
-        let _ = stream.send_data(out, last);
+        if stream.send_data(out, last).is_ok() {
+            self.recording.note(|record| record.sent_bytes += count);
+        }
         if last {
             *state = State::Answered;
-            self.place.shared.transport.answered();
+            self.place.answered.set(true);
         }
     }
 
@@ -161,3 +190,12 @@ impl Sender {
         }
     }
 }
+
+/// The end of the stream, however it came.
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.recording.finish(self.connection(), &self.client, None);
+    }
+}
+/// A part of an answer below this is small.
+const SMALL_BYTES: usize = 1_024;

@@ -25,16 +25,20 @@ use super::http1::Waits;
 use super::request::{self, Asked, Decision};
 use super::wire::Wire;
 use crate::close::Reason;
+use crate::http::h2::frames::Flood;
 use crate::http::h2::request as head;
 use crate::http::respond::Answer;
 use crate::limits;
 use crate::net::{self, Buf};
+use crate::observe::access_log::Kind;
 use answer::Sender;
 use h2::server::{self, SendResponse};
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 use stream::Stream;
 use transport::Transport;
 
@@ -83,8 +87,8 @@ pub(super) async fn serve(connection: Connection, wire: Wire, client: Client) ->
         head_bytes: Cell::new(0),
     });
     shared.wait_for(Waits::First);
-    let mut ended = match settings().handshake(transport.clone()).await {
-        Ok(mut h2) => {
+    let ended = match begin(&transport).await {
+        Some(Ok(mut h2)) => {
             let mut session = Session {
                 shared: Rc::clone(&shared),
                 client: Rc::new(client),
@@ -93,16 +97,28 @@ pub(super) async fn serve(connection: Connection, wire: Wire, client: Client) ->
             };
             poll_fn(|context| session.poll(&mut h2, context)).await
         }
-        Err(error) => Some(reason_of(&error)),
+        Some(Err(error)) => Some(reason_of(&error)),
+        None => None,
     };
-    // What this node did explains what the crate saw of it.
-    if transport.flood().is_some() {
-        ended = Some(Reason::Http2Flood);
-    } else if let Some(killed) = wire.socket().killed() {
-        ended = Some(killed);
+    let flood = transport.flood().or((ended == Some(Reason::Http2Flood)).then_some(Flood::Crate));
+    if let Some(flood) = flood {
+        shared.connection.note_flood(flood);
     }
+    // What this node did explains what the crate saw of it.
+    let ended = flood.map(|_| Reason::Http2Flood).or_else(|| wire.socket().killed()).or(ended);
     transport.close().await;
     ended
+}
+
+/// Exchanges prefaces; nothing where the connection has to end before the client's is whole.
+async fn begin(transport: &Transport) -> Option<Result<H2, h2::Error>> {
+    let mut begun = settings().handshake(transport.clone());
+    poll_fn(|context| match Pin::new(&mut begun).poll(context) {
+        Poll::Ready(begun) => Poll::Ready(Some(begun)),
+        Poll::Pending if transport.must_close() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
 /// What the node announces, and what the crate keeps for a client at most.
@@ -122,7 +138,11 @@ fn settings() -> server::Builder {
 
 /// Why the crate gave a connection up.
 fn reason_of(error: &h2::Error) -> Reason {
-    if error.is_io() || error.is_remote() { Reason::ClientClosed } else { Reason::Http2Malformed }
+    match error.reason() {
+        _ if error.is_io() || error.is_remote() => Reason::ClientClosed,
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => Reason::Http2Flood,
+        Some(_) | None => Reason::Http2Malformed,
+    }
 }
 
 impl Session {
@@ -167,15 +187,10 @@ impl Session {
         let before = std::mem::replace(&mut self.leaving, leaving);
         match (before, leaving) {
             (_, Leaving::Closing) => {
-                let flood = self.shared.transport.flood();
-                if let Some(flood) = flood {
-                    let client = self.shared.connection.client;
-                    tracing::debug!(%client, frames = flood.word(), "flood");
-                }
-                self.shared.transport.hurry();
-                h2.abrupt_shutdown(
-                    flood.map_or(h2::Reason::NO_ERROR, |_| h2::Reason::ENHANCE_YOUR_CALM),
-                );
+                let transport = &self.shared.transport;
+                transport.hurry();
+                let calm = |_| h2::Reason::ENHANCE_YOUR_CALM;
+                h2.abrupt_shutdown(transport.flood().map_or(h2::Reason::NO_ERROR, calm));
             }
             (Leaving::Serving, _) => h2.graceful_shutdown(),
             (Leaving::Draining | Leaving::Refusing | Leaving::Closing, _) => {}
@@ -229,31 +244,45 @@ impl Session {
         let Some(place) = self.shared.admit(head_bytes) else {
             return respond.send_reset(h2::Reason::REFUSED_STREAM);
         };
-        let sender = Sender::new(place, Rc::clone(rules), respond);
+        let sender = Sender::new(place, Rc::clone(rules), Rc::clone(&self.client), respond);
         let request = match read {
             Ok(request) => request,
             Err(malformed) => {
                 self.shared.connection.note_malformed(malformed);
+                sender.recording.note(|record| {
+                    let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
+                    record.unreadable(format!("{} {path} HTTP/2.0", parts.method).as_bytes());
+                    record.kind = Kind::H2;
+                    record.reason = Some(malformed.word());
+                });
                 return sender.own(None, &Answer::standard(malformed.status()));
             }
         };
         let asked = Asked::of(&request);
         let grpc = request::is_grpc(&request);
-        match request::decide(&self.client, rules, &request) {
+        let connection = &self.shared.connection;
+        let mut trace_id = Vec::new();
+        connection.renew_trace_id(&mut trace_id, &request);
+        let decision = request::decide(&self.client, rules, &request);
+        sender.recording.note(|record| {
+            record.asked(&request, &trace_id);
+            if grpc {
+                record.kind = Kind::Grpcs;
+            }
+        });
+        sender.recording.decided(decision, rules);
+        match decision {
             Decision::Answer(fixed) => sender.own(Some(&asked), &request::fixed_answer(fixed)),
             Decision::Refuse(refusal) => sender.own(Some(&asked), &Answer::refused(refusal)),
             Decision::Turn(status) => sender.own(Some(&asked), &Answer::standard(status)),
             Decision::Forward(group) => {
-                let (group, client) = (group.clone(), Rc::clone(&self.client));
-                let connection = &self.shared.connection;
+                let group = group.clone();
                 let wire = &self.shared.wire;
-                let mut trace_id = Vec::new();
-                connection.renew_trace_id(&mut trace_id, &request);
                 let (head, invalid) =
-                    connection.head_for_target(wire, &client, rules, &request, &trace_id);
+                    connection.head_for_target(wire, &self.client, rules, &request, &trace_id);
                 connection.count_invalid_names(invalid);
                 let parts = asked.may_repeat().then_some(parts);
-                let stream = Stream { sender, client, asked, grpc, group, trace_id, parts };
+                let stream = Stream { sender, asked, grpc, group, trace_id, parts };
                 net::spawn(stream.exchange(head, body));
             }
         }
@@ -284,7 +313,8 @@ impl Shared {
         if self.open.replace(self.open.get() + 1) == 0 {
             self.wait_for(Waits::Nothing);
         }
-        Some(StreamPlace { shared: Rc::clone(self), head_bytes })
+        let (began, answered) = (Instant::now(), Cell::new(false));
+        Some(StreamPlace { shared: Rc::clone(self), head_bytes, began, answered })
     }
 }
 
@@ -292,6 +322,9 @@ impl Shared {
 struct StreamPlace {
     shared: Rc<Shared>,
     head_bytes: usize,
+    began: Instant,
+    /// Whether it was answered to its end.
+    answered: Cell<bool>,
 }
 
 impl Drop for StreamPlace {
@@ -300,6 +333,9 @@ impl Drop for StreamPlace {
         if std::thread::panicking() && Rc::strong_count(shared) > 1 {
             // The place of the connection counts those that it does not outlive.
             shared.connection.place.note_panic();
+        }
+        if self.answered.get() || self.began.elapsed() >= limits::H2_PREMATURE {
+            shared.transport.served();
         }
         shared.head_bytes.set(shared.head_bytes.get() - self.head_bytes);
         shared.open.set(shared.open.get() - 1);

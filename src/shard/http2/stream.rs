@@ -11,28 +11,29 @@ use crate::http::h2::answer;
 use crate::http::h2::request as head;
 use crate::http::head::{Body, Malformed, response, slots};
 use crate::http::respond::Answer;
+use crate::http::trailers::{self, Filter};
 use crate::limits;
 use crate::net::Buf;
+use crate::observe::access_log::Record;
 use crate::observe::count;
-use crate::shard::connection::Client;
 use crate::shard::download::{Told, Unanswered};
+use crate::shard::front::Rules;
 use crate::shard::request::Asked;
 use crate::shard::target::{Target, timed_out};
 use crate::target::Group;
-use crate::upstream::Connection as Upstream;
+use crate::upstream::{Connection as Upstream, Unreached};
 use h2::RecvStream;
 use http::request::Parts;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
 /// A stream whose request goes to a target.
 pub(super) struct Stream {
     pub(super) sender: Sender,
-    pub(super) client: Rc<Client>,
     pub(super) asked: Asked,
     pub(super) grpc: bool,
     pub(super) group: Arc<Group>,
@@ -49,8 +50,12 @@ impl Stream {
         let counters = shard.target_group(&self.group.name);
         let mut upstream = match shard.upstreams.checkout(&self.group, &counters).await {
             Ok(upstream) => upstream,
-            Err(reason) => return self.refuse(reason),
+            Err(Unreached { reason, target }) => {
+                self.note(|record| record.chose(target));
+                return self.refuse(reason);
+            }
         };
+        self.note(|record| record.chose(Some(upstream.target)));
         counters.requests.add(1);
         let mut body = Some(body);
         loop {
@@ -71,6 +76,10 @@ impl Stream {
         }
     }
 
+    fn note(&self, note: impl FnOnce(&mut Record)) {
+        self.sender.recording.note(note);
+    }
+
     /// The head for the target once more.
     fn head_again(&self) -> Option<Buf> {
         let parts = self.parts.as_ref()?;
@@ -78,7 +87,7 @@ impl Stream {
         let request = head::checked(parts, &fields, !self.asked.has_body()).ok()?;
         let (connection, rules) = (self.sender.connection(), &self.sender.rules);
         let wire = &self.sender.place.shared.wire;
-        let (client, trace_id) = (&self.client, &self.trace_id);
+        let (client, trace_id) = (&self.sender.client, &self.trace_id);
         Some(connection.head_for_target(wire, client, rules, &request, trace_id).0)
     }
 
@@ -95,7 +104,12 @@ impl Stream {
                 self.sender.connection().shard.upstreams.put_back(upstream);
             }
             (Ok(_), _) => {}
-            (Err(failed), Uploaded::ClientEnded(reason)) => self.end(failed.told, reason),
+            (Err(failed), Uploaded::ClientEnded(reason)) => {
+                if failed.told == Told::Nothing {
+                    self.note(Record::cut_short);
+                }
+                self.end(failed.told, reason);
+            }
             (Err(failed), Uploaded::Whole | Uploaded::TargetStopped | Uploaded::Abandoned) => {
                 // Without its client an exchange is no failure of the target's.
                 if failed.reason != Reason::ClientClosed {
@@ -108,6 +122,7 @@ impl Stream {
 
     /// Ends a request without a whole answer of its target's.
     fn end(&self, told: Told, reason: Reason) {
+        self.note(|record| record.failed(reason));
         match told {
             Told::Nothing => self.refuse(reason),
             Told::Part | Told::Refusal => self.sender.reset(h2::Reason::INTERNAL_ERROR),
@@ -116,6 +131,7 @@ impl Stream {
 
     /// Answers a request that cannot be served.
     fn refuse(&self, reason: Reason) {
+        self.note(|record| record.failed(reason));
         match reason.status() {
             Some(status) => {
                 self.sender.own_to(Some(&self.asked), &Answer::standard(status), self.grpc);
@@ -136,6 +152,7 @@ impl Stream {
             idle: self.sender.rules.listener.idle_timeout,
             receive_bytes_max: self.sender.place.shared.wire.write_bytes_max().min(FRAME_BYTES),
         };
+        self.note(|record| record.dispatched(Instant::now()));
         if target.send(head).await.is_err() {
             return (Err(target.unsent()), Uploaded::Whole);
         }
@@ -146,7 +163,8 @@ impl Stream {
                 Some(body) => {
                     let framing = self.asked.body;
                     let (whole, answered) = (&whole, &answered);
-                    Upload { body, target, framing, whole, answered }.run().await
+                    let recording = &self.sender.recording;
+                    Upload { body, target, framing, whole, answered, recording }.run().await
                 }
                 None => Uploaded::Whole,
             }
@@ -194,8 +212,17 @@ impl Stream {
         let mut received = Buf::take();
         let head = self.final_head(target, uploaded, &mut received).await?;
         let failed = |reason, told| Unanswered { reason, told, silent: false };
-        let mut transfer = Transfer::new(head.body, Body::UntilClose);
-        self.sender.connection().count_response(head.response.status().as_u16());
+        let Rules { listener, forbidden, .. } = &*self.sender.rules;
+        let trailers = Filter::of_response(head.trailers_may_pass, forbidden, &listener.attributes);
+        let mut transfer = Transfer::new(head.body, Body::UntilClose, trailers);
+        let status = head.response.status().as_u16();
+        self.sender.connection().count_response(status);
+        self.note(|record| {
+            let now = Instant::now();
+            record.answered(status, now);
+            record.passed_on(now);
+            record.elb_status = Some(status);
+        });
         self.sender
             .begin(head.response, transfer.is_done())
             .map_err(|reason| failed(reason, Told::Part))?;
@@ -229,15 +256,22 @@ impl Stream {
     ) -> Result<Head, Unanswered> {
         let mut silent = true;
         for _ in 0..=limits::INTERIM_ANSWERS_MAX {
-            let parse = |received: &Buf| self.parse(received);
+            let parse = |received: &Buf| {
+                self.note(|record| record.answering(Instant::now()));
+                self.parse(received)
+            };
             let head = target.head(received, uploaded, &mut silent, parse).await;
             let head = head.map_err(|reason| {
                 let silent = silent && !timed_out(reason);
                 Unanswered { reason, told: Told::Nothing, silent }
             })?;
             received.consume(head.bytes);
-            match head.response.status().as_u16() {
-                200.. => return Ok(head),
+            let status = head.response.status().as_u16();
+            if status >= 200 {
+                return Ok(head);
+            }
+            self.note(Record::interim);
+            match status {
                 // A client of HTTP/2 does not wait for it.
                 100 => {}
                 _ => self.sender.inform(head.response),
@@ -250,10 +284,12 @@ impl Stream {
         let mut slots = slots();
         let expected = self.asked.expected();
         let Some(read) = response(received, expected, &mut slots)? else { return Ok(None) };
-        let attributes = &self.sender.rules.listener.attributes;
-        let response = answer::of_target(&read, attributes).ok_or(Malformed::BadStatus)?;
+        let Rules { listener, forbidden, .. } = &*self.sender.rules;
+        let response = answer::of_target(&read, &listener.attributes, forbidden);
+        let response = response.ok_or(Malformed::BadStatus)?;
         let (bytes, body) = (read.length, read.body);
-        Ok(Some(Head { bytes, body, response, keep_target: read.keep_alive }))
+        let trailers_may_pass = trailers::may_pass(&read.connection);
+        Ok(Some(Head { bytes, body, response, keep_target: read.keep_alive, trailers_may_pass }))
     }
 }
 
@@ -263,6 +299,7 @@ struct Head {
     body: Body,
     response: http::Response<()>,
     keep_target: bool,
+    trailers_may_pass: bool,
 }
 
 /// Whether the target's connection can serve another request.

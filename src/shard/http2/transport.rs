@@ -20,6 +20,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 
 /// A handle to the stream; the crate has one, its connection's task another.
 #[derive(Clone)]
@@ -42,6 +43,8 @@ struct State {
     reading: Option<Read>,
     outbox: Buf,
     writing: Option<Write>,
+    /// Notified at the end of `writing`.
+    written: Rc<Notify>,
     ended: bool,
 }
 
@@ -63,6 +66,7 @@ impl Transport {
             reading: None,
             outbox: Buf::default(),
             writing: None,
+            written: Rc::default(),
             ended: false,
         })))
     }
@@ -84,9 +88,20 @@ impl Transport {
         self.0.borrow_mut().busy = busy;
     }
 
-    /// A request was answered to its end.
-    pub(super) fn answered(&self) {
-        self.0.borrow_mut().meter.answered();
+    /// A request was served.
+    pub(super) fn served(&self) {
+        self.0.borrow_mut().meter.served();
+    }
+
+    /// Waits until nothing is on its way to the client.
+    pub(super) async fn written(&self) {
+        loop {
+            let written = match &*self.0.borrow() {
+                State { writing: Some(_), written, .. } => Rc::clone(written),
+                State { writing: None, .. } => return,
+            };
+            written.notified().await;
+        }
     }
 
     /// Leaves the client little time to take what is still to be sent.
@@ -164,6 +179,7 @@ impl State {
         if let Some(writing) = &mut self.writing {
             let (result, _) = ready!(writing.as_mut().poll(context));
             self.writing = None;
+            self.written.notify_waiters();
             self.wire.socket().disarm();
             result?;
         }

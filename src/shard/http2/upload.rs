@@ -7,6 +7,7 @@ use crate::http::body;
 use crate::http::chunked;
 use crate::http::head::Body;
 use crate::net::Buf;
+use crate::shard::recording::Recording;
 use crate::shard::target::Target;
 use h2::RecvStream;
 use std::cell::Cell;
@@ -35,6 +36,7 @@ pub(super) struct Upload<'a> {
     pub(super) whole: &'a Cell<bool>,
     /// Set once the answer is whole.
     pub(super) answered: &'a Cell<bool>,
+    pub(super) recording: &'a Recording,
 }
 
 impl Upload<'_> {
@@ -47,6 +49,7 @@ impl Upload<'_> {
                 Ok(None) => break,
                 Err(_) => return Uploaded::ClientEnded(Reason::ClientTimeout),
             };
+            self.recording.note(|record| record.received_bytes += content.len() as u64);
             let mut out = Buf::take();
             body::append(&content, self.framing == Body::Chunked, &mut out);
             if self.target.send(out).await.is_err() {

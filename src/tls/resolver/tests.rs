@@ -53,13 +53,16 @@ impl Rack {
     }
 }
 
-/// The name of the certificate that is chosen.
-fn chosen(list: &[Arc<Certificate>], server_name: Option<&str>, schemes: &[S]) -> String {
+/// The name of the certificate that is chosen, and whether it answers for the name.
+fn choice(list: &[Arc<Certificate>], server_name: Option<&str>, schemes: &[S]) -> (String, bool) {
     let resolver = Resolver::new(list.to_vec());
     let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW));
-    let key = resolver.choose(server_name, schemes, now).unwrap();
-    let is_it = |one: &&Arc<Certificate>| Arc::ptr_eq(&one.key, key);
-    list.iter().find(is_it).unwrap().name.to_string()
+    let (certificate, is_for_name) = resolver.choose(server_name, schemes, now).unwrap();
+    (certificate.name.to_string(), is_for_name)
+}
+
+fn chosen(list: &[Arc<Certificate>], server_name: Option<&str>, schemes: &[S]) -> String {
+    choice(list, server_name, schemes).0
 }
 
 #[test]
@@ -72,18 +75,19 @@ fn the_name_chooses_and_the_first_is_the_default() {
         one("wildcard", &["*.wild.example"]),
         one("nameless", &[]),
     ];
-    for (server_name, expected) in [
-        (None, "default"),
-        (Some("default.example"), "default"),
-        (Some("unknown.example"), "default"),
-        (Some("api.example"), "exact"),
-        (Some("API.EXAMPLE."), "exact"),
-        (Some("b.example"), "exact"),
-        (Some("a.wild.example"), "wildcard"),
-        (Some("wild.example"), "default"),
-        (Some("a.b.wild.example"), "default"),
+    for (server_name, expected, is_for_name) in [
+        (None, "default", false),
+        (Some("default.example"), "default", true),
+        (Some("unknown.example"), "default", false),
+        (Some("api.example"), "exact", true),
+        (Some("API.EXAMPLE."), "exact", true),
+        (Some("b.example"), "exact", true),
+        (Some("a.wild.example"), "wildcard", true),
+        (Some("wild.example"), "default", false),
+        (Some("a.b.wild.example"), "default", false),
     ] {
-        assert_eq!(chosen(&list, server_name, &ALL), expected, "{server_name:?}");
+        let expected = (expected.to_owned(), is_for_name);
+        assert_eq!(choice(&list, server_name, &ALL), expected, "{server_name:?}");
     }
 }
 

@@ -1,0 +1,140 @@
+"""What all runs have in common: options, the build, whether the machine was quiet, and keeping the results."""
+import argparse
+import datetime
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from . import load, machine, servers
+
+PERF = Path(__file__).resolve().parent.parent
+
+
+class Fault(NamedTuple):
+    """A promise that did not hold."""
+
+    text: str
+    # What it is about: times mean nothing on a busy machine, the rest does.
+    of_time: bool = False
+
+
+def arguments(doc, quick):
+    """A parser with the options that every run has; `quick` says what a quick one leaves out."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (default 5)")
+    parser.add_argument("--seconds", type=float, default=3, help="for each measurement (default 3)")
+    parser.add_argument("--no-peers", action="store_true", help="measure Portcullis alone")
+    parser.add_argument("--no-build", action="store_true", help="measure what is built already")
+    parser.add_argument("--results", type=Path, default=PERF / "results", help="where raw results go")
+    return parser
+
+
+def parse(parser):
+    options = parser.parse_args()
+    if options.rounds < 1 or options.seconds <= 0:
+        parser.error("--rounds and --seconds must be above 0")
+    return options
+
+
+def build(options):
+    """Builds what is measured, as its users do, and finds it. A quick run takes the debug build."""
+    profile, flags = ("debug", []) if options.quick else ("release", ["--release"])
+    # Apart, so that the node has its own features of its dependencies and no others.
+    for packages in (["-p", "portcullis"], ["-p", "portcullis-load", "-p", "portcullis-pki"]):
+        command = ["cargo", "build", "--locked", *flags, *packages]
+        if not options.no_build and subprocess.run(command, cwd=PERF.parent).returncode != 0:
+            raise machine.CannotRun("it does not build")
+    metadata = ["cargo", "metadata", "--format-version", "1", "--no-deps", "--offline"]
+    told = subprocess.run(metadata, cwd=PERF.parent, check=True, capture_output=True, text=True)
+    target = Path(json.loads(told.stdout)["target_directory"]) / profile
+    for name in ("portcullis", "portcullis-load", "portcullis-pki"):
+        if not (target / name).exists():
+            raise machine.CannotRun(f"{target / name} is not built")
+    servers.Portcullis.binary = target / "portcullis"
+    load.BINARY = target / "portcullis-load"
+    return target / "portcullis-pki"
+
+
+def revision():
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=PERF, capture_output=True, text=True, check=False
+    )
+    return told.stdout.strip() or "unknown"
+
+
+def say(what):
+    print(what, file=sys.stderr, flush=True)
+
+
+class Measured:
+    """The results of a run, and what they are worth."""
+
+    def __init__(self, name, options, commit, peers):
+        self.name = name
+        self.options = options
+        self.calibrations = []
+        # Of each measurement, what others had of a CPU.
+        self.foreign = []
+        # Why there is no judgement on some of the times.
+        self.unjudged = []
+        self.results = {
+            "run": name,
+            "begun": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "machine": machine.describe(),
+            "commit": commit,
+            "servers": {server.name: server.version() for server in peers},
+            "rounds": 1 if options.quick else options.rounds,
+        }
+
+    def calibrate(self):
+        self.calibrations.append(machine.calibrate())
+
+    def quiet(self):
+        return machine.spread(self.calibrations) <= machine.QUIET_SPREAD and machine.are_quiet(self.foreign)
+
+    def judge(self, faults):
+        """Says what is broken; the exit status."""
+        quick, quiet = self.options.quick, self.quiet()
+        judged = [fault for fault in faults if not fault.of_time or (quiet and not quick)]
+        for fault in judged:
+            print(f"BROKEN  {fault.text}")
+        if judged:
+            return 1
+        if quick:
+            print("answers are right; a quick run says nothing about times")
+            return 0
+        if not quiet:
+            print("the machine was too busy: nothing is said about times; close everything else first")
+            return 3
+        if self.unjudged:
+            print(*(f"not judged: {why}" for why in self.unjudged), sep="\n")
+            return 3
+        print("all promises hold")
+        return 0
+
+    def keep(self):
+        self.results["calibration_ms"] = self.calibrations
+        self.results["foreign"] = self.foreign
+        self.results["quiet"] = self.quiet()
+        directory = self.options.results
+        directory.mkdir(parents=True, exist_ok=True)
+        begun = self.results["begun"].replace(":", "").replace("+0000", "Z")
+        path = directory / f"{begun}-{self.name}.json"
+        path.write_text(json.dumps(self.results, indent=1) + "\n")
+        most = max(self.foreign) * 100
+        print(
+            f"\ncalibration: spread {machine.spread(self.calibrations) * 100:.0f} %; others had at most {most:.0f} % of "
+            f"a CPU during a measurement; raw results: {path}"
+        )
+
+
+def main(name, run):
+    """Runs to an exit status; what cannot run says why in one sentence and ends with 2."""
+    try:
+        run()
+    except (machine.CannotRun, OSError, subprocess.SubprocessError) as why:
+        say(f"perf/{name}: {why}")
+        sys.exit(2)

@@ -1,0 +1,301 @@
+//! Floods of HTTP/2 frames: each ends its own connection within 20,000 frames and for little memory, and
+//! another client is served throughout. Source: `tests/threats.md`, section 4.
+use crate::support::http2::{
+    FRAME_BYTES_MAX, code, config, flag, frame, kind, request, reset, setting, settings,
+    window_update,
+};
+use crate::support::node::piece;
+use crate::support::{Http2, Node, Target, hpack, target, wait};
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How many frames a flood may take.
+const FRAMES_MAX: usize = 20_000;
+/// How much memory.
+const GROWTH_KIB_MAX: u64 = 8 * 1024;
+
+/// A flood: frames over and over.
+struct Flood {
+    name: &'static str,
+    /// What comes first.
+    first: Vec<u8>,
+    /// What comes again and again; the number is that of the round.
+    round: fn(u32) -> Vec<u8>,
+    /// Frames of a round.
+    frames: usize,
+    /// What the GOAWAY says.
+    code: u32,
+    /// Under which reason the connection is counted.
+    reason: &'static str,
+}
+
+/// An odd stream for each round.
+const fn id(round: u32) -> u32 {
+    2 * round + 1
+}
+
+const FLOOD: &str = "http2_flood";
+
+fn floods() -> Vec<Flood> {
+    let calm = |name, first: Vec<u8>, round, frames| Flood {
+        name,
+        first,
+        round,
+        frames,
+        code: code::ENHANCE_YOUR_CALM,
+        reason: FLOOD,
+    };
+    // What the crate takes for an error of the whole connection ends it at the first frame.
+    let error = |name, first: Vec<u8>, round, frames| Flood {
+        code: code::PROTOCOL_ERROR,
+        reason: "http2_malformed",
+        ..calm(name, first, round, frames)
+    };
+    let none = Vec::new;
+    // Stream 1 is a request whose content is still to come, to a target that takes none.
+    let open = || request(1, 0, "POST", "/stalled", &[]);
+    vec![
+        // CVE-2023-44487.
+        calm(
+            "rapid reset",
+            none(),
+            |round| {
+                let take = request(id(round), flag::END_STREAM, "GET", "/stalled", &[]);
+                [take, reset(id(round), code::CANCEL)].concat()
+            },
+            2,
+        ),
+        calm(
+            "rapid reset of uploads",
+            none(),
+            |round| {
+                let take = request(id(round), 0, "POST", "/stalled", &[]);
+                [take, reset(id(round), code::CANCEL)].concat()
+            },
+            2,
+        ),
+        // CVE-2025-8671.
+        error(
+            "window update of zero",
+            none(),
+            |round| {
+                let take = request(id(round), flag::END_STREAM, "GET", "/stalled", &[]);
+                [take, window_update(id(round), 0)].concat()
+            },
+            2,
+        ),
+        calm(
+            "window overflow",
+            none(),
+            |round| {
+                let take = request(id(round), flag::END_STREAM, "GET", "/stalled", &[]);
+                [take, window_update(id(round), 0x7fff_ffff)].concat()
+            },
+            2,
+        ),
+        calm(
+            "priority on itself",
+            none(),
+            |round| {
+                let take = request(id(round), flag::END_STREAM, "GET", "/stalled", &[]);
+                let on_itself = [&id(round).to_be_bytes()[..], &[16]].concat();
+                [take, frame(kind::PRIORITY, 0, id(round), on_itself)].concat()
+            },
+            2,
+        ),
+        calm(
+            "content longer than announced",
+            none(),
+            |round| {
+                let take = request(id(round), 0, "POST", "/stalled", &[("content-length", "1")]);
+                [take, frame(kind::DATA, 0, id(round), b"ab")].concat()
+            },
+            2,
+        ),
+        error(
+            "heads in upper case",
+            none(),
+            |round| request(id(round), flag::END_STREAM, "GET", "/", &[("Upper", "case")]),
+            1,
+        ),
+        // CVE-2019-9516.
+        error(
+            "headers without names",
+            none(),
+            |round| request(id(round), flag::END_STREAM, "GET", "/", &[("", ""), ("", "")]),
+            1,
+        ),
+        calm(
+            "streams too many",
+            none(),
+            |round| request(id(round), flag::END_STREAM, "GET", "/stalled", &[]),
+            1,
+        ),
+        calm(
+            "heads over the limit",
+            none(),
+            |round| {
+                let one = FRAME_BYTES_MAX - 40;
+                let field = hpack::encode(&[("x", "a".repeat(one))]);
+                let mut frames = frame(kind::HEADERS, flag::END_STREAM, id(round), &field);
+                for _ in 0..8 {
+                    frames.extend(frame(kind::CONTINUATION, 0, id(round), &field));
+                }
+                frames.extend(frame(kind::CONTINUATION, flag::END_HEADERS, id(round), &field));
+                frames
+            },
+            10,
+        ),
+        error(
+            "content behind its end",
+            request(1, flag::END_STREAM, "GET", "/stalled", &[]),
+            |_| frame(kind::DATA, 0, 1, b"more"),
+            1,
+        ),
+        // RUSTSEC-2024-0332.
+        calm(
+            "CONTINUATION",
+            frame(kind::HEADERS, 0, 1, b""),
+            |_| frame(kind::CONTINUATION, 0, 1, vec![0; FRAME_BYTES_MAX]),
+            1,
+        ),
+        calm(
+            "empty CONTINUATION",
+            frame(kind::HEADERS, 0, 1, b""),
+            |_| frame(kind::CONTINUATION, 0, 1, b""),
+            1,
+        ),
+        // CVE-2019-9515, 9512, 9518, 9513.
+        calm("SETTINGS", none(), |_| settings(&[]), 1),
+        calm(
+            "long SETTINGS",
+            none(),
+            |_| settings(&[(setting::MAX_HEADER_LIST_SIZE, 1 << 20); FRAME_BYTES_MAX / 6]),
+            1,
+        ),
+        calm(
+            "windows that open and shut",
+            open(),
+            |round| settings(&[(setting::INITIAL_WINDOW_SIZE, round % 2)]),
+            1,
+        ),
+        calm("PING", none(), |_| frame(kind::PING, 0, 0, [7; 8]), 1),
+        calm("PING that nobody asked for", none(), |_| frame(kind::PING, flag::ACK, 0, [7; 8]), 1),
+        calm("empty DATA", open(), |_| frame(kind::DATA, 0, 1, b""), 1),
+        calm(
+            "empty DATA with padding",
+            open(),
+            |_| frame(kind::DATA, flag::PADDED, 1, [&[255], &[0; 255][..]].concat()),
+            1,
+        ),
+        calm("tiny DATA to a target that takes none", open(), |_| frame(kind::DATA, 0, 1, b"x"), 1),
+        calm("PRIORITY", none(), |round| frame(kind::PRIORITY, 0, id(round), [0, 0, 0, 0, 16]), 1),
+        calm("PRIORITY_UPDATE", none(), |_| frame(0x10, 0, 0, b"\0\0\0\x01u=1"), 1),
+        calm("window updates", none(), |_| window_update(0, 1), 1),
+        calm("frames of no known type", none(), |_| frame(0xfe, 0, 0, vec![0; 1_000]), 1),
+        calm("GOAWAY", open(), |_| frame(kind::GOAWAY, 0, 0, [0; 8]), 1),
+        calm(
+            "resets of one stream",
+            request(1, flag::END_STREAM, "GET", "/stalled", &[]),
+            |_| reset(1, code::CANCEL),
+            1,
+        ),
+    ]
+}
+
+fn node(target: &Target) -> Node {
+    let configuration = [
+        piece::certificates(),
+        piece::targets(&[target.entry()]),
+        "load_balancer: {name: edge, attributes: {idle_timeout.timeout_seconds: 5}}\n".to_owned(),
+        "listeners:\n".to_owned(),
+        piece::https("https", ""),
+    ];
+    Node::start(&configuration.concat())
+}
+
+/// A target that takes `/stalled` and never answers it.
+fn stalling_target() -> Target {
+    Target::with(|received, stream| {
+        if received.request_line().contains("/stalled") {
+            return stream.read_to_end(&mut Vec::new()).map(|_| ());
+        }
+        std::io::Write::write_all(stream, target::ok("hello").as_bytes())
+    })
+}
+
+/// What another client sees while `work` runs: it asks again and again, and every answer is right.
+fn while_another_is_served<T>(node: &Node, work: impl FnOnce() -> T) -> T {
+    let over = AtomicBool::new(false);
+    let config = config(None);
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let mut client = Http2::connect(node.address("https"), &config);
+            let mut served = 0;
+            while served == 0 || !over.load(Ordering::Relaxed) {
+                assert_eq!(client.get("/").text(), "hello");
+                served += 1;
+                if served % 5_000 == 0 {
+                    client = Http2::connect(node.address("https"), &config);
+                }
+            }
+        });
+        let done = work();
+        over.store(true, Ordering::Relaxed);
+        other.join().expect("the other client is served");
+        done
+    })
+}
+
+#[test]
+fn every_flood_ends_its_connection_and_hurts_nobody_else() {
+    let target = stalling_target();
+    let node = node(&target);
+    // Everything that is made once is made now.
+    Http2::connect(node.address("https"), &config(None)).get("/");
+    let failed: Vec<String> = floods().iter().filter_map(|flood| run(&node, flood).err()).collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    node.assert_no_panic();
+}
+
+/// Floods the node, and says what was not as it should be.
+fn run(node: &Node, flood: &Flood) -> Result<(), String> {
+    let reasons = ["http2_flood", "http2_malformed"];
+    let closed = || {
+        reasons.map(|reason| {
+            let label = format!("reason=\"{reason}\"");
+            node.metric("portcullis_connections_closed_total", &[&label])
+        })
+    };
+    let before = closed();
+    let mut client = Http2::connect(node.address("https"), &config(None));
+    client.ping();
+    node.forget_most_resident();
+    let resident = node.resident_kib();
+    let (ending, frames) = while_another_is_served(node, || {
+        let mut sent = client.try_send(&flood.first);
+        // The first stream is taken where something came first.
+        let mut rounds = u32::from(!flood.first.is_empty())..;
+        let mut frames = 0;
+        while frames < FRAMES_MAX && sent.is_ok() {
+            let batch: Vec<u8> = rounds.by_ref().take(50).flat_map(flood.round).collect();
+            sent = client.try_send(&batch);
+            frames += 50 * flood.frames;
+        }
+        (client.ending(), frames)
+    });
+    let grown = node.most_resident_kib().saturating_sub(resident);
+    let counted = wait::until("the connection to be counted", || {
+        let after = closed();
+        (0..reasons.len()).find(|&index| after[index] > before[index] + 0.5)
+    });
+    let told = format!(
+        "{}: {ending:?}, {}, at most {frames} frames, {grown} KiB",
+        flood.name, reasons[counted]
+    );
+    eprintln!("{told}");
+    // A reset may overtake the GOAWAY.
+    let is_told = ending.code().is_none_or(|code| code == flood.code);
+    let is_well = is_told && reasons[counted] == flood.reason && grown <= GROWTH_KIB_MAX;
+    if is_well { Ok(()) } else { Err(told) }
+}
