@@ -137,12 +137,27 @@ pub struct Listener {
     pub client_keep_alive: Duration,
     /// Time from accept to a finished handshake.
     pub handshake_timeout: Duration,
+    /// Its connections on all shards together; more are shed.
+    pub connections_max: Option<u32>,
+    /// Those of each source.
+    pub connections_per_source_max: Option<u32>,
+    /// What a source is.
+    pub source_prefix: Prefix,
     /// How slow clients may be.
     pub slow_clients: SlowClients,
     /// Its handshakes in flight on each shard; more are shed.
     pub handshakes_in_flight_max: usize,
     /// What is done with requests.
     pub default_action: Action,
+}
+
+/// What tells sources apart: the leading bits of their addresses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Prefix {
+    /// Of IPv4 addresses, 1 to 32.
+    pub ipv4_bits: u8,
+    /// Of IPv6 addresses, 1 to 128.
+    pub ipv6_bits: u8,
 }
 
 /// How slow clients may be.

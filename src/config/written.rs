@@ -4,7 +4,7 @@
 //! types and words: `compile` does the rest. A key that is missing here is unknown to this build, and
 //! [`super::later`] tells which of them will come.
 use super::defaults;
-pub use super::shapes::{AutoOr, List, Scalar, Short};
+pub use super::shapes::{AutoOr, Budget, List, Scalar, Short};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -53,6 +53,9 @@ pub struct Node {
     pub steering: Steering,
     /// Connections of all clients together, or `auto`: what the limit of open files allows.
     pub connections_max: AutoOr,
+    /// Memory that the process may have, in MiB: near it connections are not kept, then not accepted, then the
+    /// heaviest reset. `auto`: three quarters of what its cgroup or the machine has; `off`: no such budget.
+    pub memory_budget_mib: Budget,
     /// How long requests in flight may take to finish when the node ends, in seconds.
     #[schemars(range(max = 3600))]
     pub drain_timeout_seconds: u32,
@@ -263,6 +266,21 @@ pub struct Listener {
     #[serde(default = "defaults::handshake_timeout_ms")]
     #[schemars(range(min = 1, max = 60_000))]
     pub handshake_timeout_ms: u32,
+    /// Connections of this listener on all shards together; more are closed at once. Without it the node's own
+    /// bound is the only one.
+    #[schemars(range(min = 1))]
+    pub connections_max: Option<u32>,
+    /// The same of each source. Without it a source may have as many as there are.
+    #[schemars(range(min = 1))]
+    pub connections_per_source_max: Option<u32>,
+    /// What a source is among IPv4 clients: so many leading bits of the address.
+    #[serde(default = "defaults::source_ipv4_prefix_bits")]
+    #[schemars(range(min = 1, max = 32))]
+    pub source_ipv4_prefix_bits: u32,
+    /// The same among IPv6 clients.
+    #[serde(default = "defaults::source_ipv6_prefix_bits")]
+    #[schemars(range(min = 1, max = 128))]
+    pub source_ipv6_prefix_bits: u32,
     /// How slow clients may be.
     #[serde(default)]
     pub slow_clients: SlowClients,

@@ -24,6 +24,7 @@ pub mod buffer;
 mod deadline;
 pub mod engine;
 mod epoll;
+pub mod heap;
 pub mod listen;
 pub mod socket;
 mod tcp_info;

@@ -160,6 +160,7 @@ impl Session<'_> {
                 }
             }
             seen = self.inbox.len();
+            self.connection.place.weigh(limits::BUFFER_BYTES.max(seen));
             self.inbox.reserve(limits::REQUEST_HEAD_BYTES_MAX / 16);
             if let Err(reason) = self.receive().await {
                 // Where nothing of a request has come, nobody waits for an answer.
@@ -193,6 +194,7 @@ impl Session<'_> {
                 // Idle connections do not keep room for an exchange.
                 let due =
                     rules.listener.slow_clients.request_timeout.map(|after| Instant::now() + after);
+                self.connection.place.weigh(self.inbox.len() + 2 * limits::BUFFER_BYTES);
                 Box::pin(exchange::run(self, Task { rules, group, asked, due }, head)).await
             }
             Decision::Answer(fixed) => {
@@ -225,6 +227,7 @@ impl Session<'_> {
         }
         let socket = self.wire.socket();
         socket.arm_reading(within, Reason::Idle);
+        self.connection.place.weigh(0);
         self.connection.place.set_waits(self.waits);
         let begun = std::mem::take(&mut self.ahead).next(self.wire).await;
         self.connection.place.set_waits(Waits::Nothing);
@@ -310,6 +313,7 @@ impl Session<'_> {
             && !self.connection.front.is_retired()
             && !self.connection.place.is_ending()
             && self.connection.accepted.elapsed() < rules.listener.client_keep_alive
+            && self.connection.shard.keeps_connections()
     }
 
     /// Answers a request that cannot be served, where there is somebody to tell.

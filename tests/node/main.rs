@@ -43,6 +43,7 @@ mod many_live;
 mod observing;
 mod old_generations;
 mod optional;
+mod overload;
 mod pkits;
 mod publication;
 mod refusals;

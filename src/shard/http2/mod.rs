@@ -222,6 +222,7 @@ impl Session {
         self.requests += 1;
         if self.requests >= limits::H2_REQUESTS_MAX
             || connection.accepted.elapsed() >= rules.listener.client_keep_alive
+            || !connection.shard.keeps_connections()
         {
             self.leave(h2, Leaving::Refusing);
         }
@@ -303,6 +304,13 @@ impl Shared {
         self.transport.set_busy(waits == Waits::Nothing);
     }
 
+    /// Says what the streams in work take: their heads, a buffer each way, and what waits for the client.
+    fn weigh(&self) {
+        const STREAM_BYTES: usize = 2 * limits::BUFFER_BYTES + limits::H2_SEND_BUFFER_BYTES_MAX;
+        let bytes = self.head_bytes.get() + self.open.get() * STREAM_BYTES;
+        self.connection.place.weigh(bytes);
+    }
+
     /// A place for one more stream; none when the heads of those in work take too much.
     fn admit(self: &Rc<Self>, head_bytes: usize) -> Option<StreamPlace> {
         let bytes = self.head_bytes.get() + head_bytes;
@@ -313,6 +321,7 @@ impl Shared {
         if self.open.replace(self.open.get() + 1) == 0 {
             self.wait_for(Waits::Nothing);
         }
+        self.weigh();
         let (began, answered) = (Instant::now(), Cell::new(false));
         Some(StreamPlace { shared: Rc::clone(self), head_bytes, began, answered })
     }
@@ -339,6 +348,7 @@ impl Drop for StreamPlace {
         }
         shared.head_bytes.set(shared.head_bytes.get() - self.head_bytes);
         shared.open.set(shared.open.get() - 1);
+        shared.weigh();
         if shared.open.get() == 0 {
             shared.wait_for(Waits::Next);
         }
