@@ -2,6 +2,7 @@
 //!
 //! One writer for each value: `add` is a load and a store, no locked instruction.
 use crate::close::Reason;
+use crate::http::desync::ClassReason;
 use crate::http::forward::InvalidNames;
 use crate::http::h2::frames::Flood;
 use crate::http::head::Malformed;
@@ -198,6 +199,8 @@ pub struct Listener {
     pub responses: [Count; 5],
     /// Requests that the node answered itself because of a bad head or body, by `Malformed::index`.
     pub malformed: Counts<{ Malformed::ALL.len() }>,
+    /// Requests that have a class of desync mitigation, let in or not, by `ClassReason::index`.
+    pub classified: Counts<{ ClassReason::ALL.len() }>,
     /// Requests with header names that ALB calls invalid, by `InvalidNames::index`.
     pub invalid_names: [Count; InvalidNames::ALL.len()],
     /// HTTP/2 connections ended because of a flood of frames, by [`Flood::index`].

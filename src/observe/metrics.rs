@@ -15,6 +15,7 @@ use super::sink::Log;
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::{Live, Logs, Name};
+use crate::http::desync::ClassReason;
 use crate::http::forward::InvalidNames;
 use crate::http::h2::frames::Flood;
 use crate::http::head::Malformed;
@@ -372,6 +373,14 @@ fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
     page.counter(&names::MALFORMED, totals_by(listeners, &malformed, |of| &of.malformed));
     let actions = InvalidNames::ALL.map(InvalidNames::word);
     page.counter(&names::INVALID_NAMES, totals_by(listeners, &actions, |of| &of.invalid_names));
+    let words = ClassReason::ALL.map(ClassReason::word);
+    let by_reason = totals_by(listeners, &words, |of| &of.classified);
+    let by_class = by_reason.zip(ClassReason::ALL.iter().cycle());
+    page.counter(
+        &names::CLASSIFIED,
+        by_class
+            .map(|(([name, word], total), reason)| ([name, reason.class().word(), word], total)),
+    );
     let frames = Flood::ALL.map(Flood::word);
     page.counter(&names::HTTP2_FLOODS, totals_by(listeners, &frames, |of| &of.http2_floods));
     let refusals = Refusal::ALL.map(|refusal| Handshake::Refused(refusal).word());

@@ -68,6 +68,8 @@ metrics! {
         "Requests refused because of their form.";
     INVALID_NAMES = "portcullis_http_invalid_header_requests_total", ["listener", "action"],
         "Requests to targets with header names of more than letters, digits and hyphens, by what was done with those headers.";
+    CLASSIFIED = "portcullis_http_noncompliant_requests_total", ["listener", "class", "reason"],
+        "Requests that are not as the standard says, let in or refused, by class of desync mitigation.";
     HTTP2_FLOODS = "portcullis_http2_floods_total", ["listener", "frames"],
         "Connections ended because of a flood of HTTP/2 frames, by their kind.";
     RECEIVED_BYTES = "portcullis_client_received_bytes_total", ["listener"],

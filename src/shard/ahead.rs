@@ -4,7 +4,7 @@
 //! look: whether anybody stands behind it shows when it is answered. A look outlives its request, because an
 //! operation is never dropped before it completes: then the connection waits by it for the next one.
 use super::wire::Wire;
-use crate::net::{Buf, Readable};
+use crate::net::{Buf, ByteStream, Readable};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

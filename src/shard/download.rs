@@ -14,7 +14,7 @@ use crate::http::head::{self, Body, Malformed, Version};
 use crate::http::trailers::{self, Filter};
 use crate::http::upgrade;
 use crate::limits;
-use crate::net::Buf;
+use crate::net::{Buf, ByteStream};
 use crate::observe::access_log::Record;
 use std::cell::Cell;
 use std::time::Instant;

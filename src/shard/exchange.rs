@@ -20,7 +20,7 @@ use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::respond::CONTINUE;
 use crate::http::trailers::Filter;
-use crate::net::Buf;
+use crate::net::{Buf, ByteStream};
 use crate::observe::access_log::Record;
 use crate::observe::count;
 use crate::target::Group;
@@ -104,7 +104,7 @@ async fn conclude(
             tunnel(session, task, &upstream, rest).await
         }
         (Ok(answered), Uploaded::Whole) => {
-            if answered.keep_target {
+            if answered.keep_target && !task.asked.closes {
                 session.connection.shard.upstreams.put_back(upstream);
             }
             if answered.keep_client { Next::KeepAlive } else { Next::Done }

@@ -12,11 +12,11 @@ use super::request::{self, Asked, Decision, Method};
 use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
-use crate::http::forward::InvalidNames;
+use crate::http::desync::{self, Refused};
 use crate::http::head::{self, Malformed};
 use crate::http::respond::{self, Answer, Manner};
 use crate::limits;
-use crate::net::Buf;
+use crate::net::{Buf, ByteStream};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -153,8 +153,12 @@ impl Session<'_> {
                         return self.carry_out(&rules, asked, decision, head).await;
                     }
                     Ok(None) => {}
-                    Err(malformed) => {
-                        self.recording.note(|record| record.unreadable(&self.inbox));
+                    Err(Refused { malformed, class_reason }) => {
+                        self.connection.count_class(class_reason);
+                        self.recording.note(|record| {
+                            record.unreadable(&self.inbox);
+                            record.classification = class_reason;
+                        });
                         return self.refuse_malformed(&rules, malformed).await;
                     }
                 }
@@ -247,38 +251,34 @@ impl Session<'_> {
     fn read<'r>(
         &mut self,
         rules: &'r Rules,
-    ) -> Result<Option<(Asked, Decision<'r>, Buf)>, Malformed> {
-        let mut slots = head::slots();
-        let Some(request) = head::request(&self.inbox, &mut slots)? else { return Ok(None) };
-        self.connection.renew_trace_id(&mut self.trace_id, &request);
-        let decision = request::decide(&self.client, rules, &request);
-        self.recording.note(|record| record.asked(&request, &self.trace_id));
-        self.recording.decided(decision, rules);
-        let head = match decision {
-            Decision::Forward(_) => {
-                let (head, invalid_names) = self.head_for_target(rules, &request);
-                self.connection.count_invalid_names(invalid_names);
-                head
-            }
-            Decision::Answer(_) | Decision::Refuse(_) | Decision::Turn(_) => Buf::default(),
-        };
-        Ok(Some((Asked::of(&request), decision, head)))
+    ) -> Result<Option<(Asked, Decision<'r>, Buf)>, Refused> {
+        let Self { connection, wire, client, inbox, trace_id, recording, .. } = self;
+        desync::request(inbox, rules.listener.attributes.desync, |request| {
+            connection.count_class(request.class_reason);
+            connection.renew_trace_id(trace_id, request);
+            let decision = request::decide(client, rules, request);
+            recording.note(|record| record.asked(request, trace_id));
+            recording.decided(decision, rules);
+            let head = match decision {
+                Decision::Forward(_) => {
+                    let behind = connection.behind(wire, client, trace_id);
+                    let (head, invalid_names) = connection.head_for_target(rules, request, &behind);
+                    connection.count_invalid_names(invalid_names);
+                    head
+                }
+                Decision::Answer(_) | Decision::Refuse(_) | Decision::Turn(_) => Buf::default(),
+            };
+            (Asked::of(request), decision, head)
+        })
     }
 
     /// The head for the target once more, for another try.
     pub(super) fn head_again(&self, rules: &Rules) -> Option<Buf> {
-        let mut slots = head::slots();
-        let request = head::request(&self.inbox, &mut slots).ok().flatten()?;
-        Some(self.head_for_target(rules, &request).0)
-    }
-
-    fn head_for_target(
-        &self,
-        rules: &Rules,
-        request: &head::Request<'_, '_>,
-    ) -> (Buf, Option<InvalidNames>) {
-        let (wire, client) = (self.wire, &self.client);
-        self.connection.head_for_target(wire, client, rules, request, &self.trace_id)
+        let behind = self.connection.behind(self.wire, &self.client, &self.trace_id);
+        let head = desync::request(&self.inbox, rules.listener.attributes.desync, |request| {
+            self.connection.head_for_target(rules, request, &behind).0
+        });
+        head.ok().flatten()
     }
 
     /// Takes over what has come of the next request while the last one was in work.

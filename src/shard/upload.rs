@@ -11,7 +11,7 @@ use crate::config::snapshot::Floor;
 use crate::http::body::Transfer;
 use crate::http::head::Malformed;
 use crate::limits;
-use crate::net::Buf;
+use crate::net::{Buf, ByteStream};
 use crate::observe::count;
 use std::cell::Cell;
 use std::time::Instant;

@@ -15,12 +15,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access_log;
 mod alerts;
 mod bodies;
 mod client_hello;
 mod clients_that_go;
 mod connections;
 mod demo;
+mod desync;
 mod dry_run;
 mod ending;
 mod engines;
@@ -33,11 +35,16 @@ mod hot_swap;
 mod http2;
 mod http2_ends;
 mod http2_floods;
+mod http2_heads;
+mod http2_memory;
+mod http2_targets;
 mod identity_filters;
 mod identity_headers;
 mod inspect;
+mod largest_lists;
 mod limits;
 mod live_connections;
+mod log_files;
 mod malformed;
 mod many_live;
 mod observing;

@@ -1,5 +1,6 @@
 //! What an operator sees: the connection log, the metrics, the status.
 use crate::support::client::{connect, tls_config};
+use crate::support::log_lines::ATHENA_CONNECTION;
 use crate::support::node::{named, piece};
 use crate::support::{Client, Node, Setup, Target, tools, wait};
 use regex::Regex;
@@ -8,9 +9,6 @@ use rustls_pki_types::ServerName;
 use serde_json::Value;
 use std::io::Write;
 use std::time::{Duration, Instant};
-
-/// Athena's expression for the connection log (`alb-contract`, section 2.2), anchored.
-const ATHENA: &str = r#"^([^ ]*) ([^ ]*) ([0-9]*) ([0-9]*) ([A-Za-z0-9.-]*) ([^ ]*) ([-.0-9]*) "([^"]*)" ([^ ]*) ([^ ]*) ([^ ]*) ?([^ ]*)?( .*)?$"#;
 
 /// What our fields look like within that: the time, and everything from the handshake's latency on.
 const OURS: &str = concat!(
@@ -64,7 +62,7 @@ fn the_connection_log_is_as_athena_reads_it() {
     let target = Target::named("hello");
     let node = node(&target, "alb");
     let ports = four_connections(&node);
-    let (athena, ours) = (Regex::new(ATHENA).unwrap(), Regex::new(OURS).unwrap());
+    let (athena, ours) = (&ATHENA_CONNECTION, Regex::new(OURS).unwrap());
     let lines = node.log();
     let good = "CN=device-17,O=Example,ST=Oslo,C=NO";
     let (https, plain) = (node.address("https").port(), node.address("plain").port());

@@ -1,5 +1,6 @@
 //! A node: the real binary, its files in a directory of its own.
 use super::client::Client;
+use super::log_lines::AccessLine;
 use super::pki::pki;
 use super::scratch::Scratch;
 use super::tools::{self, Ended};
@@ -25,6 +26,8 @@ pub struct Setup {
     pub engine: String,
     /// `logs.format`.
     pub format: &'static str,
+    /// Further fields of `logs`, with a comma before them.
+    pub logs: String,
     /// Further fields of `node`, with a comma before them.
     pub node: &'static str,
     /// A program and its arguments that start the binary, such as `prlimit --nofile=256`.
@@ -34,7 +37,15 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let (io, engine) = (super::engine(), super::engine());
-        Self { shards: 1, io, engine, format: "alb", node: "", under: Vec::new() }
+        Self {
+            shards: 1,
+            io,
+            engine,
+            format: "alb",
+            logs: String::new(),
+            node: "",
+            under: Vec::new(),
+        }
     }
 }
 
@@ -145,6 +156,11 @@ impl Node {
         fs::rename(new, self.path(file)).expect("a file can be renamed");
     }
 
+    /// What [`Setup::logs`] is from the next [`Node::configure`] on.
+    pub fn set_logs(&mut self, logs: &str) {
+        self.setup.logs = logs.to_owned();
+    }
+
     /// Replaces the configuration (as [`Node::start`] takes it) without a word to the node.
     pub fn configure(&self, configuration: &str) {
         self.write("portcullis.yaml", &whole(&self.setup, self.metrics, configuration));
@@ -235,7 +251,20 @@ impl Node {
 
     /// The lines of the connection log so far.
     pub fn log(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.path("connection.log")).unwrap_or_default();
+        self.lines_of("connection.log")
+    }
+
+    /// Line `index` of `access.log`, when it has come.
+    pub fn access_line(&self, index: usize) -> AccessLine {
+        let line = wait::until("a line in the access log", || {
+            self.lines_of("access.log").get(index).cloned()
+        });
+        AccessLine::read(&line)
+    }
+
+    /// The whole lines of a file so far.
+    pub fn lines_of(&self, file: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.path(file)).unwrap_or_default();
         // A line without its end is still being written.
         text.split_inclusive('\n')
             .filter_map(|line| line.strip_suffix('\n'))
@@ -319,12 +348,12 @@ pub fn named<'a>(list: &'a Value, name: &str) -> &'a Value {
 
 /// The whole configuration file of a node.
 fn whole(setup: &Setup, metrics: SocketAddr, configuration: &str) -> String {
-    let Setup { shards, io, format, node, .. } = setup;
+    let Setup { shards, io, format, logs, node, .. } = setup;
     format!(
         "node: {{name: edge-1, shards: {shards}, io: {io}{node}}}\n\
          admin: {{bind: \"unix:portcullis.sock\"}}\n\
          metrics: {{bind: \"{metrics}\"}}\n\
-         logs: {{connection: connection.log, format: {format}}}\n\
+         logs: {{connection: connection.log, format: {format}{logs}}}\n\
          {configuration}\n"
     )
 }
@@ -364,12 +393,22 @@ pub mod piece {
         )
     }
 
+    /// The load balancer with a mode of desync mitigation.
+    pub fn desync(mode: &str) -> String {
+        format!("load_balancer: {{attributes: {{routing.http.desync_mitigation_mode: {mode}}}}}\n")
+    }
+
     /// Target group `targets` with these entries (see `target::entry`).
     pub fn targets(entries: &[String]) -> String {
         format!(
             "target_groups:\n  - {{name: targets, protocol: HTTP, targets: [{}]}}\n",
             entries.join(", ")
         )
+    }
+
+    /// Target group `targets` of this protocol version with these entries.
+    pub fn targets_of(version: &str, entries: &[String]) -> String {
+        targets(entries).replace("protocol: HTTP", &format!("protocol_version: {version}"))
     }
 
     /// An HTTP listener on loopback that forwards to `targets`; `more` are further fields.

@@ -62,7 +62,7 @@ pub(super) fn all(
         };
         let attributes =
             attributes::listener(written.protocol, &written.attributes, balancer, faults);
-        let default_action = action::default_action(&written.default_actions, known, faults);
+        let default_action = action::default_action(written, balancer.protocols, known, faults);
         let handshake_timeout_ms = in_range(written.handshake_timeout_ms, 1..=60_000)
             .or_note(faults, "handshake_timeout_ms");
         let handshakes_in_flight_max = in_range(written.handshakes_in_flight_max, 1..=65_536)
