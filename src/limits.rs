@@ -225,6 +225,13 @@ pub const REVOKED_DRAIN: Duration = Duration::from_secs(30);
 pub const SWEEP_SLICE: Duration = Duration::from_millis(1);
 /// The pause between two slices. A timer, because io_uring sees new operations only when all tasks wait.
 pub const SWEEP_PAUSE: Duration = Duration::from_millis(1);
+/// Slots in each of two rows of the table that counts the connections of each source: 512 KiB together.
+pub const SOURCE_SLOTS: usize = 65_536;
+/// How often memory is held against its budget, and shards give some back: an attacker with a gigabit brings some
+/// 30 MB in between.
+pub const MEMORY_LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Connections that a shard resets at a time to give memory back.
+pub const RESETS_AT_ONCE_MAX: usize = 256;
 /// File descriptors kept free for configuration files, logs and the admin socket.
 pub const RESERVED_FILES: u64 = 128;
 /// Bytes of a request's User-Agent in the access log (ALB: 8 KB).

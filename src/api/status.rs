@@ -204,7 +204,7 @@ fn target_group(group: &Group) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::snapshot::{Logs, Name};
+    use crate::config::snapshot::{Logs, Name, Prefix, SlowClients};
     use crate::http::attributes::Attributes;
     use crate::http::identity::Names;
     use crate::net::{Options, Steering};
@@ -241,6 +241,15 @@ mod tests {
             idle_timeout: Duration::from_secs(60),
             client_keep_alive: Duration::from_secs(3_600),
             handshake_timeout: Duration::from_secs(10),
+            connections_max: None,
+            connections_per_source_max: None,
+            source_prefix: Prefix { ipv4_bits: 32, ipv6_bits: 64 },
+            slow_clients: SlowClients {
+                head_timeout: Duration::from_secs(30),
+                body: None,
+                answer: None,
+                request_timeout: None,
+            },
             handshakes_in_flight_max: 64,
             default_action,
         };

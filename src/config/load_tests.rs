@@ -155,6 +155,7 @@ fn a_whole_file_becomes_the_live_value() {
             io: net::Io::Epoll,
             steering: net::Steering::Cbpf,
             connections_max: None,
+            memory_budget_mib: Budget::Auto,
             drain_timeout: Duration::from_secs(30),
             state_dir: None,
         }

@@ -4,7 +4,7 @@
 //! types and words: `compile` does the rest. A key that is missing here is unknown to this build, and
 //! [`super::later`] tells which of them will come.
 use super::defaults;
-pub use super::shapes::{AutoOr, List, Scalar, Short};
+pub use super::shapes::{AutoOr, Budget, List, Scalar, Short};
 pub use super::words::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -54,6 +54,9 @@ pub struct Node {
     pub steering: Steering,
     /// Connections of all clients together, or `auto`: what the limit of open files allows.
     pub connections_max: AutoOr,
+    /// Memory that the process may have, in MiB: near it connections are not kept, then not accepted, then the
+    /// heaviest reset. `auto`: three quarters of what its cgroup or the machine has; `off`: no such budget.
+    pub memory_budget_mib: Budget,
     /// How long requests in flight may take to finish when the node ends, in seconds.
     #[schemars(range(max = 3600))]
     pub drain_timeout_seconds: u32,
@@ -264,6 +267,24 @@ pub struct Listener {
     #[serde(default = "defaults::handshake_timeout_ms")]
     #[schemars(range(min = 1, max = 60_000))]
     pub handshake_timeout_ms: u32,
+    /// Connections of this listener on all shards together; more are closed at once. Without it the node's own
+    /// bound is the only one.
+    #[schemars(range(min = 1))]
+    pub connections_max: Option<u32>,
+    /// The same of each source. Without it a source may have as many as there are.
+    #[schemars(range(min = 1))]
+    pub connections_per_source_max: Option<u32>,
+    /// What a source is among IPv4 clients: so many leading bits of the address.
+    #[serde(default = "defaults::source_ipv4_prefix_bits")]
+    #[schemars(range(min = 1, max = 32))]
+    pub source_ipv4_prefix_bits: u32,
+    /// The same among IPv6 clients.
+    #[serde(default = "defaults::source_ipv6_prefix_bits")]
+    #[schemars(range(min = 1, max = 128))]
+    pub source_ipv6_prefix_bits: u32,
+    /// How slow clients may be.
+    #[serde(default)]
+    pub slow_clients: SlowClients,
     /// Handshakes of this listener in flight on each shard; further connections are closed at once.
     #[serde(default = "defaults::handshakes_in_flight_max")]
     #[schemars(range(min = 1, max = 65_536))]
@@ -275,6 +296,28 @@ pub struct Listener {
     /// Whether the kernel holds a connection back until the client has sent something.
     #[serde(default = "defaults::defer_accept")]
     pub defer_accept: bool,
+}
+
+/// How slow clients may be. Tunnels (WebSocket) and calls of gRPC have the idle timeout alone.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, expecting = "a mapping")]
+#[schemars(deny_unknown_fields)]
+pub struct SlowClients {
+    /// Time from the first byte of a request to the end of its head, in seconds.
+    #[schemars(range(min = 1, max = 4000))]
+    pub request_head_timeout_seconds: u32,
+    /// Bytes a second that a request's body must bring, on average over each window in which the node waits
+    /// for it; 0 for no such floor.
+    pub request_body_bytes_per_second_min: u32,
+    /// Bytes a second that the client must take of its answer, on average over each window in which the node
+    /// has some for it; 0 for no such floor.
+    pub response_bytes_per_second_min: u32,
+    /// Length of the windows, in seconds.
+    #[schemars(range(min = 1, max = 600))]
+    pub window_seconds: u32,
+    /// Time from the end of a request's head to the end of its answer, in seconds; 0 for as long as it takes.
+    #[schemars(range(max = 604_800))]
+    pub request_timeout_seconds: u32,
 }
 
 /// Whether and how clients show a certificate.

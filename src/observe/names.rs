@@ -44,6 +44,12 @@ metrics! {
         "Slices of work in which live connections were judged again.";
     SWEEP_SLICE_MAX = "portcullis_sweep_slice_max_seconds", [],
         "The longest of these slices: for so long a shard did nothing else.";
+    OVERLOAD_LEVEL = "portcullis_overload_level", [],
+        "How hard the node is pressed for memory: 0 not at all, 1 connections are not kept alive, 2 none is accepted, 3 the heaviest are reset.";
+    OVERLOAD_CONNECTIONS = "portcullis_overload_connections_total", ["action"],
+        "Connections ended with their answer, shed or reset because the node was over its memory budget.";
+    MEMORY_BUDGET = "portcullis_memory_budget_bytes", [],
+        "Memory that the process may have.";
     ACCEPT_ERRORS = "portcullis_accept_errors_total", [],
         "Failed accepts.";
 

@@ -36,9 +36,14 @@ impl Wire {
 
     /// Whether the client has said something that waits to be read: then it is not idle.
     pub fn has_bytes(&self) -> bool {
+        self.is_ready() || self.socket().is_stale()
+    }
+
+    /// Whether a read would answer without the socket: plaintext waits, or the end has been read already.
+    pub fn is_ready(&self) -> bool {
         match self {
-            Self::Tls(stream) if stream.is_ready() => true,
-            Self::Plain(_) | Self::Tls(_) => self.socket().is_stale(),
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.is_ready(),
         }
     }
 
@@ -74,10 +79,7 @@ impl ByteStream for Wire {
     }
 
     async fn readable(&self) -> io::Result<()> {
-        match self {
-            Self::Tls(stream) if stream.is_ready() => Ok(()),
-            Self::Plain(_) | Self::Tls(_) => self.socket().readable().await,
-        }
+        if self.is_ready() { Ok(()) } else { self.socket().readable().await }
     }
 
     /// `close_notify` over TLS, then FIN.

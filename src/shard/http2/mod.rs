@@ -229,6 +229,7 @@ impl Session {
         self.requests += 1;
         if self.requests >= limits::H2_REQUESTS_MAX
             || connection.accepted.elapsed() >= rules.listener.client_keep_alive
+            || !connection.shard.keeps_connections()
         {
             self.leave(h2, Leaving::Refusing);
         }
@@ -307,6 +308,13 @@ impl Shared {
         self.transport.set_busy(waits == Waits::Nothing);
     }
 
+    /// Says what the streams in work take: their heads, a buffer each way, and what waits for the client.
+    fn weigh(&self) {
+        const STREAM_BYTES: usize = 2 * limits::BUFFER_BYTES + limits::H2_SEND_BUFFER_BYTES_MAX;
+        let bytes = self.held_bytes.get() + self.open.get() * STREAM_BYTES;
+        self.connection.place.weigh(bytes);
+    }
+
     /// A place for one more stream; none when the heads of those in work take too much.
     fn admit(self: &Rc<Self>, head_bytes: usize) -> Option<StreamPlace> {
         let bytes = self.held_bytes.get() + head_bytes;
@@ -317,6 +325,7 @@ impl Shared {
         if self.open.replace(self.open.get() + 1) == 0 {
             self.wait_for(Waits::Nothing);
         }
+        self.weigh();
         let (began, answered) = (Instant::now(), Cell::new(false));
         let held_bytes = Cell::new(head_bytes);
         Some(StreamPlace { shared: Rc::clone(self), held_bytes, began, answered })
@@ -362,6 +371,7 @@ impl Drop for StreamPlace {
         }
         self.let_go(self.held_bytes.get());
         shared.open.set(shared.open.get() - 1);
+        shared.weigh();
         if shared.open.get() == 0 {
             shared.wait_for(Waits::Next);
         }
