@@ -1,5 +1,5 @@
 //! Target groups of protocol_version HTTP2 and GRPC: what goes on over HTTP/2, in both directions.
-use crate::support::http2::{code, config, flag, frame, kind, reset};
+use crate::support::http2::{code, config, flag, frame, kind, reset, window_update};
 use crate::support::http2_target::{Call, fields, response};
 use crate::support::node::{named, piece};
 use crate::support::target::nobody;
@@ -7,6 +7,7 @@ use crate::support::{Client, Http2, Http2Target, Node, Target, client, hpack, lo
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Notify;
 
 /// A node with one listener `https` that forwards to these targets.
 fn node(version: &str, entries: &[String]) -> Node {
@@ -74,7 +75,6 @@ fn a_target_gets_a_head_of_http_2_by_the_same_rules() {
 #[test]
 fn the_protocol_matrix_is_albs() {
     let (http1, http2) = (Target::named("http1"), Http2Target::named("http2"));
-    let served = ("http1", "http2");
     for (version, entry, expected) in [
         // HTTP/1.1 GET, HTTP/2 GET, HTTP/2 POST, gRPC
         ("HTTP1", http1.entry(), [200, 200, 200, 464]),
@@ -84,7 +84,7 @@ fn the_protocol_matrix_is_albs() {
         let node = node(version, &[entry]);
         let address = node.address("https");
         let mut plain = Client::tls(address, "localhost", &client::tls_config(None));
-        let mut multiplexed = client_of(&node);
+        let mut multiplexed = Http2::connect(address, &config(None));
         let answers = [
             plain.get("/").status,
             multiplexed.get("/").status,
@@ -95,11 +95,6 @@ fn the_protocol_matrix_is_albs() {
         let status = node.status();
         assert_eq!(named(&status["target_groups"], "targets")["protocol_version"], version);
     }
-    assert_eq!(served.0.len(), served.1.len());
-}
-
-fn client_of(node: &Node) -> Http2 {
-    client(node)
 }
 
 #[test]
@@ -292,7 +287,8 @@ fn a_target_that_resets_a_stream_is_a_502_or_a_reset_of_what_has_begun() {
         if call.path().starts_with("/begun") {
             let mut answer = call.begin(response(200));
             answer.send("begun".into()).await;
-            wait_for_flush().await;
+            // Content is the word to go on: a reset drops what has not been sent yet.
+            call.content().await;
             answer.0.send_reset(reason);
         } else {
             call.respond.send_reset(reason);
@@ -312,16 +308,13 @@ fn a_target_that_resets_a_stream_is_a_502_or_a_reset_of_what_has_begun() {
         ("/begun/calm", code::ENHANCE_YOUR_CALM),
         ("/begun/closed", code::INTERNAL_ERROR),
     ] {
-        let answer = client.ask("POST", path, GRPC);
-        assert_eq!((answer.status, answer.reset), (200, Some(expected)), "{path}");
+        let id = client.request(0, "POST", path, GRPC);
+        client.until(|client| client.answers.get(&id).is_some_and(|it| it.body == b"begun"));
+        client.upload(id, b"go on", false);
+        assert_eq!(client.answer(id).reset, Some(expected), "{path}");
     }
     assert_eq!(client.ask("POST", "/cancel", GRPC).status, 502, "the connection goes on");
     node.assert_no_panic();
-}
-
-/// Lets what was sent before leave; a reset drops what still waits.
-async fn wait_for_flush() {
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
 }
 
 #[test]
@@ -383,27 +376,29 @@ fn silence_is_answered_by_504_and_408_and_ends_what_has_begun() {
 fn a_stream_of_any_length_takes_little_memory() {
     let bytes: u64 = if long() { 1 << 30 } else { 64 << 20 };
     let sent = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&sent);
+    let go = Arc::new(Notify::new());
+    let (counted, told) = (Arc::clone(&sent), Arc::clone(&go));
     let target = Http2Target::with(move |mut call: Call| {
-        let counted = Arc::clone(&counted);
+        let (sent, go) = (Arc::clone(&counted), Arc::clone(&told));
         async move {
             let mut answer = call.begin(response(200));
-            if call.path() == "/download" {
-                let piece = Bytes::from(vec![7; 64 * 1024]);
-                for _ in 0..bytes / 65_536 {
-                    counted.fetch_add(65_536, Ordering::Relaxed);
-                    answer.send(piece.clone()).await;
+            match call.path() {
+                "/download" => {
+                    let piece = Bytes::from(vec![7; PIECE]);
+                    for _ in 0..bytes / PIECE as u64 {
+                        sent.fetch_add(PIECE as u64, Ordering::Relaxed);
+                        answer.send(piece.clone()).await;
+                    }
                 }
-            } else if call.path() == "/upload" {
-                // Nothing is taken before the word to go on.
-                while counted.load(Ordering::Relaxed) == 0 {
-                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                "/upload" => {
+                    go.notified().await;
+                    let mut received = 0;
+                    while let Some(content) = call.content().await {
+                        received += content.len() as u64;
+                    }
+                    answer.send(received.to_string().into()).await;
                 }
-                let mut received = 0;
-                while let Some(content) = call.content().await {
-                    received += content.len() as u64;
-                }
-                answer.send(received.to_string().into()).await;
+                _ => {}
             }
             answer.end();
         }
@@ -414,42 +409,45 @@ fn a_stream_of_any_length_takes_little_memory() {
     node.forget_most_resident();
     let before = node.resident_kib();
 
-    // Down: the client opens no windows until the target can send no more.
+    // Down: at first the client takes what its windows were at the beginning, and no more.
     client.opens_windows = false;
     let id = client.request(flag::END_STREAM, "GET", "/download", &[]);
-    let mut last = u64::MAX;
-    wait::until("the target to be held", || {
-        let now = sent.load(Ordering::Relaxed);
-        let held = now > 0 && now == std::mem::replace(&mut last, now);
-        std::thread::park_timeout(std::time::Duration::from_millis(100));
-        held.then_some(())
-    });
+    client.until(|client| client.answers.get(&id).is_some_and(|it| it.body.len() == WINDOW));
+    client.ping();
     assert!(sent.load(Ordering::Relaxed) < 4 << 20, "the node holds the target");
     client.opens_windows = true;
     for stream in [0, id] {
-        client.send(crate::support::http2::window_update(stream, 1 << 20));
+        client.send(window_update(stream, WINDOW as u32));
     }
     let mut received = 0;
-    while received < bytes {
-        client.step().unwrap();
-        let answer = client.answers.get_mut(&id).unwrap();
+    loop {
+        let answer = client.answers.get_mut(&id).expect("it has begun");
         received += answer.body.len() as u64;
         answer.body.clear();
+        if answer.ended() {
+            break;
+        }
+        client.step().expect("the node goes on");
     }
-    assert_eq!(received, bytes);
+    assert_eq!((received, client.answers[&id].whole), (bytes, true));
 
-    // Up.
-    sent.store(0, Ordering::Relaxed);
+    // Up: at first the target takes nothing.
     let id = client.request(0, "POST", "/upload", &[]);
-    let piece = vec![7; 64 * 1024];
-    client.upload(id, &piece[..32 * 1024], false);
-    sent.store(1, Ordering::Relaxed);
-    for _ in 0..bytes / 65_536 - 1 {
+    let piece = vec![7; PIECE];
+    client.upload(id, &piece, false);
+    client.ping();
+    go.notify_one();
+    for _ in 0..bytes / PIECE as u64 - 2 {
         client.upload(id, &piece, false);
     }
-    client.upload(id, &piece[..32 * 1024], true);
+    client.upload(id, &piece, true);
     assert_eq!(client.answer(id).text(), bytes.to_string());
     let grown = node.most_resident_kib().saturating_sub(before);
     assert!(grown < 16 * 1024, "grown by {grown} KiB");
     node.assert_no_panic();
 }
+
+/// What is sent at a time.
+const PIECE: usize = 32 * 1024;
+/// What windows are before anybody opens them (RFC 9113, section 6.9.2).
+const WINDOW: usize = 65_535;

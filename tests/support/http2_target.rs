@@ -41,7 +41,6 @@ impl Received {
 
 /// A stream that waits for its answer.
 pub struct Call {
-    pub connection: usize,
     pub head: Request<()>,
     pub body: RecvStream,
     pub respond: SendResponse<Bytes>,
@@ -333,6 +332,6 @@ async fn serve(
         // Told first: the client may have its answer before this thread runs again.
         let _ = sender.send(Received { connection, head: head.clone() });
         let orders = orders.clone();
-        tokio::task::spawn_local(script(Call { connection, head, body, respond, orders }));
+        tokio::task::spawn_local(script(Call { head, body, respond, orders }));
     }
 }
