@@ -17,6 +17,18 @@ pub enum Reason {
     /// The client sent nothing, or not its whole head or body, for the idle timeout.
     #[error("the client was silent for too long")]
     ClientTimeout,
+    /// The client did not send its whole request head within `request_head_timeout_seconds`.
+    #[error("the client sent its request head too slowly")]
+    SlowHead,
+    /// The client sent its request's body below the rate that its listener asks for.
+    #[error("the client sent its request's body too slowly")]
+    SlowBody,
+    /// The client took its answer below the rate that its listener asks for.
+    #[error("the client read its answer too slowly")]
+    SlowReader,
+    /// The request was not whole, or its answer not taken, within `request_timeout_seconds`.
+    #[error("the request took too long")]
+    RequestTimeout,
     /// The client broke HTTP/2.
     #[error("the client broke HTTP/2")]
     Http2Malformed,
@@ -56,6 +68,12 @@ pub enum Reason {
     /// The node is at one of its bounds.
     #[error("the node is at a limit")]
     Shed,
+    /// The client's address has as many connections as its listener allows.
+    #[error("too many connections from one source")]
+    ShedSource,
+    /// The node is over its memory budget.
+    #[error("the node is over its memory budget")]
+    Overloaded,
     /// A bug of ours.
     #[error("internal error")]
     Internal,
@@ -63,10 +81,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of [`Reason::index`].
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 23] = [
         Self::ClientClosed,
         Self::HandshakeTimeout,
         Self::ClientTimeout,
+        Self::SlowHead,
+        Self::SlowBody,
+        Self::SlowReader,
+        Self::RequestTimeout,
         Self::Http2Malformed,
         Self::Http2Flood,
         Self::Idle,
@@ -80,6 +102,8 @@ impl Reason {
         Self::TargetTimeout,
         Self::Draining,
         Self::Shed,
+        Self::ShedSource,
+        Self::Overloaded,
         Self::Internal,
     ];
 
@@ -94,14 +118,19 @@ impl Reason {
         match self {
             Self::ClientClosed
             | Self::HandshakeTimeout
+            | Self::SlowReader
             | Self::Http2Malformed
             | Self::Http2Flood
             | Self::Idle
             | Self::NoLongerAccepted => None,
             Self::RequestIncomplete => Some(400),
-            Self::ClientTimeout => Some(408),
+            Self::ClientTimeout | Self::SlowHead | Self::SlowBody | Self::RequestTimeout => {
+                Some(408)
+            }
             Self::ConnectRefused | Self::TargetClosed | Self::TargetMalformed => Some(502),
-            Self::NoTarget | Self::Draining | Self::Shed => Some(503),
+            Self::NoTarget | Self::Draining | Self::Shed | Self::ShedSource | Self::Overloaded => {
+                Some(503)
+            }
             Self::ConnectTimeout | Self::TargetTimeout => Some(504),
             Self::Internal => Some(500),
         }
@@ -113,6 +142,10 @@ impl Reason {
             Self::ClientClosed => "client_closed",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::ClientTimeout => "client_timeout",
+            Self::SlowHead => "slow_head",
+            Self::SlowBody => "slow_body",
+            Self::SlowReader => "slow_reader",
+            Self::RequestTimeout => "request_timeout",
             Self::Http2Malformed => "http2_malformed",
             Self::Http2Flood => "http2_flood",
             Self::Idle => "idle",
@@ -126,7 +159,38 @@ impl Reason {
             Self::TargetTimeout => "target_timeout",
             Self::Draining => "draining",
             Self::Shed => "shed",
+            Self::ShedSource => "shed_source",
+            Self::Overloaded => "overloaded",
             Self::Internal => "internal",
+        }
+    }
+
+    /// Whether the client's side brought it about, so that it says nothing of a target.
+    pub const fn is_of_client(self) -> bool {
+        match self {
+            Self::ClientClosed
+            | Self::HandshakeTimeout
+            | Self::ClientTimeout
+            | Self::SlowHead
+            | Self::SlowBody
+            | Self::SlowReader
+            | Self::RequestTimeout
+            | Self::RequestIncomplete
+            | Self::Http2Malformed
+            | Self::Http2Flood
+            | Self::NoLongerAccepted
+            | Self::ShedSource => true,
+            Self::Idle
+            | Self::NoTarget
+            | Self::ConnectRefused
+            | Self::ConnectTimeout
+            | Self::TargetClosed
+            | Self::TargetMalformed
+            | Self::TargetTimeout
+            | Self::Draining
+            | Self::Shed
+            | Self::Overloaded
+            | Self::Internal => false,
         }
     }
 
@@ -140,6 +204,10 @@ impl Reason {
             Self::ClientClosed
             | Self::HandshakeTimeout
             | Self::ClientTimeout
+            | Self::SlowHead
+            | Self::SlowBody
+            | Self::SlowReader
+            | Self::RequestTimeout
             | Self::RequestIncomplete
             | Self::Idle
             | Self::NoLongerAccepted
@@ -147,6 +215,8 @@ impl Reason {
             | Self::TargetTimeout
             | Self::Draining
             | Self::Shed
+            | Self::ShedSource
+            | Self::Overloaded
             | Self::Http2Flood
             | Self::Http2Malformed
             | Self::Internal => false,
@@ -160,6 +230,10 @@ impl Reason {
             Self::ClientClosed
             | Self::HandshakeTimeout
             | Self::ClientTimeout
+            | Self::SlowHead
+            | Self::SlowBody
+            | Self::SlowReader
+            | Self::RequestTimeout
             | Self::Http2Malformed
             | Self::Http2Flood
             | Self::Idle
@@ -171,6 +245,8 @@ impl Reason {
             | Self::TargetTimeout
             | Self::Draining
             | Self::Shed
+            | Self::ShedSource
+            | Self::Overloaded
             | Self::Internal => false,
         }
     }

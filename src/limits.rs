@@ -162,6 +162,27 @@ pub const H2_ALLOWANCE_MAX: u32 = 2_000;
 /// What time gives back of it.
 pub const H2_ALLOWANCE_PER_SECOND: u32 = 200;
 
+/// Bytes of a request's content that are kept until its target answers, to be sent again where it refuses
+/// the stream.
+pub const H2_KEPT_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of one frame that are copied rather than holding what they were received with.
+pub const H2_COPIED_BYTES_MAX: usize = 2 * 1024;
+/// Pieces of it, each with a few words of memory beside its bytes.
+pub const H2_KEPT_PIECES_MAX: usize = 64;
+/// Streams open at once on one connection to a target, whatever the target takes.
+pub const H2_TARGET_STREAMS_MAX: usize = 128;
+/// HTTP/2 connections of a shard to one target.
+pub const H2_CONNECTIONS_PER_TARGET_MAX: usize = 64;
+/// Bytes that a target may send on one connection before its clients have taken them: as much as all streams
+/// may, or one slow client would keep answers from the others.
+pub const H2_TARGET_WINDOW_BYTES: u32 = 128 * H2_STREAM_WINDOW_BYTES;
+/// A target that is silent for this long while streams wait is asked whether it is there.
+pub const PING_AFTER: Duration = Duration::from_secs(10);
+/// How long it has to say something.
+pub const PING_WITHIN: Duration = Duration::from_secs(10);
+/// When it may be asked again without having sent content (servers of gRPC: five minutes).
+pub const PING_AGAIN: Duration = Duration::from_secs(310);
+
 // Targets.
 
 /// Targets of one group (ALB: 1,000).
@@ -204,6 +225,13 @@ pub const REVOKED_DRAIN: Duration = Duration::from_secs(30);
 pub const SWEEP_SLICE: Duration = Duration::from_millis(1);
 /// The pause between two slices. A timer, because io_uring sees new operations only when all tasks wait.
 pub const SWEEP_PAUSE: Duration = Duration::from_millis(1);
+/// Slots in each of two rows of the table that counts the connections of each source: 512 KiB together.
+pub const SOURCE_SLOTS: usize = 65_536;
+/// How often memory is held against its budget, and shards give some back: an attacker with a gigabit brings some
+/// 30 MB in between.
+pub const MEMORY_LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Connections that a shard resets at a time to give memory back.
+pub const RESETS_AT_ONCE_MAX: usize = 256;
 /// File descriptors kept free for configuration files, logs and the admin socket.
 pub const RESERVED_FILES: u64 = 128;
 /// Bytes of a request's User-Agent in the access log (ALB: 8 KB).
@@ -263,6 +291,10 @@ pub const POLL_FILES_EVERY: Duration = Duration::from_secs(10);
 /// File events that wait for the control thread; more are dropped (the bell has rung already).
 pub const FILE_EVENTS_MAX: usize = 1_024;
 
+const _: () = assert!(
+    H2_TARGET_STREAMS_MAX * H2_STREAM_WINDOW_BYTES as usize <= H2_TARGET_WINDOW_BYTES as usize
+);
+const _: () = assert!(PING_WITHIN.as_secs() < PING_AGAIN.as_secs());
 const _: () = assert!(REQUEST_HEAD_BYTES_MAX < H2_HEADER_LIST_BYTES_MAX as usize);
 const _: () = assert!(API_ANSWER.as_secs() > 2 * API_CONNECTION.as_secs());
 const _: () = assert!(BUNDLE_BYTES_MAX + REVOCATION_FILE_BYTES_MAX < TRUST_STORE_BYTES_MAX);

@@ -192,6 +192,7 @@ fn revocations(crl: &revocation::Status) -> Value {
 fn target_group(group: &Group) -> Value {
     json!({
         "name": *group.name,
+        "protocol_version": group.protocol_version.word(),
         "targets": list(&group.targets, |target| match &target.place {
             Place::Address(address) => json!({"id": address, "port": target.port}),
             Place::Name(name) => json!({"id": name, "port": target.port}),
@@ -203,13 +204,13 @@ fn target_group(group: &Group) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::snapshot::{Logs, Name};
+    use crate::config::snapshot::{Logs, Name, Prefix, SlowClients};
     use crate::http::attributes::Attributes;
     use crate::http::identity::Names;
     use crate::net::{Options, Steering};
     use crate::observe::arn;
     use crate::route::FixedResponse;
-    use crate::target::Target;
+    use crate::target::{ProtocolVersion, Target};
     use crate::tls::{Policy, ServerNames};
     use arc_swap::ArcSwap;
     use rustls::ServerConfig;
@@ -240,6 +241,15 @@ mod tests {
             idle_timeout: Duration::from_secs(60),
             client_keep_alive: Duration::from_secs(3_600),
             handshake_timeout: Duration::from_secs(10),
+            connections_max: None,
+            connections_per_source_max: None,
+            source_prefix: Prefix { ipv4_bits: 32, ipv6_bits: 64 },
+            slow_clients: SlowClients {
+                head_timeout: Duration::from_secs(30),
+                body: None,
+                answer: None,
+                request_timeout: None,
+            },
             handshakes_in_flight_max: 64,
             default_action,
         };
@@ -277,6 +287,7 @@ mod tests {
     fn status_shows_the_live_value_and_the_node() {
         let group = Arc::new(Group {
             name: "orders".into(),
+            protocol_version: ProtocolVersion::Http2,
             arn: arn::target_group("orders"),
             targets: vec![Target { place: Place::Name("orders.internal".to_owned()), port: 8080 }],
             addresses: ArcSwap::from_pointee(vec!["10.0.0.5:8080".parse().unwrap()]),
@@ -375,6 +386,7 @@ mod tests {
             "trust_stores": [],
             "target_groups": [{
                 "name": "orders",
+                "protocol_version": "HTTP2",
                 "targets": [{"id": "orders.internal", "port": 8080}],
                 "addresses": ["10.0.0.5:8080"],
             }],

@@ -1,5 +1,7 @@
 //! Defaults of the configuration, each with its reason.
-use super::written::{Admin, AutoOr, Io, LoadBalancer, Node, ServerHeader, Steering};
+use super::written::{
+    Admin, AutoOr, Budget, Io, LoadBalancer, Node, ServerHeader, SlowClients, Steering,
+};
 use std::time::Duration;
 
 impl Default for Node {
@@ -15,6 +17,9 @@ impl Default for Node {
             steering: Steering::Hash,
             // The limit of open files is the bound that bites first.
             connections_max: AutoOr::Auto,
+            // Three quarters of the memory that there is: the kernel's buffers of the same connections, which the
+            // process does not show and a cgroup counts, need the rest.
+            memory_budget_mib: Budget::Auto,
             // Longer than most requests, and with room before a supervisor's usual 90 s are over.
             drain_timeout_seconds: 30,
             // Nothing is kept unless a trust store says so, and where is up to the operator.
@@ -37,6 +42,24 @@ impl Default for LoadBalancer {
             // We do not claim to be AWS unless asked to.
             server_header: ServerHeader::Portcullis,
             attributes: super::written::Attributes::new(),
+        }
+    }
+}
+
+impl Default for SlowClients {
+    fn default() -> Self {
+        Self {
+            // 64 KiB, the largest head, at 2 KiB a second; a head of usual size has time for many losses.
+            request_head_timeout_seconds: 30,
+            // What IIS and Kestrel ask for: no access network of today is as slow, a client that holds a
+            // connection on purpose is.
+            request_body_bytes_per_second_min: 240,
+            response_bytes_per_second_min: 240,
+            // Apache's for bodies (`RequestReadTimeout body=20`): four lost packets in a row (1 + 2 + 4 + 8 s
+            // until TCP has sent each again) still let an honest client go on.
+            window_seconds: 20,
+            // How long an honest request takes is the application's to say; ALB sets no bound either.
+            request_timeout_seconds: 0,
         }
     }
 }
@@ -72,4 +95,14 @@ pub const LOG_ROTATE_KEEP: u32 = 5;
 /// anything.
 pub const fn defer_accept() -> bool {
     true
+}
+
+/// A whole IPv4 address: blocks are shared by strangers.
+pub const fn source_ipv4_prefix_bits() -> u32 {
+    32
+}
+
+/// 64 bits of an IPv6 address: one host may have any number of addresses within them (RFC 4291, section 2.5.4).
+pub const fn source_ipv6_prefix_bits() -> u32 {
+    64
 }

@@ -190,7 +190,9 @@ pub(super) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
         return Err("the file is empty".to_owned());
     }
     if bytes.len() > bytes_max {
-        return Err(over(bytes_max));
+        // It has grown since it was opened, and may go on.
+        let now = file.get_ref().metadata().map_or(0, |metadata| metadata.len());
+        return Err(over(now.max(bytes.len() as u64), bytes_max));
     }
     Ok(bytes)
 }
@@ -234,14 +236,15 @@ fn open(path: &Path, bytes_max: usize) -> Result<Take<File>, String> {
         return Err("this is not a regular file".to_owned());
     }
     if metadata.len() > bytes_max as u64 {
-        return Err(over(bytes_max));
+        return Err(over(metadata.len(), bytes_max));
     }
     let file = File::open(path).map_err(|error| error.to_string())?;
     Ok(file.take(bytes_max as u64 + 1))
 }
 
-fn over(bytes_max: usize) -> String {
-    format!("the file is over the limit of {bytes_max} bytes")
+/// What is said of a file that is too long.
+pub fn over(bytes: u64, bytes_max: usize) -> String {
+    format!("the file has {bytes} bytes, and the limit is {bytes_max}")
 }
 
 #[cfg(test)]
@@ -258,9 +261,8 @@ mod tests {
         let mut files = Files::new(scratch.path("."));
         let mut open = |name: &str| files.open(name, 4).map(|content| content.bytes.to_vec());
         assert_eq!(open("whole").unwrap(), b"1234");
-        assert!(
-            open("long").unwrap_err().ends_with("/long: the file is over the limit of 4 bytes")
-        );
+        let said = open("long").unwrap_err();
+        assert!(said.ends_with("/long: the file has 5 bytes, and the limit is 4"), "{said}");
         assert!(open("empty").unwrap_err().ends_with("/empty: the file is empty"));
         assert!(open(".").unwrap_err().ends_with("this is a directory"));
         assert!(open("missing").unwrap_err().contains("/missing: No such file"));

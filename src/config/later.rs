@@ -23,7 +23,6 @@ pub(super) const KEYS: &[&str] = &[
 /// Words, by the pattern of the key that takes them.
 pub(super) const WORDS: &[(&str, &[&str])] = &[
     ("target_groups[].protocol", &["HTTPS", "TCP", "TLS"]),
-    ("target_groups[].protocol_version", &["HTTP2", "GRPC"]),
     ("listeners[].protocol", &["TCP", "TLS"]),
     ("listeners[].default_actions[].type", &["redirect", "authenticate-oidc", "jwt-validation"]),
 ];

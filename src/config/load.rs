@@ -8,7 +8,7 @@ use super::files::{Files, Follow, Inputs};
 use super::read::Declared;
 use super::snapshot::{Listener, Live, Logs};
 use super::state::{Directory, Sealed, Staged};
-use super::written::Configuration;
+use super::written::{Budget, Configuration};
 use super::{Fault, Faults, read, tree};
 use crate::observe::load::Reason;
 use crate::observe::sink::{LogKind, Sink};
@@ -32,6 +32,8 @@ pub struct Node {
     pub steering: net::Steering,
     /// Connections of all clients together; `None` is what the limit of open files allows.
     pub connections_max: Option<usize>,
+    /// Memory that it may have, in MiB.
+    pub memory_budget_mib: Budget,
     /// How long requests in flight may take to finish when the node ends.
     pub drain_timeout: Duration,
     /// Where it keeps what commands change.

@@ -25,6 +25,7 @@ pub mod source;
 pub mod sources;
 pub mod state;
 pub mod tree;
+pub mod words;
 pub mod written;
 
 pub use faults::{Fault, Faults};

@@ -25,6 +25,18 @@ pub enum AutoOr {
 #[derive(Debug)]
 pub struct Short<T>(pub T);
 
+/// A number, `auto` or `off`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Budget {
+    /// The node chooses.
+    #[default]
+    Auto,
+    /// None.
+    Off,
+    /// As written.
+    Number(u32),
+}
+
 /// A list that keeps the written position of each element, also where some could not be read.
 #[derive(Debug)]
 pub struct List<T>(pub Vec<(usize, T)>);
@@ -115,6 +127,31 @@ impl<'de> Deserialize<'de> for AutoOr {
     }
 }
 
+impl<'de> Deserialize<'de> for Budget {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = Budget;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("auto, off or a whole number from 1 to 4294967295")
+            }
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Budget, E> {
+                match value {
+                    "auto" => Ok(Budget::Auto),
+                    "off" => Ok(Budget::Off),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(value), &self)),
+                }
+            }
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Budget, E> {
+                let number = u32::try_from(value).ok().filter(|number| *number > 0);
+                let unexpected = de::Unexpected::Unsigned(value);
+                number.map(Budget::Number).ok_or_else(|| E::invalid_value(unexpected, &self))
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
+}
+
 impl<T: JsonSchema> JsonSchema for List<T> {
     fn inline_schema() -> bool {
         true
@@ -162,5 +199,18 @@ impl JsonSchema for AutoOr {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let number = serde_json::json!({"type": "integer", "minimum": 1, "maximum": u32::MAX});
         schemars::json_schema!({"anyOf": [{"const": "auto"}, number]})
+    }
+}
+
+impl JsonSchema for Budget {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Budget".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let number = serde_json::json!({"type": "integer", "minimum": 1, "maximum": u32::MAX});
+        schemars::json_schema!({"anyOf": [{"enum": ["auto", "off"]}, number]})
     }
 }

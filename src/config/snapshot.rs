@@ -137,10 +137,49 @@ pub struct Listener {
     pub client_keep_alive: Duration,
     /// Time from accept to a finished handshake.
     pub handshake_timeout: Duration,
+    /// Its connections on all shards together; more are shed.
+    pub connections_max: Option<u32>,
+    /// Those of each source.
+    pub connections_per_source_max: Option<u32>,
+    /// What a source is.
+    pub source_prefix: Prefix,
+    /// How slow clients may be.
+    pub slow_clients: SlowClients,
     /// Its handshakes in flight on each shard; more are shed.
     pub handshakes_in_flight_max: usize,
     /// What is done with requests.
     pub default_action: Action,
+}
+
+/// What tells sources apart: the leading bits of their addresses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Prefix {
+    /// Of IPv4 addresses, 1 to 32.
+    pub ipv4_bits: u8,
+    /// Of IPv6 addresses, 1 to 128.
+    pub ipv6_bits: u8,
+}
+
+/// How slow clients may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SlowClients {
+    /// From the first byte of a request to the end of its head.
+    pub head_timeout: Duration,
+    /// What a request's body must bring.
+    pub body: Option<Floor>,
+    /// What a client must take of its answer.
+    pub answer: Option<Floor>,
+    /// From the end of a request's head to the end of its answer.
+    pub request_timeout: Option<Duration>,
+}
+
+/// The least rate of a byte stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Floor {
+    /// Bytes a second, above 0.
+    pub bytes_per_second: u32,
+    /// On average over so long.
+    pub window: Duration,
 }
 
 /// TLS on a listener.

@@ -8,6 +8,7 @@
 //! Source: YAML 1.2.2, section 10.3, "Core Schema".
 #![deny(clippy::indexing_slicing)]
 use super::Faults;
+use super::files::over;
 use super::place::{Lines, Place, Segment};
 use crate::limits;
 use saphyr_parser::{Event, Parser, ScalarStyle};
@@ -25,8 +26,7 @@ pub struct Tree {
 /// Reads a file and notes everything that is wrong with its form. From now on `faults` knows lines.
 pub fn read(bytes: &[u8], faults: &mut Faults) -> Option<Tree> {
     if bytes.len() > limits::CONFIGURATION_BYTES_MAX {
-        let bytes_max = limits::CONFIGURATION_BYTES_MAX;
-        faults.note_here(format_args!("the file is over the limit of {bytes_max} bytes"));
+        faults.note_here(over(bytes.len() as u64, limits::CONFIGURATION_BYTES_MAX));
         return None;
     }
     let text = match std::str::from_utf8(bytes) {
@@ -428,7 +428,7 @@ mod tests {
     fn a_file_that_is_too_long_or_too_deep_is_refused() {
         let mut noted = Faults::default();
         assert!(read(&vec![b' '; limits::CONFIGURATION_BYTES_MAX + 1], &mut noted).is_none());
-        assert!(noted.to_string().contains("over the limit"), "{noted}");
+        assert!(noted.to_string().contains("and the limit is"), "{noted}");
 
         let nested = |depth: usize| format!("a: {}{}", "[".repeat(depth), "]".repeat(depth));
         value(&nested(limits::CONFIGURATION_DEPTH_MAX - 1));

@@ -4,7 +4,8 @@
 //! types and words: `compile` does the rest. A key that is missing here is unknown to this build, and
 //! [`super::later`] tells which of them will come.
 use super::defaults;
-pub use super::shapes::{AutoOr, List, Scalar, Short};
+pub use super::shapes::{AutoOr, Budget, List, Scalar, Short};
+pub use super::words::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -53,6 +54,9 @@ pub struct Node {
     pub steering: Steering,
     /// Connections of all clients together, or `auto`: what the limit of open files allows.
     pub connections_max: AutoOr,
+    /// Memory that the process may have, in MiB: near it connections are not kept, then not accepted, then the
+    /// heaviest reset. `auto`: three quarters of what its cgroup or the machine has; `off`: no such budget.
+    pub memory_budget_mib: Budget,
     /// How long requests in flight may take to finish when the node ends, in seconds.
     #[schemars(range(max = 3600))]
     pub drain_timeout_seconds: u32,
@@ -197,7 +201,7 @@ pub struct TargetGroup {
     /// What its targets speak.
     #[serde(default)]
     pub protocol: TargetProtocol,
-    /// Version of HTTP towards targets.
+    /// Version of HTTP towards targets. HTTP2 and GRPC are for HTTPS listeners.
     #[serde(default)]
     pub protocol_version: ProtocolVersion,
     /// The targets. A group without any answers 503.
@@ -263,6 +267,24 @@ pub struct Listener {
     #[serde(default = "defaults::handshake_timeout_ms")]
     #[schemars(range(min = 1, max = 60_000))]
     pub handshake_timeout_ms: u32,
+    /// Connections of this listener on all shards together; more are closed at once. Without it the node's own
+    /// bound is the only one.
+    #[schemars(range(min = 1))]
+    pub connections_max: Option<u32>,
+    /// The same of each source. Without it a source may have as many as there are.
+    #[schemars(range(min = 1))]
+    pub connections_per_source_max: Option<u32>,
+    /// What a source is among IPv4 clients: so many leading bits of the address.
+    #[serde(default = "defaults::source_ipv4_prefix_bits")]
+    #[schemars(range(min = 1, max = 32))]
+    pub source_ipv4_prefix_bits: u32,
+    /// The same among IPv6 clients.
+    #[serde(default = "defaults::source_ipv6_prefix_bits")]
+    #[schemars(range(min = 1, max = 128))]
+    pub source_ipv6_prefix_bits: u32,
+    /// How slow clients may be.
+    #[serde(default)]
+    pub slow_clients: SlowClients,
     /// Handshakes of this listener in flight on each shard; further connections are closed at once.
     #[serde(default = "defaults::handshakes_in_flight_max")]
     #[schemars(range(min = 1, max = 65_536))]
@@ -274,6 +296,28 @@ pub struct Listener {
     /// Whether the kernel holds a connection back until the client has sent something.
     #[serde(default = "defaults::defer_accept")]
     pub defer_accept: bool,
+}
+
+/// How slow clients may be. Tunnels (WebSocket) and calls of gRPC have the idle timeout alone.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default, expecting = "a mapping")]
+#[schemars(deny_unknown_fields)]
+pub struct SlowClients {
+    /// Time from the first byte of a request to the end of its head, in seconds.
+    #[schemars(range(min = 1, max = 4000))]
+    pub request_head_timeout_seconds: u32,
+    /// Bytes a second that a request's body must bring, on average over each window in which the node waits
+    /// for it; 0 for no such floor.
+    pub request_body_bytes_per_second_min: u32,
+    /// Bytes a second that the client must take of its answer, on average over each window in which the node
+    /// has some for it; 0 for no such floor.
+    pub response_bytes_per_second_min: u32,
+    /// Length of the windows, in seconds.
+    #[schemars(range(min = 1, max = 600))]
+    pub window_seconds: u32,
+    /// Time from the end of a request's head to the end of its answer, in seconds; 0 for as long as it takes.
+    #[schemars(range(max = 604_800))]
+    pub request_timeout_seconds: u32,
 }
 
 /// Whether and how clients show a certificate.
@@ -370,190 +414,6 @@ pub struct FixedResponse {
     #[serde(default)]
     #[schemars(length(max = 1024))]
     pub message_body: String,
-}
-
-/// Declares enums of words, as they are written.
-macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$attribute:meta])* $variant:ident = $word:literal,)+ })+) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
-        pub enum $name { $($(#[$attribute])* #[serde(rename = $word)] $variant,)+ }
-    )+};
-}
-
-words! {
-    /// How the node talks to the kernel.
-    Io {
-        /// io_uring, or epoll where that is refused.
-        #[default]
-        Auto = "auto",
-        /// io_uring or nothing.
-        IoUring = "io_uring",
-        /// epoll.
-        Epoll = "epoll",
-    }
-    /// How the kernel spreads new connections over the shards.
-    Steering {
-        /// By a hash over addresses and ports.
-        #[default]
-        Hash = "hash",
-        /// To the shard of the CPU that took the packet (SO_INCOMING_CPU).
-        IncomingCpu = "incoming_cpu",
-        /// The same by a classic BPF program.
-        Cbpf = "cbpf",
-    }
-    /// Form of log lines.
-    LogFormat {
-        /// ALB's fields.
-        #[default]
-        Alb = "alb",
-        /// One JSON object a line.
-        Json = "json",
-    }
-    /// What happens to log lines while the disk is too slow and 16 MiB wait for it.
-    WhenFull {
-        /// They are dropped and counted.
-        #[default]
-        Drop = "drop",
-        /// Each shard that has a line to write waits, and all of its clients with it.
-        Block = "block",
-    }
-    /// The Server header of the node's own answers.
-    ServerHeader {
-        /// Ours.
-        #[default]
-        Portcullis = "portcullis",
-        /// ALB's.
-        Alb = "awselb/2.0",
-    }
-    /// Who changes a trust store.
-    Source {
-        /// Files: a change of theirs is one of the trust store.
-        #[default]
-        Files = "files",
-        /// Commands: `portcullis trust`.
-        Api = "api",
-    }
-    /// What clients speak.
-    Protocol {
-        /// HTTP/1.1.
-        #[default]
-        Http = "HTTP",
-        /// HTTP/1.1 over TLS.
-        Https = "HTTPS",
-    }
-    /// What targets speak.
-    TargetProtocol {
-        /// HTTP/1.1.
-        #[default]
-        Http = "HTTP",
-    }
-    /// Version of HTTP towards targets.
-    ProtocolVersion {
-        /// HTTP/1.1.
-        #[default]
-        Http1 = "HTTP1",
-    }
-    /// How clients show a certificate.
-    Mode {
-        /// None is asked for.
-        #[default]
-        Off = "off",
-        /// What they show goes to the target unjudged.
-        Passthrough = "passthrough",
-        /// It is judged against a trust store.
-        Verify = "verify",
-        /// What they show is judged against a trust store; nothing is fine.
-        Optional = "optional",
-    }
-    /// What becomes of clients that a filter matches.
-    FilterAction {
-        /// They are let in.
-        #[default]
-        Accept = "accept",
-    }
-    /// A switch.
-    OnOff {
-        /// Yes.
-        On = "on",
-        /// No.
-        #[default]
-        Off = "off",
-    }
-    /// What becomes of an issuer's clients once nextUpdate of its list has passed.
-    StaleRevocations {
-        /// The list goes on being enforced.
-        #[default]
-        Enforce = "enforce",
-        /// They are refused.
-        Refuse = "refuse",
-    }
-    /// What becomes of clients whose issuers have no list that is about them.
-    UnlistedIssuers {
-        /// They are not checked.
-        #[default]
-        Allow = "allow",
-        /// They are refused.
-        Refuse = "refuse",
-    }
-    /// What a refused client sees.
-    Refusal {
-        /// The TLS alert that says why.
-        #[default]
-        Alert = "alert",
-        /// A TCP reset.
-        Reset = "reset",
-        /// A finished handshake and 403 with the reason code.
-        Http = "http",
-    }
-    /// What happens to live connections of a client that a change no longer accepts.
-    OnRevocation {
-        /// They go on.
-        Keep = "keep",
-        /// No new request; what has begun may finish within 30 s.
-        #[default]
-        Drain = "drain",
-        /// They end at once.
-        Close = "close",
-    }
-    /// What happens to live connections of a client whose path has expired.
-    OnExpiry {
-        /// They go on.
-        Keep = "keep",
-        /// They end.
-        #[default]
-        Close = "close",
-    }
-    /// Whether clients that are asked for a certificate may resume their sessions.
-    SessionResumption {
-        /// Each connection is a full handshake.
-        #[default]
-        Off = "off",
-        /// By tickets that are bound to listener, policy and trust store, and judged by current trust.
-        Bound = "bound",
-    }
-    /// Which action.
-    ActionType {
-        /// Requests go to a target group.
-        #[default]
-        Forward = "forward",
-        /// The node answers.
-        FixedResponse = "fixed-response",
-    }
-    /// Type of a fixed response's body.
-    ContentType {
-        /// Text.
-        #[default]
-        Plain = "text/plain",
-        /// CSS.
-        Css = "text/css",
-        /// HTML.
-        Html = "text/html",
-        /// JavaScript.
-        JavaScript = "application/javascript",
-        /// JSON.
-        Json = "application/json",
-    }
 }
 
 fn empty_list(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

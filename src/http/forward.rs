@@ -111,7 +111,8 @@ pub fn host(
 }
 
 /// Writes the lines that a target gets, but for host and framing: hop-by-hop headers and client-sent
-/// identity headers removed, `Trailer` as far as trailers go on, `X-Forwarded-*`, `X-Amzn-Trace-Id` and identity headers as the rules say.
+/// identity headers removed, `Trailer` as far as trailers go on, `X-Forwarded-*`, `X-Amzn-Trace-Id` and
+/// identity headers as the rules say.
 ///
 /// A name with other characters than letters, digits and hyphens is dropped where an attribute says so.
 /// Whether HTTP/2 is on makes no difference to that, for requests of either protocol.
@@ -122,7 +123,8 @@ pub fn request_lines(
     attributes: &Attributes,
     forbidden: &Forbidden,
 ) -> Option<InvalidNames> {
-    let (mut invalid_names, mut has_cookie) = (None, false);
+    let mut invalid_names = None;
+    let (mut has_cookie, mut has_forwarded_for) = (false, false);
     let trailers = Filter::of_request(
         request.body == Body::Chunked && trailers::may_pass(&request.connection),
         forbidden,
@@ -152,6 +154,7 @@ pub fn request_lines(
             Known::ForwardedFor if attributes.forwarded_for == ForwardedFor::Preserve => {
                 out.line(forwarded_for::name(header.name, request.version), header.value);
             }
+            Known::ForwardedFor => has_forwarded_for = true,
             Known::Trailer => trailers.announce(out, header),
             // Written anew, here or by the shard that answers the expectation, or not at all.
             Known::Host
@@ -161,14 +164,15 @@ pub fn request_lines(
             | Known::Expect
             | Known::Te
             | Known::HopByHop
-            | Known::ForwardedFor
             | Known::Forwarded
             | Known::TraceId
             | Known::FramingLookalike
             | Known::ForwardedLookalike => {}
         }
     }
-    forwarded_for::line(out, request.headers, client.address, attributes.forwarded_for);
+    // Most requests have none, and need no second look at their headers.
+    let sent = if has_forwarded_for { request.headers } else { &[] };
+    forwarded_for::line(out, sent, client.address, attributes.forwarded_for);
     out.line("X-Forwarded-Proto", if client.tls { b"https" } else { b"http" });
     out.line_of("X-Forwarded-Port", |value| write_display(value, client.listener_port));
     out.line("X-Amzn-Trace-Id", client.trace_id);

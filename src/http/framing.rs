@@ -46,15 +46,16 @@ impl Framing {
     }
 }
 
-/// A number of digits alone, within 64 bits.
-fn decimal(digits: &[u8]) -> Option<u64> {
+/// A number of digits alone, within 63 bits: targets whose lengths are signed would read another one.
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0_u64, |number, digit| {
+    let number = digits.iter().try_fold(0_u64, |number, digit| {
         let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
         number.checked_mul(10)?.checked_add(digit)
-    })
+    });
+    number.filter(|number| i64::try_from(*number).is_ok())
 }
 
 #[cfg(test)]
@@ -63,13 +64,15 @@ mod tests {
 
     /// RFC 9110, section 8.6; hyper's RUSTSEC-2021-0078 (`+`) and CVE-2023-40225 (empty).
     #[test]
-    fn a_length_is_digits_alone_within_64_bits() {
+    fn a_length_is_digits_alone_within_63_bits() {
         for (value, expected) in [
             ("0", Some(0)),
             ("7", Some(7)),
             ("007", Some(7)),
-            ("18446744073709551615", Some(u64::MAX)),
-            ("18446744073709551616", None),
+            ("9223372036854775807", Some((1 << 63) - 1)),
+            ("9223372036854775808", None),
+            ("18446744073709551615", None),
+            ("18446744073709551617", None),
             ("99999999999999999999", None),
             ("", None),
             ("+7", None),

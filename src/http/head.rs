@@ -1,7 +1,7 @@
 //! Request and response heads: strict parsing and framing.
 //!
-//! Pure, no allocation. A shard calls [`request`] for the bytes of a client and [`response`] for those
-//! of a target until they answer; httparse finds the lines, and what it leaves out is added here:
+//! Pure, no allocation. `desync` calls [`request`] for the bytes of a client, and a shard [`response`] for
+//! those of a target, until they answer; httparse finds the lines, and what it leaves out is added here:
 //! lines end in CR LF alone, one way to read the length of the body, one Host, targets of a known form.
 //! What comes out can be written anew by `forward` with one meaning to every reader.
 //! Bounds: `limits::{REQUEST_LINE,HEADER,REQUEST_HEAD,RESPONSE_HEAD}_BYTES_MAX`, `HEADERS_MAX`,
@@ -12,6 +12,7 @@ pub use super::connection::Connection;
 pub use super::lines::worth_parsing;
 pub use super::malformed::Malformed;
 
+use super::desync::ClassReason;
 use super::framing::Framing;
 use super::lines::{lines_end_in_cr_lf, over_limit, skip_empty_line, within};
 use super::name::{Known, known};
@@ -88,6 +89,10 @@ pub struct Request<'h, 'b> {
     pub keep_alive: bool,
     /// Whether the client waits for `100 Continue` before it sends its body.
     pub expects_continue: bool,
+    /// Why it has a class of ALB's; none when it complies.
+    pub class_reason: Option<ClassReason>,
+    /// Whether it is to be the last on its target's connection; `keep_alive` says so of its client's.
+    pub closes: bool,
     /// Bytes of the head, its empty line included (and the one that was skipped before it).
     pub length: usize,
 }
@@ -151,8 +156,23 @@ pub fn request<'h, 'b>(
         expects_continue: said.expects_continue
             && version == Version::Http11
             && !matches!(body, Body::Empty | Body::Length(0)),
+        class_reason: class_reason(method, body),
+        closes: false,
         length: skipped + length,
     }))
+}
+
+/// The class of a request that is good in all else: RFC 9110, sections 9.3.1 and 9.3.2, give content of
+/// GET and HEAD no meaning.
+fn class_reason(method: &str, body: Body) -> Option<ClassReason> {
+    match body {
+        Body::Empty => None,
+        _ if !matches!(method, "GET" | "HEAD") => None,
+        Body::Length(0) => Some(ClassReason::GetHeadZeroContentLength),
+        Body::Length(_) => Some(ClassReason::UndefinedContentLengthSemantics),
+        Body::Chunked => Some(ClassReason::UndefinedTransferEncodingSemantics),
+        Body::UntilClose => None,
+    }
 }
 
 /// A whole response head, checked.
@@ -310,6 +330,14 @@ impl<'b> Said<'b> {
             }
         }
         Ok(said)
+    }
+}
+
+/// The length that a response announces.
+pub(super) fn length_of_response(headers: &[Header<'_>]) -> Result<Option<u64>, Malformed> {
+    match Said::by_response(headers)?.framing.body(Version::Http2)? {
+        Some(Body::Length(length)) => Ok(Some(length)),
+        Some(Body::Empty | Body::Chunked | Body::UntilClose) | None => Ok(None),
     }
 }
 

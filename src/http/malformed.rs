@@ -90,6 +90,9 @@ pub enum Malformed {
     /// A name that a target could take for Content-Length or Transfer-Encoding.
     #[error("a header looks like a framing header")]
     SuspiciousHeader,
+    /// GET or HEAD with a Content-Length or Transfer-Encoding, where the mode is strictest.
+    #[error("GET or HEAD announces a body")]
+    BodyOfGet,
     /// Both Content-Length and Transfer-Encoding.
     #[error("both Content-Length and Transfer-Encoding")]
     BothTeClPresent,
@@ -142,7 +145,7 @@ pub enum Malformed {
 
 impl Malformed {
     /// Every kind, in the order of [`Malformed::index`].
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 45] = [
         Self::LeadingEmptyLines,
         Self::RequestLineTooLong,
         Self::BadMethod,
@@ -171,6 +174,7 @@ impl Malformed {
         Self::BadHost,
         Self::TooManyForwardedFor,
         Self::SuspiciousHeader,
+        Self::BodyOfGet,
         Self::BothTeClPresent,
         Self::BadContentLength,
         Self::DuplicateContentLength,
@@ -227,6 +231,7 @@ impl Malformed {
             | Self::MultipleHost
             | Self::BadHost
             | Self::SuspiciousHeader
+            | Self::BodyOfGet
             | Self::BothTeClPresent
             | Self::BadContentLength
             | Self::DuplicateContentLength
@@ -274,6 +279,7 @@ impl Malformed {
             Self::BadHost => "bad_host",
             Self::TooManyForwardedFor => "too_many_forwarded_for",
             Self::SuspiciousHeader => "suspicious_header",
+            Self::BodyOfGet => "body_of_get",
             Self::BothTeClPresent => "both_te_cl_present",
             Self::BadContentLength => "bad_content_length",
             Self::DuplicateContentLength => "duplicate_content_length",

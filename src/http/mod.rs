@@ -1,12 +1,13 @@
 //! HTTP/1.1: heads, framing, header rules, identity headers and the node's own answers.
 //!
-//! Pure: bytes in, values or bytes out. `shard` reads and writes the sockets: it parses a client's
-//! `head`, writes the head that the target gets with `forward`, decodes and encodes bodies with
+//! Pure: bytes in, values or bytes out. `shard` reads and writes the sockets: it has a client's
+//! head read by `desync`, writes the head that the target gets with `forward`, decodes and encodes bodies with
 //! `chunked`, parses the target's `head` and forwards that; what it answers itself comes from `respond`.
 pub mod attributes;
 pub mod body;
 pub mod chunked;
 pub mod connection;
+pub mod desync;
 mod fault;
 pub mod forward;
 mod forwarded_for;

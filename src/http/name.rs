@@ -42,10 +42,56 @@ pub(super) fn known(name: &str) -> Known {
     let candidates = BY_LENGTH.get(name.len()).copied().unwrap_or_default();
     let folded = candidates.iter().find(|(candidate, _)| folds_to(name, candidate));
     match folded {
+        None if is_long_lookalike(name.as_bytes()) => Known::FramingLookalike,
         None => Known::Other,
         Some((candidate, known)) if name.eq_ignore_ascii_case(candidate) => *known,
         Some((_, known)) => lookalike(*known),
     }
+}
+
+/// Whether a name that is longer than those of framing could be taken for one of them. The first
+/// character tells, but for very few.
+fn is_long_lookalike(name: &[u8]) -> bool {
+    match name {
+        [b'c' | b'C' | b't' | b'T', ..] => {
+            name.len() > CONTENT_LENGTH.len() && taken_for(name).is_some()
+        }
+        [first, ..] if !first.is_ascii_alphanumeric() => taken_for(name).is_some(),
+        _ => false,
+    }
+}
+
+/// The framing header that a name is, or could be taken for by a reader that looks at its letters and
+/// digits alone, or makes capitals of letters outside ASCII.
+///
+/// Source: `alb-contract.md`, section 2.4 (`SuspiciousHeader`).
+pub(super) fn taken_for(name: &[u8]) -> Option<&'static [u8]> {
+    [CONTENT_LENGTH, TRANSFER_ENCODING].into_iter().find(|framing| {
+        let letters_alone = framing.iter().copied().filter(u8::is_ascii_alphabetic);
+        name.len() >= framing.len() && letters(name).eq(letters_alone)
+    })
+}
+
+/// In lower case.
+pub(super) const CONTENT_LENGTH: &[u8] = b"content-length";
+
+/// In lower case.
+pub(super) const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
+
+/// Letters and digits in lower case. The capitals of two letters outside ASCII are S and I.
+fn letters(name: &[u8]) -> impl Iterator<Item = u8> {
+    let mut bytes = name.iter().copied().peekable();
+    std::iter::from_fn(move || {
+        loop {
+            match bytes.next()? {
+                // U+017F and U+0131.
+                0xc5 if bytes.next_if_eq(&0xbf).is_some() => return Some(b's'),
+                0xc4 if bytes.next_if_eq(&0xb1).is_some() => return Some(b'i'),
+                byte if byte.is_ascii_alphanumeric() => return Some(byte.to_ascii_lowercase()),
+                _ => {}
+            }
+        }
+    })
 }
 
 /// The names in lower case, by their length.
@@ -154,6 +200,11 @@ mod tests {
             ("Transfer-Encoding", Known::TransferEncoding),
             ("Transfer-Encodin", Known::Other),
             ("Transfer-Encodings", Known::Other),
+            ("Transfer--Encoding", Known::FramingLookalike),
+            ("-Content-Length", Known::FramingLookalike),
+            ("content-length.", Known::FramingLookalike),
+            ("X-Content-Length", Known::Other),
+            ("Content-Security-Policy", Known::Other),
             ("x_forwarded_for", Known::ForwardedLookalike),
             ("X-Forwarded_Proto", Known::ForwardedLookalike),
             ("X-Forwarded-For", Known::ForwardedFor),

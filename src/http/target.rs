@@ -44,6 +44,12 @@ pub(super) fn parse<'b>(method: &str, target: &'b str) -> Result<Target<'b>, Mal
     Ok(Target { authority: Some(authority), path, query })
 }
 
+/// Whether a target has characters that mark the end of a URI in a text (RFC 3986, appendix C), or a
+/// backtick; all of them must be percent-encoded.
+pub(super) fn has_delimiters(target: &str) -> bool {
+    target.bytes().any(|byte| matches!(byte, b'"' | b'<' | b'>' | b'`'))
+}
+
 /// Authority and rest of an absolute `http` or `https` URI.
 fn absolute(target: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = target.split_once("://")?;

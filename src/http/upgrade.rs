@@ -15,6 +15,7 @@ pub fn is_asked(request: &Request<'_, '_>) -> bool {
         && request.version == Version::Http11
         && request.method == "GET"
         && request.body == Body::Empty
+        && !request.closes
         && names_websocket(request.headers)
 }
 

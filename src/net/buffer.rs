@@ -4,6 +4,7 @@
 //! the receive operations hand out plain slices. A pooled buffer still holds what was in it before: it
 //! is overwritten, never read, because only the bytes between the two cursors can be seen.
 use crate::limits;
+use bytes::Bytes;
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 use std::{fmt, io, mem};
@@ -126,16 +127,23 @@ impl Deref for Buf {
     }
 }
 
-/// For the `h2` crate, which sends content without copying it first.
-impl bytes::Buf for Buf {
-    fn remaining(&self) -> usize {
-        self.len()
+/// What a crate may keep for as long as its peer likes. Few bytes are copied, because they would hold a
+/// whole buffer.
+impl From<Buf> for Bytes {
+    fn from(buf: Buf) -> Self {
+        match buf.len() {
+            ..=SMALL_BYTES_MAX => Self::copy_from_slice(&buf),
+            _ => Self::from_owner(buf),
+        }
     }
-    fn chunk(&self) -> &[u8] {
+}
+
+/// The most bytes that are worth copying rather than holding a buffer.
+const SMALL_BYTES_MAX: usize = limits::BUFFER_BYTES / 8;
+
+impl AsRef<[u8]> for Buf {
+    fn as_ref(&self) -> &[u8] {
         self
-    }
-    fn advance(&mut self, count: usize) {
-        self.consume(count);
     }
 }
 

@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -77,8 +78,13 @@ impl Socket {
     }
 
     /// Looks before it believes: readiness is remembered until an operation would have blocked.
-    pub(super) async fn readable(&self) -> io::Result<()> {
-        self.fd.async_io(Interest::READABLE, |socket| peek(socket)).await.map(drop)
+    pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let mut ready = ready!(self.fd.poll_read_ready(context))?;
+            if let Ok(seen) = ready.try_io(peek) {
+                return Poll::Ready(seen.map(drop));
+            }
+        }
     }
 }
 

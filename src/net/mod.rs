@@ -24,8 +24,11 @@ pub mod buffer;
 mod deadline;
 pub mod engine;
 mod epoll;
+pub mod heap;
 pub mod listen;
+pub mod polled;
 pub mod socket;
+mod tcp_info;
 mod uring;
 
 #[cfg(test)]
@@ -34,4 +37,5 @@ mod tests;
 pub use buffer::{Buf, BufResult};
 pub use engine::{Chosen, Engine, Io, choose, run, spawn};
 pub use listen::{Bound, Listener, Options, Steering, bind};
-pub use socket::{ConnectError, Sock, connect};
+pub use polled::ByteStream;
+pub use socket::{ConnectError, Readable, Sock, connect};

@@ -2,14 +2,16 @@
 use super::buffer::{Buf, BufResult};
 use super::deadline::{End, Slot};
 use super::engine::{self, Engine};
-use super::{epoll, uring};
+use super::{epoll, tcp_info, uring};
 use crate::close::Reason;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -76,14 +78,14 @@ impl Sock {
         }
     }
 
-    /// Waits until there is something to receive (bytes, end of stream, error), holding no buffer.
+    /// Waits until there is something to receive (bytes, end of stream, error), holding no buffer. It
+    /// may be kept beside other operations on the socket; of several, one task polls all.
     ///
-    /// # Errors
     /// An error of the connection may be answered here instead of by the receive that follows.
-    pub async fn readable(&self) -> io::Result<()> {
+    pub fn readable(&self) -> Readable {
         match &self.0.io {
-            Io::Uring(socket) => socket.readable().await,
-            Io::Epoll(socket) => socket.readable().await,
+            Io::Uring(socket) => Readable::Uring(socket.readable()),
+            Io::Epoll(_) => Readable::Epoll(self.clone()),
         }
     }
 
@@ -150,6 +152,13 @@ impl Sock {
         !matches!(seen, Err(rustix::io::Errno::AGAIN))
     }
 
+    /// Bytes that the other side has acknowledged since it connected; none on kernels that do not count
+    /// them (before 4.1). What a send was given may wait in the kernel for long, and then leaves in a
+    /// burst: this alone says how fast the other side takes it. One system call.
+    pub fn acknowledged_bytes(&self) -> Option<u64> {
+        tcp_info::acknowledged_bytes(self.0.io.as_fd())
+    }
+
     /// The address of the other side, as accepted from or connected to.
     pub fn peer(&self) -> SocketAddr {
         self.0.peer
@@ -179,6 +188,34 @@ impl fmt::Debug for Sock {
             .field("peer", &self.0.peer)
             .field("killed", &self.0.killed.get())
             .finish_non_exhaustive()
+    }
+}
+
+/// Waits until there is something to receive. As every operation it is not dropped before it is done.
+pub enum Readable {
+    /// On io_uring.
+    #[expect(private_interfaces, reason = "nobody but this module looks into it")]
+    Uring(uring::Readable),
+    /// On epoll.
+    Epoll(Sock),
+}
+
+impl Future for Readable {
+    type Output = io::Result<()>;
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Uring(readable) => readable.poll(context),
+            Self::Epoll(socket) => match &socket.0.io {
+                Io::Epoll(socket) => socket.poll_readable(context),
+                Io::Uring(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Readable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Readable")
     }
 }
 

@@ -22,7 +22,9 @@ use std::io;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio_uring::{InFlightOneshot, OneshotOutputTransform, UnsubmittedOneshot};
 
@@ -154,12 +156,11 @@ impl Socket {
         (Ok(()), buf)
     }
 
-    pub(super) async fn readable(&self) -> io::Result<()> {
+    pub(super) fn readable(&self) -> Readable {
         let entry =
             opcode::PollAdd::new(self.target(), libc::POLLIN.cast_unsigned().into()).build();
         // SAFETY: the entry names no memory, and the operation owns the descriptor.
-        let op = unsafe { submit(Rc::clone(&self.0), entry) };
-        op.await.0.map(drop)
+        Readable(unsafe { submit(Rc::clone(&self.0), entry) })
     }
 
     fn target(&self) -> types::Fd {
@@ -170,6 +171,15 @@ impl Socket {
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+/// Waits until there is something to receive.
+pub(super) struct Readable(Op<Rc<OwnedFd>>);
+
+impl Readable {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll(context).map(|(answer, _)| answer.map(drop))
     }
 }
 

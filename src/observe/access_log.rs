@@ -10,6 +10,7 @@ use super::arn;
 use super::field::{Bare, Latency, Lossy, OrDash, Quoted, Shown, TraceId};
 use super::sink::Form;
 use crate::calendar::Micros;
+use crate::http::desync::ClassReason;
 use std::fmt::{self, Display};
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
@@ -103,7 +104,7 @@ impl Line<'_> {
         let Self { record, connection, .. } = self;
         let target = OrDash(record.target());
         let target_status = OrDash(record.target_status());
-        let (class, class_reason) = record.classification.unzip();
+        let (class, class_reason) = words(record.classification);
         write!(
             out,
             "{kind} {time} {elb} {client} {target} {request_time} {target_time} {response_time} \
@@ -158,7 +159,7 @@ impl Line<'_> {
     fn fields(&self) -> Fields<'_> {
         let Self { record, connection, .. } = self;
         let (client, tls) = (self.client(), connection.tls);
-        let (classification, classification_reason) = record.classification.unzip();
+        let (classification, classification_reason) = words(record.classification);
         Fields {
             kind: record.kind.word(),
             time: Shown(Micros(self.time())),
@@ -204,6 +205,11 @@ impl Line<'_> {
             reason: record.reason,
         }
     }
+}
+
+/// ALB's words for a desync class and the reason for it.
+fn words(reason: Option<ClassReason>) -> (Option<&'static str>, Option<&'static str>) {
+    reason.map(|reason| (reason.class().word(), reason.word())).unzip()
 }
 
 /// The JSON form. What is `-` or -1 for want of a value in ALB's form is null here.

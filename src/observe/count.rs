@@ -2,6 +2,7 @@
 //!
 //! One writer for each value: `add` is a load and a store, no locked instruction.
 use crate::close::Reason;
+use crate::http::desync::ClassReason;
 use crate::http::forward::InvalidNames;
 use crate::http::h2::frames::Flood;
 use crate::http::head::Malformed;
@@ -153,6 +154,34 @@ impl Resumption {
     }
 }
 
+/// What was done to connections because the node was over its memory budget.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Relief {
+    /// One that would have been kept alive was ended with its answer.
+    Ended,
+    /// One was not accepted.
+    Shed,
+    /// One was reset.
+    Reset,
+}
+
+impl Relief {
+    /// All of them, in the order of `index`.
+    pub const ALL: [Self; 3] = [Self::Ended, Self::Shed, Self::Reset];
+    /// Position in `ALL`.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+    /// The value of the `action` label.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::Shed => "shed",
+            Self::Reset => "reset",
+        }
+    }
+}
+
 /// Counters of one listener on one shard.
 #[derive(Debug, Default)]
 pub struct Listener {
@@ -170,6 +199,8 @@ pub struct Listener {
     pub responses: [Count; 5],
     /// Requests that the node answered itself because of a bad head or body, by `Malformed::index`.
     pub malformed: Counts<{ Malformed::ALL.len() }>,
+    /// Requests that have a class of desync mitigation, let in or not, by `ClassReason::index`.
+    pub classified: Counts<{ ClassReason::ALL.len() }>,
     /// Requests with header names that ALB calls invalid, by `InvalidNames::index`.
     pub invalid_names: [Count; InvalidNames::ALL.len()],
     /// HTTP/2 connections ended because of a flood of frames, by [`Flood::index`].
@@ -200,6 +231,8 @@ pub struct TargetGroup {
 /// Counters of one shard.
 #[derive(Debug, Default)]
 pub struct Shard {
+    /// Connections that the memory budget cost, by [`Relief::index`].
+    pub overload: [Count; Relief::ALL.len()],
     /// Failed accepts (no more files, aborted).
     pub accept_errors: Count,
     /// Connections closed at once because the node is at a limit.

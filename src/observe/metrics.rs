@@ -5,7 +5,7 @@
 //! A listener or target group that the live value no longer has leaves the page at the next
 //! [`Board::show`]. The board keeps it for as long as a shard does, so that one that comes back under
 //! its name before every shard has let go of it counts on; later it starts at zero.
-use super::count::{self, HISTOGRAM_SECONDS, Handshake, Histogram, Resumption};
+use super::count::{self, HISTOGRAM_SECONDS, Handshake, Histogram, Relief, Resumption};
 use super::expiry::Expiry;
 use super::load::{Phase, Reason as LoadReason};
 use super::names;
@@ -15,10 +15,12 @@ use super::sink::Log;
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::{Live, Logs, Name};
+use crate::http::desync::ClassReason;
 use crate::http::forward::InvalidNames;
 use crate::http::h2::frames::Flood;
 use crate::http::head::Malformed;
 use crate::net::Engine;
+use crate::pressure::Level;
 use crate::trust::Refusal;
 use rustls_pki_types::UnixTime;
 use std::array;
@@ -48,6 +50,8 @@ struct State {
     listeners: Counters<count::Listener>,
     target_groups: Counters<count::TargetGroup>,
     io: Option<(Engine, bool)>,
+    /// The memory budget in bytes, and the level.
+    overload: Option<(u64, Level)>,
     reloads: [u64; Reload::ALL.len()],
     /// By [`LoadReason::index`].
     load_failures: [u64; LoadReason::ALL.len()],
@@ -139,9 +143,19 @@ impl Board {
         of_shard(&mut self.state().listeners, name, shard, self.shards.len())
     }
 
+    /// The counters of a listener on every shard, in their order.
+    pub fn listener_of_shards(&self, name: &str) -> Vec<Arc<count::Listener>> {
+        (0..self.shards.len()).map(|shard| self.listener(shard, name)).collect()
+    }
+
     /// The counters of a target group on a shard; the same ones for the same name.
     pub fn target_group(&self, shard: usize, name: &str) -> Arc<count::TargetGroup> {
         of_shard(&mut self.state().target_groups, name, shard, self.shards.len())
+    }
+
+    /// Notes the memory budget, and how hard the node is pressed for it.
+    pub fn overload(&self, budget_bytes: u64, level: Level) {
+        self.state().overload = Some((budget_bytes, level));
     }
 
     /// Notes which engine runs, and whether the kernel refused io_uring.
@@ -217,6 +231,11 @@ impl Board {
         };
         let sum = |of| [([], total(of))];
         page.counter(&names::CONNECTIONS_SHED, sum(|shard| &shard.shed));
+        let of_relief = |relief: Relief| -> u64 {
+            self.shards.iter().map(|shard| shard.overload[relief.index()].get()).sum()
+        };
+        let relieved = Relief::ALL.map(|relief| ([relief.word()], of_relief(relief)));
+        page.counter(&names::OVERLOAD_CONNECTIONS, relieved);
         page.counter(&names::ACCEPT_ERRORS, sum(|shard| &shard.accept_errors));
         page.counter(&names::SWEEP_SLICES, sum(|shard| &shard.sweep_slices));
         let again = [
@@ -236,6 +255,10 @@ impl Board {
         if let Some((engine, refused)) = state.io {
             page.gauge(&names::IO_ENGINE, [([engine.word()], 1.0)]);
             page.gauge(&names::IO_URING_REFUSED, [([], f64::from(u8::from(refused)))]);
+        }
+        if let Some((budget_bytes, level)) = state.overload {
+            page.gauge(&names::MEMORY_BUDGET, [([], budget_bytes as f64)]);
+            page.gauge(&names::OVERLOAD_LEVEL, [([], level.index() as f64)]);
         }
         page.gauge(&names::BUILD_INFO, [([env!("CARGO_PKG_VERSION")], 1.0)]);
         write_logs(page, &state.logs);
@@ -269,7 +292,7 @@ impl Board {
         page.gauge(&names::PROCESS_START, [([], self.started.as_secs_f64())]);
         let seconds = proc::cpu_seconds().map(|seconds| ([], seconds));
         page.counter_of_seconds(&names::PROCESS_CPU, seconds);
-        page.gauge(&names::PROCESS_MEMORY, proc::resident_bytes().map(|bytes| ([], bytes)));
+        page.gauge(&names::PROCESS_MEMORY, proc::resident_bytes().map(|bytes| ([], bytes as f64)));
         page.gauge(&names::PROCESS_OPEN_FILES, proc::open_files().map(|count| ([], count)));
         page.gauge(&names::PROCESS_FILES_MAX, proc::files_max().map(|limit| ([], limit)));
     }
@@ -350,6 +373,14 @@ fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
     page.counter(&names::MALFORMED, totals_by(listeners, &malformed, |of| &of.malformed));
     let actions = InvalidNames::ALL.map(InvalidNames::word);
     page.counter(&names::INVALID_NAMES, totals_by(listeners, &actions, |of| &of.invalid_names));
+    let words = ClassReason::ALL.map(ClassReason::word);
+    let by_reason = totals_by(listeners, &words, |of| &of.classified);
+    let by_class = by_reason.zip(ClassReason::ALL.iter().cycle());
+    page.counter(
+        &names::CLASSIFIED,
+        by_class
+            .map(|(([name, word], total), reason)| ([name, reason.class().word(), word], total)),
+    );
     let frames = Flood::ALL.map(Flood::word);
     page.counter(&names::HTTP2_FLOODS, totals_by(listeners, &frames, |of| &of.http2_floods));
     let refusals = Refusal::ALL.map(|refusal| Handshake::Refused(refusal).word());

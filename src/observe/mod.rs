@@ -11,5 +11,5 @@ pub mod load;
 pub mod metrics;
 pub mod names;
 mod page;
-mod proc;
+pub mod proc;
 pub mod sink;

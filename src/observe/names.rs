@@ -44,6 +44,12 @@ metrics! {
         "Slices of work in which live connections were judged again.";
     SWEEP_SLICE_MAX = "portcullis_sweep_slice_max_seconds", [],
         "The longest of these slices: for so long a shard did nothing else.";
+    OVERLOAD_LEVEL = "portcullis_overload_level", [],
+        "How hard the node is pressed for memory: 0 not at all, 1 connections are not kept alive, 2 none is accepted, 3 the heaviest are reset.";
+    OVERLOAD_CONNECTIONS = "portcullis_overload_connections_total", ["action"],
+        "Connections ended with their answer, shed or reset because the node was over its memory budget.";
+    MEMORY_BUDGET = "portcullis_memory_budget_bytes", [],
+        "Memory that the process may have.";
     ACCEPT_ERRORS = "portcullis_accept_errors_total", [],
         "Failed accepts.";
 
@@ -62,6 +68,8 @@ metrics! {
         "Requests refused because of their form.";
     INVALID_NAMES = "portcullis_http_invalid_header_requests_total", ["listener", "action"],
         "Requests to targets with header names of more than letters, digits and hyphens, by what was done with those headers.";
+    CLASSIFIED = "portcullis_http_noncompliant_requests_total", ["listener", "class", "reason"],
+        "Requests that are not as the standard says, let in or refused, by class of desync mitigation.";
     HTTP2_FLOODS = "portcullis_http2_floods_total", ["listener", "frames"],
         "Connections ended because of a flood of HTTP/2 frames, by their kind.";
     RECEIVED_BYTES = "portcullis_client_received_bytes_total", ["listener"],
@@ -151,7 +159,10 @@ mod tests {
     #[test]
     fn names_are_distinct_and_help_is_a_sentence() {
         for (index, (name, help)) in ALL.iter().enumerate() {
-            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            assert!(
+                name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
+                "{name}"
+            );
             assert!(help.ends_with('.'), "{name}");
             assert!(ALL[..index].iter().all(|(other, _)| other != name), "{name} stands twice");
         }

@@ -13,7 +13,7 @@ pub(super) fn cpu_seconds() -> Option<f64> {
 }
 
 /// Memory that is not swapped out.
-pub(super) fn resident_bytes() -> Option<f64> {
+pub fn resident_bytes() -> Option<u64> {
     resident(&fs::read_to_string("/proc/self/status").ok()?)
 }
 
@@ -38,9 +38,9 @@ fn cpu_ticks(stat: &str) -> Option<f64> {
     Some(fields.next()?.parse::<f64>().ok()? + fields.next()?.parse::<f64>().ok()?)
 }
 
-fn resident(status: &str) -> Option<f64> {
+fn resident(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.parse::<f64>().ok().map(|kib| kib * 1024.0)
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)
 }
 
 #[cfg(test)]
@@ -56,14 +56,14 @@ mod tests {
 
     #[test]
     fn memory_is_read_in_bytes() {
-        assert_eq!(resident("VmPeak:\t 9 kB\nVmRSS:\t    2048 kB\n"), Some(2_097_152.0));
+        assert_eq!(resident("VmPeak:\t 9 kB\nVmRSS:\t    2048 kB\n"), Some(2_097_152));
         assert_eq!(resident("VmRSS:\t many\n"), None);
     }
 
     #[test]
     fn this_process_can_be_read() {
         assert!(cpu_seconds().is_some());
-        assert!(resident_bytes().is_some_and(|bytes| bytes > 100_000.0));
+        assert!(resident_bytes().is_some_and(|bytes| bytes > 100_000));
         assert!(open_files().is_some_and(|count| count >= 3.0));
     }
 }

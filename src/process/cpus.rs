@@ -2,12 +2,13 @@
 //!
 //! Read once, on the main thread, before any other starts. Source: sched_setaffinity(2), cgroups(7);
 //! the kernel's documentation, "Control Group v2", `cpu.max`, and "CFS Bandwidth Control".
+use super::cgroup::{self, Version};
 use crate::limits;
 use rustix::io;
 use rustix::process::{getpriority_process, setpriority_process};
 use rustix::thread::{CpuSet, gettid, sched_getaffinity, sched_setaffinity};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The CPUs this process may use.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,47 +98,19 @@ fn place(cpus: &[usize]) -> io::Result<()> {
 
 /// The tightest quota from this process's cgroups up to the root, in CPUs. `root` is `/`.
 fn quota(root: &Path) -> Option<f64> {
-    let read = |path: &str| fs::read_to_string(root.join(path)).ok();
-    let (cgroups, mounts) = (read("proc/self/cgroup")?, read("proc/self/mountinfo")?);
-    let quotas = hierarchies(&cgroups, &mounts).into_iter().flat_map(|hierarchy| {
-        let mount = root.join(hierarchy.mount.trim_start_matches('/'));
-        let leaf = mount.join(hierarchy.cgroup.trim_start_matches('/'));
-        let directories: Vec<PathBuf> = leaf.ancestors().map(Path::to_owned).collect();
-        directories
-            .into_iter()
-            .take_while(move |directory| directory.starts_with(&mount))
-            .filter_map(move |directory| hierarchy.version.quota(&directory))
-    });
-    quotas.reduce(f64::min)
+    cgroup::bounds(root, "cpu", quota_of).into_iter().reduce(f64::min)
 }
 
-/// A cgroup hierarchy that controls CPU time, and this process's place in it.
-#[derive(Debug, Eq, PartialEq)]
-struct Hierarchy<'a> {
-    version: Version,
-    mount: &'a str,
-    /// Below the mount point.
-    cgroup: &'a str,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Version {
-    V1,
-    V2,
-}
-
-impl Version {
-    /// The quota of one cgroup, in CPUs.
-    fn quota(self, directory: &Path) -> Option<f64> {
-        let read = |file| fs::read_to_string(directory.join(file)).ok();
-        match self {
-            Self::V2 => {
-                let text = read("cpu.max")?;
-                let (quota, period) = text.split_once(' ')?;
-                ratio(quota, period)
-            }
-            Self::V1 => ratio(&read("cpu.cfs_quota_us")?, &read("cpu.cfs_period_us")?),
+/// The quota of one cgroup, in CPUs.
+fn quota_of(version: Version, directory: &Path) -> Option<f64> {
+    let read = |file| fs::read_to_string(directory.join(file)).ok();
+    match version {
+        Version::V2 => {
+            let text = read("cpu.max")?;
+            let (quota, period) = text.split_once(' ')?;
+            ratio(quota, period)
         }
+        Version::V1 => ratio(&read("cpu.cfs_quota_us")?, &read("cpu.cfs_period_us")?),
     }
 }
 
@@ -147,51 +120,11 @@ fn ratio(quota: &str, period: &str) -> Option<f64> {
     Some(parse(quota)? / parse(period)?)
 }
 
-/// Finds them in `/proc/self/cgroup` and `/proc/self/mountinfo`. Source: cgroups(7), "/proc files";
-/// proc_pid_mountinfo(5). Both may hold a version 1 and the version 2 hierarchy side by side.
-fn hierarchies<'a>(cgroups: &'a str, mounts: &'a str) -> Vec<Hierarchy<'a>> {
-    mounts
-        .lines()
-        .filter_map(|line| {
-            let (before, after) = line.split_once(" - ")?;
-            let mut fields = before.split(' ').skip(3);
-            let (top, mount) = (fields.next()?, fields.next()?);
-            let mut fields = after.split(' ');
-            let (kind, options) = (fields.next()?, fields.nth(1)?);
-            let version = match kind {
-                "cgroup2" => Version::V2,
-                "cgroup" if lists(options, "cpu") => Version::V1,
-                _ => return None,
-            };
-            // A container may see only a part of the hierarchy, from `top` down.
-            let path = cgroup(cgroups, version)?;
-            let cgroup = path.strip_prefix(top.trim_end_matches('/')).unwrap_or_default();
-            Some(Hierarchy { version, mount, cgroup })
-        })
-        .collect()
-}
-
-/// The path of this process in the hierarchy, from lines such as `0::/a` and `4:cpu,cpuacct:/b`.
-fn cgroup(cgroups: &str, version: Version) -> Option<&str> {
-    cgroups.lines().find_map(|line| {
-        let (hierarchy, rest) = line.split_once(':')?;
-        let (controllers, path) = rest.split_once(':')?;
-        let ours = match version {
-            Version::V2 => hierarchy == "0",
-            Version::V1 => lists(controllers, "cpu"),
-        };
-        ours.then_some(path)
-    })
-}
-
-fn lists(words: &str, wanted: &str) -> bool {
-    words.split(',').any(|word| word == wanted)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::cgroup::Tree;
     use super::*;
-    use std::{process, thread};
+    use std::thread;
 
     fn cpus(count: usize, quota: Option<f64>) -> Cpus {
         Cpus { allowed: (0..count).collect(), quota }
@@ -226,52 +159,6 @@ mod tests {
         assert_eq!(cpus.spare(1), [5, 7]);
         assert_eq!(cpus.spare(3), [0; 0]);
         assert_eq!(cpus.spare(7), [0; 0]);
-    }
-
-    #[test]
-    fn version_2_alone_is_found() {
-        let mounts = "24 23 0:22 / /proc rw - proc proc rw\n\
-                      30 23 0:27 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate";
-        assert_eq!(
-            hierarchies("0::/system.slice/portcullis.service\n", mounts),
-            [Hierarchy {
-                version: Version::V2,
-                mount: "/sys/fs/cgroup",
-                cgroup: "/system.slice/portcullis.service"
-            }]
-        );
-    }
-
-    #[test]
-    fn version_1_in_a_container_is_found_below_what_is_mounted() {
-        let cgroups = "5:cpuset:/docker/abc\n4:cpu,cpuacct:/docker/abc\n0::/docker/abc\n";
-        let mounts = "9 8 0:30 /docker/abc /sys/fs/cgroup/cpuset ro - cgroup cgroup rw,cpuset\n\
-             9 8 0:31 /docker/abc /sys/fs/cgroup/cpu,cpuacct ro master:9 - cgroup cgroup rw,cpu,cpuacct";
-        assert_eq!(
-            hierarchies(cgroups, mounts),
-            [Hierarchy { version: Version::V1, mount: "/sys/fs/cgroup/cpu,cpuacct", cgroup: "" }]
-        );
-    }
-
-    /// A tree of files as a process would see it, gone at the end.
-    struct Tree(PathBuf);
-
-    impl Tree {
-        fn new(name: &str, files: &[(&str, &str)]) -> Self {
-            let root = std::env::temp_dir().join(format!("portcullis-{name}-{}", process::id()));
-            for (path, text) in files {
-                let path = root.join(path);
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, text).unwrap();
-            }
-            Self(root)
-        }
-    }
-
-    impl Drop for Tree {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! then waits for signals, changed files and the admin socket, until one of them ends the node.
 use super::node::{Node, Parts};
 use super::signals::{self, Signal, Signals};
-use super::{cpus, files};
+use super::{cpus, files, memory};
 use crate::api::admin::Admin;
 use crate::api::{self, Control};
 use crate::config::Faults;
@@ -16,7 +16,7 @@ use crate::limits;
 use crate::net::{self, Chosen};
 use crate::observe::load::Reason;
 use crate::observe::metrics::Board;
-use crate::shard::{self, Room, Seat};
+use crate::shard::{self, Bounds, Room, Seat};
 use crate::target::Resolver;
 use arc_swap::ArcSwap;
 use std::io;
@@ -202,6 +202,11 @@ async fn start_node(
     let board = Board::new(cpus.len());
     board.engine(chosen.engine, chosen.refused.is_some());
     let live = Arc::new(ArcSwap::from_pointee(Live::empty()));
+    let bounds = Arc::new(Bounds::default());
+    if let Some(bytes) = memory::budget_bytes(loaded.node.memory_budget_mib, Path::new("/")) {
+        let (bounds, board) = (Arc::clone(&bounds), Arc::clone(&board));
+        tokio::spawn(memory::watch(bytes, bounds, board, cpus.len()));
+    }
     let (ended, all_ended) = mpsc::unbounded_channel();
     let mut lines = Vec::new();
     let mut seats = Vec::new();
@@ -219,6 +224,7 @@ async fn start_node(
                 connections_max: connections_max.div_ceil(cpus.len()),
                 idle_targets_max: files::idle_targets_max(connections_max.div_ceil(cpus.len())),
             },
+            bounds: Arc::clone(&bounds),
         });
     }
     let mut publisher = Publisher::new(Arc::clone(&live), lines.clone());

@@ -91,9 +91,15 @@ pub(super) async fn serve(
 }
 
 /// Writes the line of a connection that the shard has no room for.
-pub(super) fn log_shed(shard: &Shard, front: &Front, socket: &Sock, client: SocketAddr) {
+pub(super) fn log_shed(
+    shard: &Shard,
+    front: &Front,
+    socket: &Sock,
+    client: SocketAddr,
+    reason: Reason,
+) {
     let rules = front.rules();
-    let word = Reason::Shed.word();
+    let word = reason.word();
     let attempt = match rules.tls() {
         Some(_) => Attempt::failed(Handshake::Shed, None, word),
         None => Attempt { reason: Some(word), ..Attempt::plain() },

@@ -14,7 +14,7 @@ use crate::http::head::{self, Body, Malformed, Version};
 use crate::http::trailers::{self, Filter};
 use crate::http::upgrade;
 use crate::limits;
-use crate::net::Buf;
+use crate::net::{Buf, ByteStream};
 use crate::observe::access_log::Record;
 use std::cell::Cell;
 use std::time::Instant;
@@ -56,6 +56,8 @@ pub(super) struct Download<'a, 's> {
     pub(super) task: &'a Task<'a>,
     pub(super) target: Target<'a>,
     pub(super) uploaded: &'a Cell<bool>,
+    /// Set once the client has been told something.
+    pub(super) begun: &'a Cell<bool>,
 }
 
 /// A response head that has been read, and how it goes on.
@@ -177,6 +179,7 @@ impl Download<'_, '_> {
 
     /// Sends to the client. A client that takes an answer is not silent, so its deadline moves.
     async fn send(&self, out: Buf) -> Result<(), Reason> {
+        self.begun.set(true);
         self.session.send(out, self.task.rules).await?;
         self.session.wire.socket().extend_reading(self.target.idle);
         Ok(())

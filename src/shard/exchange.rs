@@ -6,27 +6,31 @@
 //!
 //! A request is sent a second time only on a fresh connection, when a reused one failed before the first
 //! byte of an answer and the method may be repeated (RFC 9110, section 9.2.2).
+use super::ahead::Ahead;
 use super::download::{Answered, Download, Told, Unanswered};
 use super::front::Rules;
 use super::http1::{Next, Session};
+use super::pace::Pace;
 use super::request::Asked;
 use super::target::Target;
 use super::tunnel::Tunnel;
 use super::upload::{Upload, Uploaded};
+use super::wire::Wire;
 use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::respond::CONTINUE;
 use crate::http::trailers::Filter;
-use crate::net::Buf;
+use crate::net::{Buf, ByteStream};
 use crate::observe::access_log::Record;
 use crate::observe::count;
 use crate::target::Group;
 use crate::upstream::{Connection as Upstream, Unreached};
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Instant;
+use tokio::time::{Sleep, sleep_until};
 
 /// What is to be exchanged.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +38,8 @@ pub(super) struct Task<'a> {
     pub(super) rules: &'a Rules,
     pub(super) group: &'a Group,
     pub(super) asked: Asked,
+    /// When the answer must be whole.
+    pub(super) due: Option<Instant>,
 }
 
 /// Sends a request to a target of the group and its answer to the client.
@@ -53,9 +59,11 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
         session.connection.place.set_target(Some(upstream.socket.clone()));
         let (answered, uploaded) = attempt(session, &task, &upstream, head).await;
         session.connection.place.set_target(None);
-        let repeats = matches!(&answered, Err(failed) if failed.silent)
-            && upstream.reused
-            && task.asked.may_repeat();
+        // Where this node ended it (the client has gone, time is up) there is nobody to try again for.
+        let repeats =
+            matches!(&answered, Err(Unanswered { silent: true, reason: Reason::TargetClosed, .. }))
+                && upstream.reused
+                && task.asked.may_repeat();
         if !repeats {
             if task.asked.has_body() {
                 // What is left is of the next request.
@@ -64,6 +72,7 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
             } else {
                 session.inbox.consume(task.asked.head_bytes);
             }
+            session.take_begun();
             return conclude(session, &task, &counters, upstream, answered, uploaded).await;
         }
         counters.retries.add(1);
@@ -95,7 +104,7 @@ async fn conclude(
             tunnel(session, task, &upstream, rest).await
         }
         (Ok(answered), Uploaded::Whole) => {
-            if answered.keep_target {
+            if answered.keep_target && !task.asked.closes {
                 session.connection.shard.upstreams.put_back(upstream);
             }
             if answered.keep_client { Next::KeepAlive } else { Next::Done }
@@ -123,7 +132,9 @@ async fn conclude(
             | Uploaded::Abandoned
             | Uploaded::Malformed(_),
         ) => {
-            counters.errors[failed.reason.index()].add(1);
+            if !failed.reason.is_of_client() {
+                counters.errors[failed.reason.index()].add(1);
+            }
             session.end_untold(task, failed.told, failed.reason).await
         }
     }
@@ -180,12 +191,7 @@ async fn attempt(
         receive_bytes_max: session.wire.write_bytes_max(),
     };
     if !asked.has_body() {
-        session.recording.note(|record| record.dispatched(Instant::now()));
-        if target.send(head).await.is_err() {
-            return (Err(target.unsent()), Uploaded::Whole);
-        }
-        let answered = Download { session, task, target, uploaded: &Cell::new(true) }.run().await;
-        return (answered, Uploaded::Whole);
+        return (without_body(session, task, target, head).await, Uploaded::Whole);
     }
     session.inbox.consume(asked.head_bytes);
     let (forbidden, attributes) = (&task.rules.forbidden, &task.rules.listener.attributes);
@@ -210,6 +216,89 @@ async fn attempt(
     relay(session, task, target, transfer).await
 }
 
+/// A request that is whole with its head.
+async fn without_body(
+    session: &mut Session<'_>,
+    task: &Task<'_>,
+    target: Target<'_>,
+    head: Buf,
+) -> Result<Answered, Unanswered> {
+    session.recording.note(|record| record.dispatched(Instant::now()));
+    if target.send(head).await.is_err() {
+        return Err(target.unsent());
+    }
+    let (uploaded, begun) = (Cell::new(true), Cell::new(false));
+    let mut vigil = Vigil::new(session, task, target, &uploaded, &begun);
+    let is_last = session.inbox.len() == task.asked.head_bytes && !task.asked.upgrade;
+    let answered = {
+        let mut down =
+            pin!(Download { session, task, target, uploaded: &uploaded, begun: &begun }.run());
+        poll_fn(|context| {
+            let down = down.as_mut().poll(context);
+            if down.is_pending() {
+                vigil.poll(is_last, context);
+            }
+            down
+        })
+        .await
+    };
+    session.ahead = vigil.ahead;
+    answered
+}
+
+/// What may end an exchange beside its two directions: its client goes while the target works on the
+/// request, or its time is up. Either is done by ending the target's connection, which completes the rest.
+struct Vigil<'a, 'w> {
+    ahead: Ahead<'w>,
+    wire: &'w Wire,
+    target: Target<'a>,
+    due: Option<Pin<Box<Sleep>>>,
+    uploaded: &'a Cell<bool>,
+    /// Whether the client has been told something.
+    begun: &'a Cell<bool>,
+    is_over: bool,
+}
+
+impl<'a, 'w> Vigil<'a, 'w> {
+    fn new(
+        session: &mut Session<'w>,
+        task: &Task<'_>,
+        target: Target<'a>,
+        uploaded: &'a Cell<bool>,
+        begun: &'a Cell<bool>,
+    ) -> Self {
+        let ahead = std::mem::take(&mut session.ahead);
+        let due = task.due.map(|due| Box::pin(sleep_until(due.into())));
+        Self { ahead, wire: session.wire, target, due, uploaded, begun, is_over: false }
+    }
+
+    /// `is_last` says that nothing has come of a next request. Who has sent one may well close its side
+    /// before it reads; who upgrades speaks another protocol next.
+    fn poll(&mut self, is_last: bool, context: &mut Context<'_>) {
+        if self.is_over {
+            return;
+        }
+        let socket = self.wire.socket();
+        if is_last && self.ahead.poll_gone(self.wire, context).is_ready() {
+            self.is_over = true;
+            self.target.socket.kill(socket.killed().unwrap_or(Reason::ClientClosed));
+        }
+        let due = self.due.as_mut().map(|due| due.as_mut().poll(context));
+        if due.is_some_and(|due| due.is_ready()) {
+            self.is_over = true;
+            if self.begun.get() {
+                socket.kill(Reason::RequestTimeout);
+            }
+            // A request that is whole waits for its target.
+            let is_whole = self.uploaded.get() && !self.begun.get();
+            self.target.socket.kill(match is_whole {
+                true => Reason::TargetTimeout,
+                false => Reason::RequestTimeout,
+            });
+        }
+    }
+}
+
 /// Relays both directions at once.
 async fn relay(
     session: &mut Session<'_>,
@@ -218,14 +307,17 @@ async fn relay(
     transfer: Transfer<'_>,
 ) -> (Result<Answered, Unanswered>, Uploaded) {
     let uploaded = Cell::new(transfer.is_done());
-    let answered = Cell::new(false);
+    let (answered, begun) = (Cell::new(false), Cell::new(false));
     let wire = session.wire;
+    let mut vigil = Vigil::new(session, task, target, &uploaded, &begun);
     let inbox = std::mem::take(&mut session.inbox);
     let received_bytes = &session.connection.front.counters.received_bytes;
     let upload = Upload {
         wire,
         target,
         transfer,
+        floor: task.rules.listener.slow_clients.body,
+        pace: Pace::default(),
         whole: &uploaded,
         answered: &answered,
         received_bytes,
@@ -234,7 +326,8 @@ async fn relay(
     let mut up = pin!(upload.run(inbox));
     let mut ended = None;
     let download = {
-        let mut down = pin!(Download { session, task, target, uploaded: &uploaded }.run());
+        let mut down =
+            pin!(Download { session, task, target, uploaded: &uploaded, begun: &begun }.run());
         poll_fn(|context| {
             if ended.is_none()
                 && let Poll::Ready((how, rest)) = up.as_mut().poll(context)
@@ -247,7 +340,12 @@ async fn relay(
                 }
                 ended = Some((how, rest));
             }
-            down.as_mut().poll(context)
+            let down = down.as_mut().poll(context);
+            if down.is_pending() {
+                let is_last = matches!(&ended, Some((Uploaded::Whole, rest)) if rest.is_empty());
+                vigil.poll(is_last, context);
+            }
+            down
         })
         .await
     };
@@ -277,5 +375,6 @@ async fn relay(
         }
     };
     session.inbox = rest;
+    session.ahead = vigil.ahead;
     (download, uploaded)
 }

@@ -3,6 +3,7 @@
 //! An accept error never ends a listener: it is counted, and where the node is out of files or memory
 //! accepting pauses for `ACCEPT_PAUSE`. A full shard takes connections and closes them at once, so that
 //! they do not pile up in the kernel.
+use super::sources::{Entered, Sources};
 use super::{Shard, connection};
 use crate::close::Reason;
 use crate::config::snapshot::{Listener, Live, Logs, Tls};
@@ -11,7 +12,7 @@ use crate::net::{self, Sock};
 use crate::observe::count;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Front {
     /// Its counters.
     pub counters: Arc<count::Listener>,
+    /// The same of all shards.
+    of_shards: Vec<Arc<count::Listener>>,
     /// The port that clients come to (the configured one may be 0).
     pub port: u16,
     rules: RefCell<Rc<Rules>>,
@@ -70,7 +73,8 @@ impl Front {
     pub(super) fn open(
         live: &Live,
         listener: &Arc<Listener>,
-        counters: Arc<count::Listener>,
+        of_shards: Vec<Arc<count::Listener>>,
+        shard: usize,
         socket: OwnedFd,
     ) -> io::Result<Rc<Self>> {
         let port = socket2::SockRef::from(&socket)
@@ -78,7 +82,8 @@ impl Front {
             .as_socket()
             .map_or(listener.bind.port(), |address| address.port());
         Ok(Rc::new(Self {
-            counters,
+            counters: of_shards.get(shard).cloned().unwrap_or_default(),
+            of_shards,
             port,
             rules: RefCell::new(Rules::new(live, listener)),
             listener: RefCell::new(Some(Rc::new(net::Listener::new(socket)?))),
@@ -110,6 +115,29 @@ impl Front {
     /// Waits until its accept loop has ended.
     pub(super) async fn stopped(&self) {
         self.stopped.notified().await;
+    }
+
+    /// Whether the listener has room for one more connection of this client, over all shards; counts it to its
+    /// source where sources are bounded. Shards that accept in the same moment may go over the bound of
+    /// the listener, by one each.
+    pub(super) fn admit(
+        &self,
+        sources: &Arc<Sources>,
+        client: IpAddr,
+    ) -> Result<Option<Entered>, Reason> {
+        let listener = &self.rules.borrow().listener;
+        if let Some(connections_max) = listener.connections_max {
+            let open: i64 = self.of_shards.iter().map(|counters| counters.open.get()).sum();
+            if open >= i64::from(connections_max) {
+                return Err(Reason::Shed);
+            }
+        }
+        let Some(connections_max) = listener.connections_per_source_max else { return Ok(None) };
+        let (name, prefix) = (&listener.name, listener.source_prefix);
+        match sources.enter(name, client, prefix, connections_max) {
+            Some(entered) => Ok(Some(entered)),
+            None => Err(Reason::ShedSource),
+        }
     }
 
     /// A place among the handshakes in flight, given back on drop; `None` when they are too many.
@@ -164,15 +192,15 @@ pub(super) async fn accept(shard: Rc<Shard>, front: Rc<Front>) {
 /// Starts a connection, or sheds it.
 fn begin(shard: &Rc<Shard>, front: &Rc<Front>, socket: Sock, client: SocketAddr) {
     front.counters.accepted.add(1);
-    match shard.admit(&socket, front) {
-        Some(place) => {
+    match shard.admit(&socket, front, client) {
+        Ok(place) => {
             let (shard, front) = (Rc::clone(shard), Rc::clone(front));
             drop(net::spawn(connection::serve(shard, front, place, socket, client)));
         }
-        None => {
+        Err(reason) => {
             shard.counters.shed.add(1);
-            front.counters.closed[Reason::Shed.index()].add(1);
-            connection::log_shed(shard, front, &socket, client);
+            front.counters.closed[reason.index()].add(1);
+            connection::log_shed(shard, front, &socket, client, reason);
         }
     }
 }

@@ -2,19 +2,26 @@
 //!
 //! Each turn waits for a head, decides, and answers or hands over to [`exchange`]. Only one request is
 //! in work at a time, so pipelined ones are answered in order.
+use super::ahead::Ahead;
 use super::connection::{Client, Connection};
 use super::exchange::{self, Task};
 use super::front::Rules;
+use super::pace::Taking;
 use super::recording::Recording;
 use super::request::{self, Asked, Decision, Method};
 use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
-use crate::http::forward::InvalidNames;
+use crate::http::desync::{self, Refused};
 use crate::http::head::{self, Malformed};
 use crate::http::respond::{self, Answer, Manner};
 use crate::limits;
-use crate::net::Buf;
+use crate::net::{Buf, ByteStream};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Instant;
 
 /// A client's connection while it serves requests.
 #[derive(Debug)]
@@ -24,6 +31,10 @@ pub(super) struct Session<'a> {
     pub(super) client: Client,
     /// Received and not consumed.
     pub(super) inbox: Buf,
+    /// What has been seen of the client beyond the request in work.
+    pub(super) ahead: Ahead<'a>,
+    /// How the client takes its answers.
+    taking: Cell<Taking>,
     /// X-Amzn-Trace-Id of the request in work: each try is sent with the same one.
     trace_id: Vec<u8>,
     /// Of the request in work.
@@ -64,6 +75,8 @@ pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) 
         wire,
         client,
         inbox: Buf::default(),
+        ahead: Ahead::Nothing,
+        taking: Cell::default(),
         trace_id: Vec::new(),
         recording: Recording::default(),
         waits: Waits::First,
@@ -76,10 +89,20 @@ pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) 
             Next::Abort(reason) => break (Some(reason), true),
         }
     };
+    let socket = wire.socket();
     if abort {
-        wire.socket().reset_on_close();
+        // What is pending would send FIN before the reset.
+        if session.ahead.is_pending() {
+            socket.stop_reading(reason.unwrap_or(Reason::ClientClosed));
+            session.ahead.finish().await;
+        }
+        socket.reset_on_close();
     } else {
         wire.close().await;
+        if session.ahead.is_pending() {
+            socket.kill(reason.unwrap_or(Reason::ClientClosed));
+            session.ahead.finish().await;
+        }
     }
     reason
 }
@@ -109,9 +132,7 @@ impl Session<'_> {
 
     /// One request: reads until its head is whole, decides, and carries that out.
     async fn request(&mut self) -> Next {
-        // From the first byte on there is one deadline for the whole head, which no byte moves.
-        let idle = self.connection.front.rules().listener.idle_timeout;
-        self.wire.socket().arm_reading(idle, Reason::ClientTimeout);
+        self.expect_head();
         let mut seen = 0;
         loop {
             if !self.inbox.is_empty() && head::worth_parsing(&self.inbox, seen) {
@@ -132,13 +153,18 @@ impl Session<'_> {
                         return self.carry_out(&rules, asked, decision, head).await;
                     }
                     Ok(None) => {}
-                    Err(malformed) => {
-                        self.recording.note(|record| record.unreadable(&self.inbox));
+                    Err(Refused { malformed, class_reason }) => {
+                        self.connection.count_class(class_reason);
+                        self.recording.note(|record| {
+                            record.unreadable(&self.inbox);
+                            record.classification = class_reason;
+                        });
                         return self.refuse_malformed(&rules, malformed).await;
                     }
                 }
             }
             seen = self.inbox.len();
+            self.connection.place.weigh(limits::BUFFER_BYTES.max(seen));
             self.inbox.reserve(limits::REQUEST_HEAD_BYTES_MAX / 16);
             if let Err(reason) = self.receive().await {
                 // Where nothing of a request has come, nobody waits for an answer.
@@ -152,6 +178,14 @@ impl Session<'_> {
         }
     }
 
+    /// From the first byte on there is one deadline for the whole head, which no byte moves.
+    fn expect_head(&self) {
+        let rules = self.connection.front.rules();
+        let (idle, head) = (rules.listener.idle_timeout, rules.listener.slow_clients.head_timeout);
+        let reason = if head < idle { Reason::SlowHead } else { Reason::ClientTimeout };
+        self.wire.socket().arm_reading(head.min(idle), reason);
+    }
+
     async fn carry_out(
         &mut self,
         rules: &Rules,
@@ -162,7 +196,10 @@ impl Session<'_> {
         match decision {
             Decision::Forward(group) => {
                 // Idle connections do not keep room for an exchange.
-                Box::pin(exchange::run(self, Task { rules, group, asked }, head)).await
+                let due =
+                    rules.listener.slow_clients.request_timeout.map(|after| Instant::now() + after);
+                self.connection.place.weigh(self.inbox.len() + 2 * limits::BUFFER_BYTES);
+                Box::pin(exchange::run(self, Task { rules, group, asked, due }, head)).await
             }
             Decision::Answer(fixed) => {
                 self.inbox.consume(asked.head_bytes);
@@ -194,13 +231,18 @@ impl Session<'_> {
         }
         let socket = self.wire.socket();
         socket.arm_reading(within, Reason::Idle);
+        self.connection.place.weigh(0);
         self.connection.place.set_waits(self.waits);
-        let readable = self.wire.readable().await;
+        let begun = std::mem::take(&mut self.ahead).next(self.wire).await;
         self.connection.place.set_waits(Waits::Nothing);
-        match (socket.killed(), readable) {
+        match (socket.killed(), begun) {
             (Some(reason), _) => Err(reason),
             (None, Err(_)) => Err(Reason::ClientClosed),
-            (None, Ok(())) => Ok(()),
+            (None, Ok(begun)) => {
+                self.connection.front.counters.received_bytes.add(begun.len() as u64);
+                self.inbox = begun;
+                Ok(())
+            }
         }
     }
 
@@ -209,38 +251,45 @@ impl Session<'_> {
     fn read<'r>(
         &mut self,
         rules: &'r Rules,
-    ) -> Result<Option<(Asked, Decision<'r>, Buf)>, Malformed> {
-        let mut slots = head::slots();
-        let Some(request) = head::request(&self.inbox, &mut slots)? else { return Ok(None) };
-        self.connection.renew_trace_id(&mut self.trace_id, &request);
-        let decision = request::decide(&self.client, rules, &request);
-        self.recording.note(|record| record.asked(&request, &self.trace_id));
-        self.recording.decided(decision, rules);
-        let head = match decision {
-            Decision::Forward(_) => {
-                let (head, invalid_names) = self.head_for_target(rules, &request);
-                self.connection.count_invalid_names(invalid_names);
-                head
-            }
-            Decision::Answer(_) | Decision::Refuse(_) | Decision::Turn(_) => Buf::default(),
-        };
-        Ok(Some((Asked::of(&request), decision, head)))
+    ) -> Result<Option<(Asked, Decision<'r>, Buf)>, Refused> {
+        let Self { connection, wire, client, inbox, trace_id, recording, .. } = self;
+        desync::request(inbox, rules.listener.attributes.desync, |request| {
+            connection.count_class(request.class_reason);
+            connection.renew_trace_id(trace_id, request);
+            let decision = request::decide(client, rules, request);
+            recording.note(|record| record.asked(request, trace_id));
+            recording.decided(decision, rules);
+            let head = match decision {
+                Decision::Forward(_) => {
+                    let behind = connection.behind(wire, client, trace_id);
+                    let (head, invalid_names) = connection.head_for_target(rules, request, &behind);
+                    connection.count_invalid_names(invalid_names);
+                    head
+                }
+                Decision::Answer(_) | Decision::Refuse(_) | Decision::Turn(_) => Buf::default(),
+            };
+            (Asked::of(request), decision, head)
+        })
     }
 
     /// The head for the target once more, for another try.
     pub(super) fn head_again(&self, rules: &Rules) -> Option<Buf> {
-        let mut slots = head::slots();
-        let request = head::request(&self.inbox, &mut slots).ok().flatten()?;
-        Some(self.head_for_target(rules, &request).0)
+        let behind = self.connection.behind(self.wire, &self.client, &self.trace_id);
+        let head = desync::request(&self.inbox, rules.listener.attributes.desync, |request| {
+            self.connection.head_for_target(rules, request, &behind).0
+        });
+        head.ok().flatten()
     }
 
-    fn head_for_target(
-        &self,
-        rules: &Rules,
-        request: &head::Request<'_, '_>,
-    ) -> (Buf, Option<InvalidNames>) {
-        let (wire, client) = (self.wire, &self.client);
-        self.connection.head_for_target(wire, client, rules, request, &self.trace_id)
+    /// Takes over what has come of the next request while the last one was in work.
+    pub(super) fn take_begun(&mut self) {
+        let begun = self.ahead.take_begun();
+        self.connection.front.counters.received_bytes.add(begun.len() as u64);
+        if self.inbox.is_empty() {
+            self.inbox = begun;
+        } else {
+            self.inbox.extend_from_slice(&begun);
+        }
     }
 
     /// Receives more into the inbox.
@@ -264,6 +313,7 @@ impl Session<'_> {
             && !self.connection.front.is_retired()
             && !self.connection.place.is_ending()
             && self.connection.accepted.elapsed() < rules.listener.client_keep_alive
+            && self.connection.shard.keeps_connections()
     }
 
     /// Answers a request that cannot be served, where there is somebody to tell.
@@ -323,14 +373,31 @@ impl Session<'_> {
         }
     }
 
-    /// Sends to the client, within the idle timeout.
+    /// Sends to the client. What the kernel has room for leaves at once, without a deadline; for the rest the
+    /// client is waited for.
     pub(super) async fn send(&self, bytes: Buf, rules: &Rules) -> Result<(), Reason> {
         let socket = self.wire.socket();
         let count = bytes.len() as u64;
         self.connection.front.counters.sent_bytes.add(count);
-        socket.arm(rules.listener.idle_timeout, Reason::ClientTimeout);
-        let sent = self.wire.write(bytes).await.0;
-        socket.disarm();
+        let mut sending = pin!(self.wire.write(bytes));
+        let at_once = poll_fn(|context| Poll::Ready(sending.as_mut().poll(context))).await;
+        let (sent, _) = match at_once {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => {
+                let (idle, floor) =
+                    (rules.listener.idle_timeout, rules.listener.slow_clients.answer);
+                let mut taking = self.taking.get();
+                let waited = taking.wait(socket, idle, floor, sending.as_mut()).await;
+                self.taking.set(taking);
+                match waited {
+                    Ok(sent) => sent,
+                    Err(reason) => {
+                        socket.kill(reason);
+                        sending.await
+                    }
+                }
+            }
+        };
         sent.map_err(|_| socket.killed().unwrap_or(Reason::ClientClosed))?;
         self.recording.note(|record| record.sent_bytes += count);
         Ok(())

@@ -9,6 +9,7 @@
 //! Orders are carried out between the steps of connections, on the same thread: what a connection does
 //! without awaiting happens wholly before or wholly after an order. That is what an acknowledged
 //! generation rests on (design decision 6).
+mod ahead;
 pub mod connection;
 mod download;
 pub mod exchange;
@@ -17,10 +18,12 @@ pub mod http1;
 mod http2;
 pub mod judge;
 mod logging;
+mod pace;
 mod recording;
 mod request;
 pub mod seen;
 pub mod slices;
+pub mod sources;
 mod sweep;
 mod target;
 mod tunnel;
@@ -31,16 +34,20 @@ use crate::close::Reason;
 use crate::config::snapshot::{Live, Name, Order};
 use crate::limits;
 use crate::net::{self, Sock};
-use crate::observe::{count, metrics::Board};
+use crate::observe::count::{self, Relief};
+use crate::observe::metrics::Board;
+use crate::pressure::{Level, Pressure};
 use crate::random::Random;
 use crate::upstream::Upstreams;
 use arc_swap::ArcSwap;
 use front::Front;
 use http1::Waits;
 use logging::Logging;
+use sources::{Entered, Sources};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -65,6 +72,17 @@ pub struct Seat {
     pub acknowledged: Arc<AtomicU64>,
     /// What it may have open at once.
     pub room: Room,
+    /// What bounds all shards together.
+    pub bounds: Arc<Bounds>,
+}
+
+/// What bounds all shards of a node together; beside the live value nothing else is shared.
+#[derive(Debug, Default)]
+pub struct Bounds {
+    /// Connections of each source.
+    pub sources: Arc<Sources>,
+    /// Memory.
+    pub pressure: Pressure,
 }
 
 /// Connections that a shard may have open at once.
@@ -84,6 +102,7 @@ pub struct Shard {
     board: Arc<Board>,
     counters: Arc<count::Shard>,
     connections_max: usize,
+    bounds: Arc<Bounds>,
     upstreams: Upstreams,
     fronts: RefCell<BTreeMap<Name, Rc<Front>>>,
     target_groups: RefCell<BTreeMap<Name, Arc<count::TargetGroup>>>,
@@ -119,6 +138,8 @@ struct Handle {
     judged: OnceCell<Judged>,
     /// Whether its client is no longer accepted, so that it serves no further request.
     ending: Cell<bool>,
+    /// About what its requests take in memory.
+    weight_bytes: Cell<usize>,
     /// The target that it waits for.
     target: RefCell<Option<Sock>>,
     /// Wakes the task that says goodbye on a connection of many streams.
@@ -131,11 +152,13 @@ pub struct Place {
     shard: Rc<Shard>,
     key: u64,
     handle: Rc<Handle>,
+    /// Counts it to its source, where its listener bounds those.
+    _source: Option<Entered>,
 }
 
 /// Runs a shard until it has drained.
 pub async fn run(seat: Seat) {
-    let Seat { index, live, board, mut orders, acknowledged, room } = seat;
+    let Seat { index, live, board, mut orders, acknowledged, room, bounds } = seat;
     let Room { connections_max, idle_targets_max } = room;
     let shard = Rc::new(Shard {
         index,
@@ -143,6 +166,7 @@ pub async fn run(seat: Seat) {
         counters: board.shard(index),
         board,
         connections_max,
+        bounds,
         upstreams: Upstreams::new(index, idle_targets_max),
         fronts: RefCell::default(),
         target_groups: RefCell::default(),
@@ -156,6 +180,7 @@ pub async fn run(seat: Seat) {
     });
     let upkeep = net::spawn(upkeep(Rc::clone(&shard)));
     let sweep = net::spawn(sweep::run(Rc::clone(&shard)));
+    let relief = net::spawn(relief(Rc::clone(&shard)));
     let logging = net::spawn(logging::run(Rc::clone(&shard)));
     while let Some(order) = orders.recv().await {
         match order {
@@ -177,17 +202,31 @@ pub async fn run(seat: Seat) {
         }
     }
     // None of them holds an operation, so all may be aborted.
+    relief.abort();
     upkeep.abort();
     sweep.abort();
     logging.abort();
     shard.logging.hand_over();
 }
 
+/// What a connection takes in memory beside its requests: TLS, its client's chain, its task.
+const CONNECTION_BYTES: usize = 6 * 1024;
+
 /// Gives up idle connections to targets, once a second.
 async fn upkeep(shard: Rc<Shard>) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         shard.upstreams.sweep();
+    }
+}
+
+/// Gives memory back while the node is over its budget.
+async fn relief(shard: Rc<Shard>) {
+    loop {
+        tokio::time::sleep(limits::MEMORY_LOOK_EVERY).await;
+        if let Some(bytes) = shard.bounds.pressure.give_back_bytes() {
+            shard.reset_heaviest(bytes);
+        }
     }
 }
 
@@ -208,8 +247,8 @@ impl Shard {
                 // It is new, or moved to another socket: connections of the old one are ended.
                 (Some(socket), old) => {
                     old.inspect(|front| self.retire(front));
-                    let counters = self.board.listener(self.index, name);
-                    match Front::open(live, listener, counters, socket) {
+                    let counters = self.board.listener_of_shards(name);
+                    match Front::open(live, listener, counters, self.index, socket) {
                         Ok(front) => {
                             net::spawn(front::accept(Rc::clone(self), Rc::clone(&front)));
                             front
@@ -270,6 +309,8 @@ impl Shard {
             // What was cut off completes at once; a bound all the same, because the process must end.
             let _ = tokio::time::timeout(limits::LINGER, self.emptied()).await;
         }
+        // Targets are told, where they take it.
+        let _ = tokio::time::timeout(limits::LINGER, self.upstreams.close()).await;
     }
 
     /// Waits until no connection is open.
@@ -279,12 +320,56 @@ impl Shard {
         }
     }
 
-    /// Registers a connection; `None` when the shard is full.
-    fn admit(self: &Rc<Self>, socket: &Sock, front: &Rc<Front>) -> Option<Place> {
-        let mut open = self.open.borrow_mut();
-        if open.by_key.len() >= self.connections_max {
-            return None;
+    /// Whether there is memory for connections that have had their answer; counts one that is ended instead.
+    fn keeps_connections(&self) -> bool {
+        let keeps = self.bounds.pressure.level() < Level::NoKeepAlive;
+        if !keeps {
+            self.counters.overload[Relief::Ended.index()].add(1);
         }
+        keeps
+    }
+
+    /// Resets connections, the heaviest first, until about so many bytes will have been given back;
+    /// `limits::RESETS_AT_ONCE_MAX` at most.
+    fn reset_heaviest(&self, bytes: u64) {
+        let open = self.open.borrow();
+        let alive = open.by_key.values().filter(|handle| handle.socket.killed().is_none());
+        let mut handles: Vec<_> =
+            alive.map(|handle| (CONNECTION_BYTES + handle.weight_bytes.get(), handle)).collect();
+        let by_weight = |one: &(usize, _), other: &(usize, _)| other.0.cmp(&one.0);
+        if handles.len() > limits::RESETS_AT_ONCE_MAX {
+            handles.select_nth_unstable_by(limits::RESETS_AT_ONCE_MAX, by_weight);
+            handles.truncate(limits::RESETS_AT_ONCE_MAX);
+        }
+        handles.sort_unstable_by(by_weight);
+        let mut left = bytes;
+        for (weight, handle) in handles {
+            if left == 0 {
+                break;
+            }
+            left = left.saturating_sub(weight as u64);
+            handle.socket.reset_on_close();
+            handle.kill(Reason::Overloaded);
+            self.counters.overload[Relief::Reset.index()].add(1);
+        }
+    }
+
+    /// Registers a connection, unless one of the bounds is reached.
+    fn admit(
+        self: &Rc<Self>,
+        socket: &Sock,
+        front: &Rc<Front>,
+        client: SocketAddr,
+    ) -> Result<Place, Reason> {
+        let mut open = self.open.borrow_mut();
+        if self.bounds.pressure.level() >= Level::NoAccept {
+            self.counters.overload[Relief::Shed.index()].add(1);
+            return Err(Reason::Overloaded);
+        }
+        if open.by_key.len() >= self.connections_max {
+            return Err(Reason::Shed);
+        }
+        let source = front.admit(&self.bounds.sources, client.ip())?;
         let key = open.next_key;
         open.next_key += 1;
         let handle = Rc::new(Handle {
@@ -293,13 +378,14 @@ impl Shard {
             waits: Cell::default(),
             judged: OnceCell::new(),
             ending: Cell::new(false),
+            weight_bytes: Cell::new(0),
             target: RefCell::new(None),
             waker: RefCell::new(None),
         });
         open.by_key.insert(key, Rc::clone(&handle));
         self.counters.open.add(1);
         front.counters.open.add(1);
-        Some(Place { shard: Rc::clone(self), key, handle })
+        Ok(Place { shard: Rc::clone(self), key, handle, _source: source })
     }
 
     /// The counters of a target group.
@@ -373,6 +459,11 @@ impl Place {
             Some(present) => present.clone_from(waker),
             None => *place = Some(waker.clone()),
         }
+    }
+
+    /// Says what the requests of the connection take in memory, about.
+    fn weigh(&self, bytes: usize) {
+        self.handle.weight_bytes.set(bytes);
     }
 
     /// Says what the connection waits for.

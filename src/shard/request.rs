@@ -8,6 +8,7 @@ use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::{OnRevocation, RefusalForm};
+use crate::http::desync::ClassReason;
 use crate::http::forward::{self, InvalidNames};
 use crate::http::h2::frames::Flood;
 use crate::http::head::{Body, Expected, Malformed, Request, Version};
@@ -15,7 +16,7 @@ use crate::http::respond::Answer;
 use crate::http::{trace_id, trailers, upgrade};
 use crate::net::Buf;
 use crate::route::{Action, FixedResponse};
-use crate::target::Group;
+use crate::target::{Group, ProtocolVersion};
 use crate::trust::Refusal;
 use std::sync::Arc;
 
@@ -30,6 +31,8 @@ pub(super) struct Asked {
     pub(super) body: Body,
     /// Whether the client wants the connection kept.
     pub(super) keep_alive: bool,
+    /// Whether it is the last on its target's connection.
+    pub(super) closes: bool,
     /// Whether it waits for `100 Continue`.
     pub(super) expects_continue: bool,
     /// What `trailers::may_pass` said of it.
@@ -69,6 +72,7 @@ impl Asked {
             version: request.version,
             body: request.body,
             keep_alive: request.keep_alive,
+            closes: request.closes,
             expects_continue: request.expects_continue,
             trailers_may_pass: trailers::may_pass(&request.connection),
             method: Method::of(request.method),
@@ -128,8 +132,12 @@ pub(super) fn decide<'r>(
         (Some(refusal), _) => Decision::Refuse(refusal),
         (None, _) if is_misdirected(client, rules, request.host) => Decision::Turn(421),
         (None, Action::FixedResponse(fixed)) => Decision::Answer(fixed),
-        (None, Action::Forward(_)) if is_grpc(request) => Decision::Turn(464),
-        (None, Action::Forward(group)) => Decision::Forward(group),
+        (None, Action::Forward(group)) => {
+            match fits(Spoken::by(request), request.method == "POST", group.protocol_version) {
+                true => Decision::Forward(group),
+                false => Decision::Turn(464),
+            }
+        }
     }
 }
 
@@ -140,6 +148,35 @@ fn is_misdirected(client: &Client, rules: &Rules, host: Option<&str>) -> bool {
     let Some(tls) = rules.tls().filter(|tls| !tls.by_name.is_empty()) else { return false };
     let judged_by = tls.access(client.server_name.as_deref());
     !tls.access_of_host(host).is_some_and(|asked_for| std::ptr::eq(judged_by, asked_for))
+}
+
+/// What a request is to the versions of target groups.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Spoken {
+    Http1,
+    Http2,
+    Grpc,
+}
+
+impl Spoken {
+    fn by(request: &Request<'_, '_>) -> Self {
+        match request.version {
+            Version::Http10 | Version::Http11 => Self::Http1,
+            Version::Http2 if is_grpc(request) => Self::Grpc,
+            Version::Http2 => Self::Http2,
+        }
+    }
+}
+
+/// Whether targets of this version serve such a request (`alb-contract.md`, section 4.6).
+const fn fits(spoken: Spoken, post: bool, version: ProtocolVersion) -> bool {
+    match (version, spoken) {
+        (ProtocolVersion::Http1, Spoken::Http1 | Spoken::Http2)
+        | (ProtocolVersion::Http2, Spoken::Http2 | Spoken::Grpc) => true,
+        (ProtocolVersion::Http1, Spoken::Grpc)
+        | (ProtocolVersion::Http2 | ProtocolVersion::Grpc, Spoken::Http1) => false,
+        (ProtocolVersion::Grpc, Spoken::Http2 | Spoken::Grpc) => post,
+    }
 }
 
 /// Whether it is a call of gRPC (its HTTP/2 mapping, "Requests": `Content-Type: application/grpc`, bare
@@ -210,16 +247,14 @@ impl Connection {
         trace_id::write(out, request.trace_id, fresh);
     }
 
-    /// The head that an HTTP/1.1 target gets, and what became of headers with invalid names.
-    pub(super) fn head_for_target(
+    /// What targets are told of the client.
+    pub(super) fn behind<'a>(
         &self,
         wire: &Wire,
-        client: &Client,
-        rules: &Rules,
-        request: &Request<'_, '_>,
-        trace_id: &[u8],
-    ) -> (Buf, Option<InvalidNames>) {
-        let behind = forward::Client {
+        client: &'a Client,
+        trace_id: &'a [u8],
+    ) -> forward::Client<'a> {
+        forward::Client {
             address: self.client,
             local_address: self.address,
             listener_port: self.front.port,
@@ -227,11 +262,20 @@ impl Connection {
             tls_names: client.tls_names,
             identity: &client.identity,
             trace_id,
-        };
+        }
+    }
+
+    /// The head that an HTTP/1.1 target gets, and what became of headers with invalid names.
+    pub(super) fn head_for_target(
+        &self,
+        rules: &Rules,
+        request: &Request<'_, '_>,
+        behind: &forward::Client<'_>,
+    ) -> (Buf, Option<InvalidNames>) {
         let attributes = &rules.listener.attributes;
         let mut invalid_names = None;
         let head = self.write(|out| {
-            invalid_names = forward::request(out, request, &behind, attributes, &rules.forbidden);
+            invalid_names = forward::request(out, request, behind, attributes, &rules.forbidden);
         });
         (head, invalid_names)
     }
@@ -259,6 +303,13 @@ impl Connection {
         self.front.counters.responses[class].add(1);
     }
 
+    /// Counts a request that has a class of desync mitigation.
+    pub(super) fn count_class(&self, class_reason: Option<ClassReason>) {
+        if let Some(reason) = class_reason {
+            self.front.counters.classified[reason.index()].add(1);
+        }
+    }
+
     /// Counts a request that is refused because of its form, and names the reason in the debug log.
     pub(super) fn note_malformed(&self, malformed: Malformed) {
         self.front.counters.malformed[malformed.index()].add(1);
@@ -271,5 +322,28 @@ impl Connection {
         self.front.counters.http2_floods[flood.index()].add(1);
         let listener = &*self.front.rules().listener.name;
         tracing::debug!(listener, client = %self.client, frames = flood.word(), "flood");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_client_reaches_the_targets_that_the_protocol_matrix_lets_it() {
+        use ProtocolVersion::{Grpc, Http1, Http2};
+        for (spoken, post, served_by) in [
+            (Spoken::Http1, false, &[Http1][..]),
+            (Spoken::Http1, true, &[Http1]),
+            (Spoken::Http2, false, &[Http1, Http2]),
+            (Spoken::Http2, true, &[Http1, Http2, Grpc]),
+            (Spoken::Grpc, true, &[Http2, Grpc]),
+            (Spoken::Grpc, false, &[Http2]),
+        ] {
+            for version in [Http1, Http2, Grpc] {
+                let expected = served_by.contains(&version);
+                assert_eq!(fits(spoken, post, version), expected, "{spoken:?} {post} {version:?}");
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@
 use super::recording::Recording;
 use super::wire::Wire;
 use crate::close::Reason;
-use crate::net::{Buf, Sock};
+use crate::net::{Buf, ByteStream, Sock};
 use crate::observe::count;
 use std::future::poll_fn;
 use std::io;

@@ -2,16 +2,19 @@
 //!
 //! [`super::exchange`] polls it beside the answer, and drops it only once it has ended. When the answer is
 //! whole first, what the client still sends is thrown away, `limits::DISCARDED_BODY_BYTES_MAX` at most.
+use super::pace::{Pace, TooSlow};
 use super::recording::Recording;
 use super::target::Target;
 use super::wire::Wire;
 use crate::close::Reason;
+use crate::config::snapshot::Floor;
 use crate::http::body::Transfer;
 use crate::http::head::Malformed;
 use crate::limits;
-use crate::net::Buf;
+use crate::net::{Buf, ByteStream};
 use crate::observe::count;
 use std::cell::Cell;
+use std::time::Instant;
 
 /// How the request's body went to the target.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,6 +36,9 @@ pub(super) struct Upload<'a> {
     pub(super) wire: &'a Wire,
     pub(super) target: Target<'a>,
     pub(super) transfer: Transfer<'a>,
+    /// What the client must bring.
+    pub(super) floor: Option<Floor>,
+    pub(super) pace: Pace,
     /// Set once the whole body has been sent.
     pub(super) whole: &'a Cell<bool>,
     /// Set by the exchange once the answer is whole: the rest is thrown away.
@@ -69,11 +75,17 @@ impl Upload<'_> {
         (Uploaded::Whole, inbox)
     }
 
-    async fn receive(&self, inbox: &mut Buf) -> Result<usize, Reason> {
-        let socket = self.wire.socket();
+    async fn receive(&mut self, inbox: &mut Buf) -> Result<usize, Reason> {
+        let (socket, idle) = (self.wire.socket(), self.target.idle);
+        let floor = self.floor.filter(|_| !self.answered.get());
         if !self.answered.get() {
-            socket.arm_reading(self.target.idle, Reason::ClientTimeout);
+            let patience = floor.map(|floor| self.pace.patience(floor));
+            match patience.filter(|patience| *patience < idle) {
+                Some(patience) => socket.arm_reading(patience, Reason::SlowBody),
+                None => socket.arm_reading(idle, Reason::ClientTimeout),
+            }
         }
+        let began = Instant::now();
         let (result, received) = self.wire.read(std::mem::take(inbox)).await;
         socket.disarm_reading();
         *inbox = received;
@@ -81,6 +93,10 @@ impl Upload<'_> {
             Ok(count) if count > 0 => {
                 self.received_bytes.add(count as u64);
                 self.recording.note(|record| record.received_bytes += count as u64);
+                if let Some(floor) = floor {
+                    let noted = self.pace.note(floor, began.elapsed(), count as u64);
+                    noted.map_err(|TooSlow| Reason::SlowBody)?;
+                }
                 Ok(count)
             }
             Ok(_) => Err(socket.killed().unwrap_or(Reason::RequestIncomplete)),

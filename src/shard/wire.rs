@@ -1,7 +1,7 @@
 //! A client's byte stream, encrypted or not, as HTTP sees it.
 use crate::close::Reason;
 use crate::limits;
-use crate::net::{Buf, Sock};
+use crate::net::{Buf, BufResult, ByteStream, Sock};
 use crate::tls::stream::Stream;
 use std::io;
 use std::rc::Rc;
@@ -16,39 +16,6 @@ pub enum Wire {
 }
 
 impl Wire {
-    /// The socket below.
-    pub fn socket(&self) -> &Sock {
-        match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(stream) => stream.socket(),
-        }
-    }
-
-    /// Appends what the client sent; `Ok(0)` is the end.
-    ///
-    /// # Errors
-    /// The socket's, or `InvalidData` when the client broke TLS.
-    pub async fn read(&self, mut into: Buf) -> (io::Result<usize>, Buf) {
-        match self {
-            Self::Plain(socket) => {
-                into.reserve(READ_BYTES_MIN);
-                socket.recv(into).await
-            }
-            Self::Tls(stream) => stream.read(into).await,
-        }
-    }
-
-    /// Sends all of `bytes`; the buffer comes back empty.
-    ///
-    /// # Errors
-    /// The socket's.
-    pub async fn write(&self, bytes: Buf) -> (io::Result<()>, Buf) {
-        match self {
-            Self::Plain(socket) => socket.send_all(bytes).await,
-            Self::Tls(stream) => stream.write(bytes).await,
-        }
-    }
-
     /// Whether it carries HTTP/2. Without TLS it never does: ALB offers none there, and a preface on
     /// HTTP/1.1 is answered with 505.
     pub fn is_http2(&self) -> bool {
@@ -69,32 +36,15 @@ impl Wire {
 
     /// Whether the client has said something that waits to be read: then it is not idle.
     pub fn has_bytes(&self) -> bool {
-        match self {
-            Self::Tls(stream) if stream.is_ready() => true,
-            Self::Plain(_) | Self::Tls(_) => self.socket().is_stale(),
-        }
+        self.is_ready() || self.socket().is_stale()
     }
 
-    /// Waits until the client sends something, holding no buffer. Returns at once when plaintext waits,
-    /// or the end has been read already.
-    ///
-    /// # Errors
-    /// The socket's.
-    pub async fn readable(&self) -> io::Result<()> {
+    /// Whether a read would answer without the socket: plaintext waits, or the end has been read already.
+    pub fn is_ready(&self) -> bool {
         match self {
-            Self::Tls(stream) if stream.is_ready() => Ok(()),
-            Self::Plain(_) | Self::Tls(_) => self.socket().readable().await,
+            Self::Plain(_) => false,
+            Self::Tls(stream) => stream.is_ready(),
         }
-    }
-
-    /// Says that nothing more will be sent: `close_notify` over TLS, then FIN. Reading goes on, for
-    /// `limits::LINGER` at most.
-    pub async fn say_goodbye(&self) {
-        self.socket().arm(limits::LINGER, Reason::Idle);
-        if let Self::Tls(stream) = self {
-            stream.close().await;
-        }
-        self.socket().shutdown_write();
     }
 
     /// Says goodbye and throws away what the client still sends, within the bounds of `limits`, so that
@@ -105,8 +55,42 @@ impl Wire {
     }
 }
 
-/// Room that a read without TLS asks for at least.
-const READ_BYTES_MIN: usize = 4 * 1024;
+impl ByteStream for Wire {
+    fn socket(&self) -> &Sock {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.socket(),
+        }
+    }
+
+    /// `InvalidData` when the client broke TLS.
+    async fn read(&self, into: Buf) -> BufResult<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(into).await,
+            Self::Tls(stream) => stream.read(into).await,
+        }
+    }
+
+    async fn write(&self, bytes: Buf) -> BufResult<()> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes).await,
+            Self::Tls(stream) => stream.write(bytes).await,
+        }
+    }
+
+    async fn readable(&self) -> io::Result<()> {
+        if self.is_ready() { Ok(()) } else { self.socket().readable().await }
+    }
+
+    /// `close_notify` over TLS, then FIN.
+    async fn say_goodbye(&self) {
+        if let Self::Tls(stream) = self {
+            self.socket().arm(limits::LINGER, Reason::Idle);
+            stream.close().await;
+        }
+        self.socket().say_goodbye().await;
+    }
+}
 
 /// Sends FIN and reads until the client's, for `limits::LINGER` and `DISCARDED_BODY_BYTES_MAX` at most.
 pub async fn linger(socket: &Sock) {

@@ -34,11 +34,36 @@ pub struct Target {
     pub port: u16,
 }
 
+/// Version of HTTP towards the targets of a group.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ProtocolVersion {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+    /// The same, for calls of gRPC.
+    Grpc,
+}
+
+impl ProtocolVersion {
+    /// The word in configuration and `/status`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Http1 => "HTTP1",
+            Self::Http2 => "HTTP2",
+            Self::Grpc => "GRPC",
+        }
+    }
+}
+
 /// A target group. Named targets' addresses change behind it; the rest is immutable.
 #[derive(Debug)]
 pub struct Group {
     /// The name that actions use.
     pub name: Arc<str>,
+    /// What its targets speak.
+    pub protocol_version: ProtocolVersion,
     /// What the access log calls it.
     pub arn: Arc<str>,
     /// 0 to `limits::TARGETS_PER_GROUP_MAX`.
@@ -49,10 +74,10 @@ pub struct Group {
 
 impl Group {
     /// A group whose named targets are not resolved yet: the others are usable at once.
-    pub fn new(name: Arc<str>, targets: Vec<Target>) -> Self {
+    pub fn new(name: Arc<str>, protocol_version: ProtocolVersion, targets: Vec<Target>) -> Self {
         let addresses = addresses(&targets, |_| &[]);
         let arn = arn::target_group(&name);
-        Self { name, arn, targets, addresses: ArcSwap::from_pointee(addresses) }
+        Self { name, protocol_version, arn, targets, addresses: ArcSwap::from_pointee(addresses) }
     }
 
     /// The names among its targets.
@@ -102,7 +127,7 @@ mod tests {
             target(Place::Name("orders.internal".to_owned()), 8080),
             target(Place::Address(ip("::1")), 8081),
         ];
-        let group = Group::new("orders".into(), targets);
+        let group = Group::new("orders".into(), ProtocolVersion::Http1, targets);
         let expected: Vec<SocketAddr> =
             vec!["10.0.0.5:8080".parse().unwrap(), "[::1]:8081".parse().unwrap()];
         assert_eq!(**group.addresses.load(), expected);

@@ -180,7 +180,7 @@ async fn system_lookup(name: Arc<str>) -> io::Result<Vec<IpAddr>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::{Place, Target};
+    use crate::target::{Place, ProtocolVersion, Target};
     use std::future::{pending, ready};
     use std::net::SocketAddr;
 
@@ -191,7 +191,7 @@ mod tests {
             .iter()
             .map(|name| Target { place: Place::Name((*name).to_owned()), port: 80 })
             .collect();
-        Arc::new(Group::new(name.into(), targets))
+        Arc::new(Group::new(name.into(), ProtocolVersion::Http1, targets))
     }
 
     fn answer(ips: &[&str]) -> io::Result<Vec<IpAddr>> {

@@ -14,9 +14,12 @@
 //!             the next target, once: idle, or connect ── failed ─► the request ends
 //! ```
 mod connect;
+mod http2;
 mod passed_over;
 mod pool;
 mod turns;
+
+pub use http2::{Lost, Place};
 
 use crate::close::Reason;
 use crate::limits;
@@ -28,6 +31,8 @@ use passed_over::PassedOver;
 use pool::Pool;
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use turns::Turns;
 
@@ -37,6 +42,7 @@ pub struct Upstreams {
     idle: RefCell<Pool<Sock>>,
     passed_over: RefCell<PassedOver>,
     turns: RefCell<Turns>,
+    http2: Rc<http2::Pool>,
     /// `limits::CONNECT_TIMEOUT`, but for tests.
     connect_timeout: Duration,
 }
@@ -71,6 +77,7 @@ impl Upstreams {
             idle: RefCell::new(Pool::new(idle_max)),
             passed_over: RefCell::default(),
             turns: RefCell::new(Turns::new(shard)),
+            http2: http2::Pool::new(idle_max, limits::CONNECT_TIMEOUT),
             connect_timeout: limits::CONNECT_TIMEOUT,
         }
     }
@@ -90,28 +97,63 @@ impl Upstreams {
         group: &Group,
         counts: &count::TargetGroup,
     ) -> Result<Connection, Unreached> {
+        let idle = |target| self.idle(target);
+        self.of_next_target(group, counts, idle, async |target| self.fresh(target, counts).await)
+            .await
+    }
+
+    /// The place of a stream on an HTTP/2 connection to the next target of the group, in the same way: on
+    /// one that has room, else on a fresh one. For a retry, not on that of `refused`. May be dropped at
+    /// any time.
+    ///
+    /// # Errors
+    /// As [`Upstreams::checkout`]; [`Reason::Shed`] also when there are too many connections to the target
+    /// and no stream on them ends in time; [`Reason::TargetMalformed`] when it does not speak HTTP/2.
+    pub async fn place(
+        &self,
+        group: &Group,
+        refused: Option<&Place>,
+        counts: &Arc<count::TargetGroup>,
+    ) -> Result<Place, Unreached> {
+        let ready = |target| self.http2.place(target, refused);
+        let make = async |target| {
+            let place = self.http2.wait_for_place(target, refused, counts).await;
+            self.judge(target, place, counts)
+        };
+        self.of_next_target(group, counts, ready, make).await
+    }
+
+    /// What `ready` has for the group's next target, or what `make` makes; where that fails because the
+    /// target takes no connection, the same once more for another target.
+    async fn of_next_target<C>(
+        &self,
+        group: &Group,
+        counts: &count::TargetGroup,
+        ready: impl Fn(SocketAddr) -> Option<C>,
+        make: impl AsyncFn(SocketAddr) -> Result<C, Reason>,
+    ) -> Result<C, Unreached> {
         let addresses = group.addresses.load();
         let Ok(first) = self.turn(group, &addresses) else {
             counts.errors[Reason::NoTarget.index()].add(1);
             return Err(Unreached { reason: Reason::NoTarget, target: None });
         };
-        if let Some(connection) = self.idle(addresses[first]) {
-            return Ok(connection);
+        if let Some(found) = ready(addresses[first]) {
+            return Ok(found);
         }
         // Waiting begins here; a guard that is kept for long makes every other load slower.
         let addresses = Guard::into_inner(addresses);
-        let reason = match self.fresh(addresses[first], counts).await {
-            Ok(connection) => return Ok(connection),
+        let reason = match make(addresses[first]).await {
+            Ok(made) => return Ok(made),
             Err(reason) => reason,
         };
         let next = self.next_after(first, &addresses).filter(|_| reason.try_next_target());
         let next = next.ok_or(Unreached { reason, target: Some(addresses[first]) })?;
         counts.retries.add(1);
-        match self.idle(next) {
-            Some(connection) => Ok(connection),
+        match ready(next) {
+            Some(found) => Ok(found),
             None => {
-                let fresh = self.fresh(next, counts).await;
-                fresh.map_err(|reason| Unreached { reason, target: Some(next) })
+                let made = make(next).await;
+                made.map_err(|reason| Unreached { reason, target: Some(next) })
             }
         }
     }
@@ -126,23 +168,34 @@ impl Upstreams {
         target: SocketAddr,
         counts: &count::TargetGroup,
     ) -> Result<Connection, Reason> {
-        match net::connect(target, self.connect_timeout).await {
-            Ok(socket) => {
-                counts.connections.add(1);
-                self.passed_over.borrow_mut().clear(target);
-                Ok(Connection { socket, target, reused: false })
-            }
-            Err(error) => {
-                let reason = connect::reason(&error);
+        let connected = net::connect(target, self.connect_timeout).await;
+        let socket = connected.map_err(|error| {
+            // At debug: while a target is down, requests repeat this as often as they come.
+            tracing::debug!(%target, %error, "cannot connect to a target");
+            connect::reason(&error)
+        });
+        let socket = self.judge(target, socket, counts)?;
+        counts.connections.add(1);
+        Ok(Connection { socket, target, reused: false })
+    }
+
+    /// Takes note of how a target took to a connection.
+    fn judge<C>(
+        &self,
+        target: SocketAddr,
+        made: Result<C, Reason>,
+        counts: &count::TargetGroup,
+    ) -> Result<C, Reason> {
+        match &made {
+            Ok(_) => self.passed_over.borrow_mut().clear(target),
+            Err(reason) => {
                 counts.errors[reason.index()].add(1);
-                // At debug: while a target is down, requests repeat this as often as they come.
-                tracing::debug!(%target, %error, "cannot connect to a target");
                 if reason.try_next_target() {
                     self.passed_over.borrow_mut().mark(target, Instant::now());
                 }
-                Err(reason)
             }
         }
+        made
     }
 
     /// Takes a connection back whose exchange ended cleanly. Its deadline is disarmed.
@@ -154,12 +207,21 @@ impl Upstreams {
         }
     }
 
-    /// Closes idle connections that are stale or older than `limits::TARGET_IDLE`; called every second.
+    /// Closes idle connections that are stale or older than `limits::TARGET_IDLE`, and those whose target
+    /// is not there any more; called every second.
     pub fn sweep(&self) {
         let now = Instant::now();
         self.idle.borrow_mut().sweep(now, Sock::is_stale);
+        for silent in self.http2.sweep(now) {
+            self.passed_over.borrow_mut().mark(silent, now);
+        }
         self.passed_over.borrow_mut().sweep(now);
         self.turns.borrow_mut().sweep(now);
+    }
+
+    /// Says goodbye on HTTP/2 connections, and returns when they are gone.
+    pub async fn close(&self) {
+        self.http2.close().await;
     }
 
     /// The index of the address whose turn it is.

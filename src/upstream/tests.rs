@@ -1,7 +1,7 @@
 //! Real sockets on loopback, on both engines. The parts have tests of their own, without sockets.
 use super::*;
 use crate::net::Engine;
-use crate::target::{Place, Target};
+use crate::target::{Place, ProtocolVersion, Target};
 use socket2::{Domain, Socket, Type};
 use std::future::Future;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -19,7 +19,7 @@ where
 fn group(addresses: &[SocketAddr]) -> Group {
     let place = |address: &SocketAddr| Place::Address(address.ip());
     let targets = addresses.iter().map(|a| Target { place: place(a), port: a.port() }).collect();
-    Group::new("orders".into(), targets)
+    Group::new("orders".into(), ProtocolVersion::Http1, targets)
 }
 
 /// A target that takes connections, and its address.
@@ -155,7 +155,8 @@ fn a_connect_without_an_answer_ends_in_time_and_goes_to_the_next_target() {
         let late = upstreams.checkout(&group(&[silent]), &counts).await;
         assert_eq!(late.unwrap_err().reason, Reason::ConnectTimeout);
         upstreams.passed_over.borrow_mut().clear(silent);
-        let both = Group::new("both".into(), group(&[silent, good]).targets);
+        let targets = group(&[silent, good]).targets;
+        let both = Group::new("both".into(), ProtocolVersion::Http1, targets);
         assert_eq!(upstreams.checkout(&both, &counts).await.unwrap().target, good);
         assert_eq!(errors(&counts, Reason::ConnectTimeout), 2);
     });

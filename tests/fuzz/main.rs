@@ -11,12 +11,17 @@
     reason = "a test may fail by panicking, and nobody calls into this crate"
 )]
 
+#[path = "../support/mutations.rs"]
+mod mutations;
 mod properties;
+#[path = "../support/random.rs"]
+mod random;
 
+use mutations::mutated;
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use std::{fs, ops::Range};
 
 /// Each target's share: a few seconds, or a minute under `tests/run --long`.
 #[expect(clippy::disallowed_methods, reason = "tests/run speaks to the tests by the environment")]
@@ -24,9 +29,6 @@ fn mutate_for() -> Duration {
     let is_long = std::env::var("PORTCULLIS_TEST_LONG").is_ok_and(|value| !value.is_empty());
     Duration::from_secs(if is_long { 60 } else { 3 })
 }
-
-/// Inputs grow no larger than this, but for seeds.
-const INPUT_BYTES_MAX: usize = 32 * 1024;
 
 #[test]
 fn request_heads_mean_one_thing() {
@@ -106,56 +108,5 @@ fn hold(target: &str, property: fn(&[u8])) {
         let input = mutated(&seeds, number);
         let held = catch_unwind(AssertUnwindSafe(|| property(&input)));
         assert!(held.is_ok(), "{target}, mutation {number}: {}", input.escape_ascii());
-    }
-}
-
-/// Bytes that parsers stumble over.
-const TELLING: &[u8] = b"\0\n\r\t :;,=0189afgAZ\x7f\x80\xff\x30\x31\x02\x82\x16";
-
-/// Mutation `number` of the seeds: the same for the same number.
-fn mutated(seeds: &[Vec<u8>], number: u64) -> Vec<u8> {
-    let mut random = Random(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let mut input = seeds[random.below(seeds.len())].clone();
-    for _ in 0..=random.below(4) {
-        let length = input.len();
-        let at = random.below(length + 1);
-        match random.below(7) {
-            0 if at < length => input[at] ^= 1 << random.below(8),
-            1 if at < length => input[at] = TELLING[random.below(TELLING.len())],
-            2 => input.insert(at, TELLING[random.below(TELLING.len())]),
-            3 => drop(input.drain(random.range(length))),
-            4 => {
-                let piece = input[random.range(length)].to_vec();
-                input.splice(at..at, piece);
-            }
-            5 => {
-                let other = &seeds[random.below(seeds.len())];
-                let piece = other[random.range(other.len())].to_vec();
-                input.splice(at..at, piece);
-            }
-            _ => input.truncate(at),
-        }
-        input.truncate(INPUT_BYTES_MAX);
-    }
-    input
-}
-
-/// xorshift64*: enough to choose bytes with, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
-        (number % bound.max(1) as u64) as usize
-    }
-
-    /// A range within `0..length`, mostly short.
-    fn range(&mut self, length: usize) -> Range<usize> {
-        let start = self.below(length);
-        let longest = (length - start).min(if self.below(4) == 0 { length } else { 16 });
-        start..start + self.below(longest + 1)
     }
 }

@@ -16,7 +16,7 @@ fn body_bytes() -> u64 {
 }
 
 /// The content of all bodies: a block of an odd length, so that a shifted byte is seen.
-fn block() -> Vec<u8> {
+pub fn block() -> Vec<u8> {
     (0..65_521_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
@@ -58,7 +58,7 @@ fn read_head(stream: &mut impl Read) -> io::Result<String> {
 }
 
 /// A target that takes a body of the pattern and answers with one, never holding either.
-fn streaming_target(sent: Arc<AtomicU64>) -> SocketAddr {
+pub fn streaming_target(sent: Arc<AtomicU64>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -99,7 +99,7 @@ fn node(address: SocketAddr) -> Node {
 }
 
 /// The largest memory of the node while `work` runs, less that before it.
-fn growth_kib(node: &Node, work: impl FnOnce() + Send) -> u64 {
+pub fn growth_kib(node: &Node, work: impl FnOnce() + Send) -> u64 {
     let before = node.resident_kib();
     let mut largest = before;
     thread::scope(|scope| {

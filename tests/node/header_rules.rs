@@ -2,7 +2,7 @@
 use crate::support::client::tls_config;
 use crate::support::node::piece;
 use crate::support::target::{Received, close, ok};
-use crate::support::{Client, Node, Target};
+use crate::support::{Client, Http2, Node, Target, http2};
 use std::collections::HashSet;
 use std::io::Write;
 
@@ -285,4 +285,45 @@ fn strict_transport_security_is_set_over_tls_and_refused_without() {
         said.contains("strict_transport_security.header_value\"]: needs protocol: HTTPS"),
         "{said}"
     );
+}
+
+/// The rules stand once: what they say holds for requests by HTTP/2, one stream at a time.
+#[test]
+fn the_rules_hold_for_http_2_too() {
+    let target = Target::named("hello");
+    let node = Node::start(
+        &[
+            piece::certificates(),
+            piece::targets(&[target.entry()]),
+            "listeners:\n".to_owned(),
+            piece::https(
+                "https",
+                "attributes: {routing.http.response.x_frame_options.header_value: DENY}",
+            ),
+        ]
+        .concat(),
+    );
+    let mut client = Http2::connect(node.address("https"), &http2::config(None));
+    let many = vec!["192.0.2.1"; 31].join(",");
+    let refused = client.ask("GET", "/", &[("x-forwarded-for", &many)]);
+    assert_eq!((refused.status, refused.values("x-frame-options")), (463, vec!["DENY"]));
+
+    let sent = [
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-amzn-trace-id", "Root=1-2-3"),
+        ("x_tenant", "a"),
+        ("cookie", "a=b"),
+        ("cookie", "c=d"),
+    ];
+    let answer = client.ask("GET", "/", &sent);
+    assert_eq!((answer.status, answer.values("x-frame-options")), (200, vec!["DENY"]));
+    let received = target.received();
+    assert_eq!(received.value("X-Forwarded-For"), "192.0.2.1, 127.0.0.1");
+    let trace_id = received.value("X-Amzn-Trace-Id");
+    assert!(trace_id.starts_with("Self=1-") && trace_id.ends_with(";Root=1-2-3"), "{trace_id}");
+    assert_eq!(received.value("Cookie"), "a=b; c=d");
+    assert!(received.headers().contains(&"x_tenant: a"), "{}", received.head);
+    let labels = ["listener=\"https\"", "action=\"forwarded\""];
+    node.metric_becomes("portcullis_http_invalid_header_requests_total", &labels, 1.0);
+    assert!(target.so_far().is_empty());
 }

@@ -1,4 +1,4 @@
-//! What is ambiguous is refused before a byte of it reaches a target, and its connection closed.
+//! What is broken is refused before a byte of it reaches a target, and its connection closed.
 //! The cases: `threats`, section 3.
 use crate::support::node::piece;
 use crate::support::{Client, Node, Target};
@@ -12,19 +12,11 @@ fn cases() -> Vec<Case> {
         |headers: &str, body: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{headers}\r\n{body}");
     let chunked = |body: &str| post("Transfer-Encoding: chunked\r\n", body);
     let line = |line: &str| format!("{line}\r\nHost: a\r\n\r\n");
-    let both = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n";
     let many: String = (0..300).map(|index| format!("X-{index}: 1\r\n")).collect();
     let block: String =
         (0..6).map(|index| format!("X-{index}: {}\r\n", "x".repeat(12_000))).collect();
     vec![
         // Two lengths, or none that is certain. RFC 9112, section 6.3.
-        ("both lengths", post(both, "0\r\n\r\n"), 400),
-        (
-            "both lengths, turned round",
-            post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "0\r\n\r\n"),
-            400,
-        ),
-        ("the same length twice", post("Content-Length: 2\r\nContent-Length: 2\r\n", "hi"), 400),
         ("two lengths", post("Content-Length: 2\r\nContent-Length: 3\r\n", "hi!"), 400),
         ("a list of lengths", post("Content-Length: 2, 2\r\n", "hi"), 400),
         ("a signed length", post("Content-Length: +2\r\n", "hi"), 400),
@@ -32,6 +24,17 @@ fn cases() -> Vec<Case> {
         ("a hexadecimal length", post("Content-Length: 0x2\r\n", "hi"), 400),
         ("an empty length", post("Content-Length:\r\n", ""), 400),
         ("a length over 64 bits", post("Content-Length: 18446744073709551618\r\n", "hi"), 400),
+        ("a length over 63 bits", post("Content-Length: 9223372036854775808\r\n", "hi"), 400),
+        (
+            "different lengths and a coding",
+            post("Content-Length: 2\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n", "hi"),
+            400,
+        ),
+        (
+            "a different length under another name",
+            post("Content-Length: 2\r\nContent_Length: 3\r\n", "hi!"),
+            400,
+        ),
         ("a length with a blank in it", post("Content-Length: 1 2\r\n", "hi"), 400),
         // Other codings. RFC 9112, section 6.1.
         ("identity", post("Transfer-Encoding: identity\r\n", ""), 400),
@@ -60,8 +63,6 @@ fn cases() -> Vec<Case> {
             "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".into(),
             400,
         ),
-        ("an underscore for a hyphen", post("Transfer_Encoding: chunked\r\n", "0\r\n\r\n"), 400),
-        ("content_length", post("Content_Length: 2\r\n", "hi"), 400),
         // Chunks. RFC 9112, section 7.1.
         ("no size", chunked("\r\nhi\r\n0\r\n\r\n"), 400),
         ("a size with a sign", chunked("+2\r\nhi\r\n0\r\n\r\n"), 400),
@@ -89,12 +90,9 @@ fn cases() -> Vec<Case> {
         ("a blank before the colon", get("X : a\r\n"), 400),
         ("a tab before the colon", post("Content-Length\t: 2\r\n", "hi"), 400),
         ("a blank within a name", get("X Y: a\r\n"), 400),
-        ("an empty name", get(": a\r\n"), 400),
         ("no colon", get("X\r\n"), 400),
         ("a NUL in a value", get("X: a\0b\r\n"), 400),
         ("a NUL in a name", get("X\0: a\r\n"), 400),
-        ("a name that is no token", get("X(y): a\r\n"), 400),
-        ("a control character in a value", get("X: a\u{1}b\r\n"), 400),
         // Host. RFC 9112, section 3.2.
         ("no host", "GET / HTTP/1.1\r\n\r\n".into(), 400),
         ("two hosts", get("Host: a\r\n"), 400),
@@ -104,13 +102,15 @@ fn cases() -> Vec<Case> {
         ("a host with a blank", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n".into(), 400),
         // The request line. RFC 9112, section 3.
         ("HTTP/0.9", line("GET /"), 400),
-        ("HTTP/1.2", line("GET / HTTP/1.2"), 505),
+        ("HTTP/0.9 by name", line("GET / HTTP/0.9"), 505),
         ("HTTP/2.0", line("GET / HTTP/2.0"), 505),
         ("the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), 505),
         ("no such version", line("GET / HTTQ/1.1"), 400),
         ("a lower case version", line("GET / http/1.1"), 400),
-        ("two blanks", line("GET  / HTTP/1.1"), 400),
-        ("a blank in the target", line("GET /a b HTTP/1.1"), 400),
+        ("no target", line("GET HTTP/1.1"), 400),
+        ("two blanks and no target", line("GET  HTTP/1.1"), 400),
+        ("a tab in the target", line("GET /a\tb HTTP/1.1"), 400),
+        ("a tab behind the version", line("GET / HTTP/1.1\t"), 400),
         ("a tab for a blank", line("GET\t/ HTTP/1.1"), 400),
         ("a fragment in the target", line("GET /a#b HTTP/1.1"), 400),
         ("a NUL in the target", line("GET /\0 HTTP/1.1"), 400),
@@ -135,12 +135,24 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+/// Whatever the mode of desync mitigation: what a mode lets in stands in `desync.rs`.
 #[test]
-fn an_ambiguous_request_is_refused_and_nothing_of_it_reaches_a_target() {
+fn a_broken_request_is_refused_in_every_mode_and_nothing_of_it_reaches_a_target() {
+    for mode in ["monitor", "defensive", "strictest"] {
+        refuses_each(mode);
+    }
+}
+
+fn refuses_each(mode: &str) {
     let target = Target::named("reached");
     let node = Node::start(
-        &[piece::targets(&[target.entry()]), "listeners:\n".to_owned(), piece::http("plain", "")]
-            .concat(),
+        &[
+            piece::desync(mode),
+            piece::targets(&[target.entry()]),
+            "listeners:\n".to_owned(),
+            piece::http("plain", ""),
+        ]
+        .concat(),
     );
     let address = node.address("plain");
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -152,13 +164,13 @@ fn an_ambiguous_request_is_refused_and_nothing_of_it_reaches_a_target() {
         let got = client.try_answer("GET").map(|answer| (answer.status, answer.head));
         let (got, head) = got.unwrap_or((0, String::new()));
         if got != status {
-            wrong.push(format!("{what}: {got}, not {status}"));
+            wrong.push(format!("{mode}: {what}: {got}, not {status}"));
         } else if !head.contains("\r\nConnection: close\r\n") {
-            wrong.push(format!("{what}: it does not say that it closes\n{head}"));
+            wrong.push(format!("{mode}: {what}: it does not say that it closes\n{head}"));
         }
         let rest = String::from_utf8_lossy(&client.until_closed()).into_owned();
         if rest.contains("HTTP/1.1") {
-            wrong.push(format!("{what}: a second answer: {rest}"));
+            wrong.push(format!("{mode}: {what}: a second answer: {rest}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -190,7 +202,8 @@ fn what_is_odd_and_right_is_served() {
         "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n".to_owned(),
         "\r\nGET /after-an-empty-line HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
         "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n".to_owned(),
-        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi".to_owned(),
+        "OPTIONS / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi".to_owned(),
+        "GET /caf\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
         format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"),
         format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}\r\nY: {long}\r\nZ: {long}\r\n\r\n"),
     ];

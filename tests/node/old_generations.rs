@@ -58,6 +58,7 @@ fn what_was_live_is_gone_once_its_successor_is_acknowledged() {
         orders: receiver,
         acknowledged,
         room: Room { connections_max: 100, idle_targets_max: 10 },
+        bounds: Arc::default(),
     };
     let thread = thread::spawn(|| net::run(Engine::Epoll, || shard::run(seat)));
     let mut publisher = Publisher::new(Arc::clone(&live), vec![line]);

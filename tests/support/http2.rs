@@ -268,14 +268,19 @@ impl Http2 {
         id
     }
 
+    /// How much of a stream's content may be sent now.
+    pub fn room(&self, id: u32) -> usize {
+        let initial = self.announced.get(&setting::INITIAL_WINDOW_SIZE);
+        let initial = initial.map_or(WINDOW, |&bytes| i64::from(bytes));
+        let more = self.windows.get(&id).copied().unwrap_or(0);
+        usize::try_from(self.window.min(initial + more)).unwrap_or(0)
+    }
+
     /// Sends content as the node's windows have room.
     pub fn upload(&mut self, id: u32, mut content: &[u8], ends: bool) {
         while !content.is_empty() {
-            let initial = self.announced.get(&setting::INITIAL_WINDOW_SIZE);
-            let initial = initial.map_or(WINDOW, |&bytes| i64::from(bytes));
-            let more = self.windows.get(&id).copied().unwrap_or(0);
-            let room = usize::try_from(self.window.min(initial + more)).unwrap_or(0);
-            let (part, rest) = content.split_at(content.len().min(room).min(FRAME_BYTES_MAX));
+            let room = self.room(id).min(FRAME_BYTES_MAX);
+            let (part, rest) = content.split_at(content.len().min(room));
             if part.is_empty() {
                 self.step().expect("the node goes on");
                 continue;

@@ -6,6 +6,7 @@ pub mod client;
 pub mod comer;
 pub mod hpack;
 pub mod http2;
+pub mod http2_target;
 pub mod log_lines;
 pub mod node;
 pub mod pki;
@@ -17,6 +18,7 @@ pub mod wait;
 
 pub use client::Client;
 pub use http2::Http2;
+pub use http2_target::Http2Target;
 pub use node::{Node, Setup};
 pub use pki::pki;
 pub use target::Target;

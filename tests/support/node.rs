@@ -393,12 +393,22 @@ pub mod piece {
         )
     }
 
+    /// The load balancer with a mode of desync mitigation.
+    pub fn desync(mode: &str) -> String {
+        format!("load_balancer: {{attributes: {{routing.http.desync_mitigation_mode: {mode}}}}}\n")
+    }
+
     /// Target group `targets` with these entries (see `target::entry`).
     pub fn targets(entries: &[String]) -> String {
         format!(
             "target_groups:\n  - {{name: targets, protocol: HTTP, targets: [{}]}}\n",
             entries.join(", ")
         )
+    }
+
+    /// Target group `targets` of this protocol version with these entries.
+    pub fn targets_of(version: &str, entries: &[String]) -> String {
+        targets(entries).replace("protocol: HTTP", &format!("protocol_version: {version}"))
     }
 
     /// An HTTP listener on loopback that forwards to `targets`; `more` are further fields.

@@ -62,7 +62,19 @@ pub fn revocation_list(
     for (index, serial) in serials.enumerate() {
         entries.extend(entry(&serial, REASONS[index % REASONS.len()]));
     }
-    let entries = if entries.is_empty() { entries } else { der(SEQUENCE, &[&entries]) };
+    revocation_list_of(issuer, common_name, &entries)
+}
+
+/// The same with entries that are written already, one behind the other.
+///
+/// # Errors
+/// When the key does not sign.
+pub fn revocation_list_of(
+    issuer: &CertifiedIssuer<'_, KeyPair>,
+    common_name: &str,
+    entries: &[u8],
+) -> Result<Vec<u8>, rcgen::Error> {
+    let entries = if entries.is_empty() { Vec::new() } else { der(SEQUENCE, &[entries]) };
     let algorithm = der(SEQUENCE, &[ECDSA_WITH_SHA256]);
     let attribute = der(SEQUENCE, &[COMMON_NAME, &der(UTF8_STRING, &[common_name.as_bytes()])]);
     let name = der(SEQUENCE, &[&der(SET, &[&attribute])]);

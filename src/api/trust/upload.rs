@@ -1,6 +1,7 @@
 //! Files on their way to a node: the body of a command that changes a trust store.
 //!
 //! Each file is two [parts](crate::config::parts): its name and its content.
+use crate::config::files;
 use crate::config::parts::{self, Cut, Parts};
 use crate::config::state::File;
 use crate::limits;
@@ -21,16 +22,17 @@ impl Upload {
         let read = || {
             let mut content = Vec::new();
             let file = std::fs::File::open(path)?;
+            let bytes = file.metadata()?.len();
             file.take(bytes_max as u64 + 1).read_to_end(&mut content)?;
-            std::io::Result::Ok(content)
+            std::io::Result::Ok((content, bytes))
         };
         let name = path.display();
         match read() {
-            Ok(content) if content.len() > bytes_max => {
-                self.faults
-                    .push(format!("{name}: the file is over the limit of {bytes_max} bytes"));
+            Ok((content, bytes)) if content.len() > bytes_max => {
+                let over = files::over(bytes.max(content.len() as u64), bytes_max);
+                self.faults.push(format!("{name}: {over}"));
             }
-            Ok(content) => {
+            Ok((content, _)) => {
                 for part in [name.to_string().as_bytes(), &content] {
                     // A vector takes everything.
                     let _ = parts::write(&mut self.body, part);
@@ -115,7 +117,7 @@ mod tests {
         upload.add(&long, 3);
         upload.add(&dir.path().join("missing"), 3);
         let said = upload.whole().unwrap_err();
-        assert!(said.contains("/long: the file is over the limit of 3 bytes\n"), "{said}");
+        assert!(said.contains("/long: the file has 4 bytes, and the limit is 3\n"), "{said}");
         assert!(said.contains("/missing: No such file"), "{said}");
     }
 }

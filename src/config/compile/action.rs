@@ -2,22 +2,31 @@
 use super::listener::Known;
 use crate::config::Faults;
 use crate::config::faults::OrNote;
-use crate::config::written::{self, ActionType, ContentType, List};
+use crate::config::written::{self, ActionType, ContentType, Protocol};
 use crate::route::{Action, FixedResponse};
+use crate::target::ProtocolVersion;
+use crate::tls::server::Protocols;
 use std::sync::Arc;
 
 /// The one action of a listener's `default_actions`.
+///
+/// * `protocols`: versions of HTTP that its clients may speak.
 pub(super) fn default_action(
-    written: &List<written::Action>,
+    written: &written::Listener,
+    protocols: Protocols,
     known: &Known<'_>,
     faults: &mut Faults,
 ) -> Option<Action> {
+    let actions = &written.default_actions.0;
     let mut compiled = None;
-    for (index, written) in &written.0 {
-        compiled =
-            faults.element("default_actions", *index, |faults| action(written, known, faults));
+    for (index, action_written) in actions {
+        compiled = faults.element("default_actions", *index, |faults| {
+            let action = action(action_written, known, faults)?;
+            judge_versions(&action, written.protocol, protocols, faults);
+            Some(action)
+        });
     }
-    match written.0.len() {
+    match actions.len() {
         1 => compiled,
         0 => {
             let message = "there is no action: forward or fixed-response";
@@ -28,6 +37,25 @@ pub(super) fn default_action(
             faults.note("default_actions", "there is more than one action");
             None
         }
+    }
+}
+
+/// Whether clients of the listener can speak what the action's targets do (`alb-contract.md`, section 4.6).
+fn judge_versions(action: &Action, listener: Protocol, protocols: Protocols, faults: &mut Faults) {
+    let group = match action {
+        Action::Forward(group) if group.protocol_version != ProtocolVersion::Http1 => group,
+        Action::Forward(_) | Action::FixedResponse(_) => return,
+    };
+    let said = format!("{} has protocol_version: {}", group.name, group.protocol_version.word());
+    match (listener, protocols) {
+        (Protocol::Http, _) => {
+            faults.note("target_group", format!("{said}, which needs protocol: HTTPS here"));
+        }
+        (Protocol::Https, Protocols::Http1) => {
+            let message = format!("{said}, and HTTP/2 is off: every request gets 464");
+            faults.warn("target_group", message);
+        }
+        (Protocol::Https, Protocols::Http2) => {}
     }
 }
 

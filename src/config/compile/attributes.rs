@@ -7,7 +7,7 @@ mod unbuilt;
 use crate::config::written::{self, Protocol, Scalar, ServerHeader};
 use crate::config::{Faults, defaults};
 use crate::http::attributes::{Attributes, ForwardedFor, ServerName};
-use crate::http::identity;
+use crate::http::{desync, identity};
 use crate::limits::RESPONSE_HEADER_VALUE_BYTES_MAX;
 use crate::net;
 use crate::tls::server::Protocols;
@@ -59,6 +59,7 @@ pub(super) fn balancer(
             XFF_MODE => set(&mut http.forwarded_for, forwarded_for(value), faults),
             XFF_CLIENT_PORT => set(&mut client_port, parsed(value), faults),
             DROP_INVALID => set(&mut http.drop_invalid_names, parsed(value), faults),
+            DESYNC_MODE => set(&mut http.desync, desync_mode(value), faults),
             TLS_HEADERS => {
                 set(&mut http.tls_version_and_cipher_suite, parsed(value), faults);
             }
@@ -149,6 +150,15 @@ fn set<T>(place: &mut T, value: Result<T, String>, faults: &mut Faults) {
 
 fn parsed(value: &str) -> Result<bool, String> {
     bool::from_str(value).map_err(|_| format!("\"{value}\" is not true or false"))
+}
+
+fn desync_mode(value: &str) -> Result<desync::Mode, String> {
+    match value {
+        "monitor" => Ok(desync::Mode::Monitor),
+        "defensive" => Ok(desync::Mode::Defensive),
+        "strictest" => Ok(desync::Mode::Strictest),
+        _ => Err(format!("\"{value}\" is not monitor, defensive or strictest")),
+    }
 }
 
 fn seconds(value: &str, min: u64, max: u64) -> Result<Duration, String> {
@@ -249,6 +259,7 @@ const DROP_INVALID: &str = "routing.http.drop_invalid_header_fields.enabled";
 const XFF_MODE: &str = "routing.http.xff_header_processing.mode";
 const XFF_CLIENT_PORT: &str = "routing.http.xff_client_port.enabled";
 const TLS_HEADERS: &str = "routing.http.x_amzn_tls_version_and_cipher_suite.enabled";
+const DESYNC_MODE: &str = "routing.http.desync_mitigation_mode";
 const SERVER_ENABLED: &str = "routing.http.response.server.enabled";
 
 const BALANCER_BUILT: &[&str] = &[
@@ -260,6 +271,7 @@ const BALANCER_BUILT: &[&str] = &[
     XFF_MODE,
     XFF_CLIENT_PORT,
     TLS_HEADERS,
+    DESYNC_MODE,
 ];
 
 const LISTENER_BUILT: &[&str] = &[

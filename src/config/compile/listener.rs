@@ -2,11 +2,12 @@
 use super::access::{self, Asked};
 use super::attributes::{self, Balancer};
 use super::server_configs::{Key, ServerConfigs};
+use super::slow_clients::slow_clients;
 use super::trust_store::TrustStore;
 use super::{Made, Named, References, action, in_range, name_of_ours, named, node};
 use crate::config::Faults;
 use crate::config::faults::OrNote;
-use crate::config::snapshot::{Access, Listener, Name, Tls};
+use crate::config::snapshot::{Access, Listener, Name, Prefix, Tls};
 use crate::config::written::{self, List, OnOff, Protocol};
 use crate::net;
 use crate::target::Group;
@@ -61,11 +62,17 @@ pub(super) fn all(
         };
         let attributes =
             attributes::listener(written.protocol, &written.attributes, balancer, faults);
-        let default_action = action::default_action(&written.default_actions, known, faults);
+        let default_action = action::default_action(written, balancer.protocols, known, faults);
         let handshake_timeout_ms = in_range(written.handshake_timeout_ms, 1..=60_000)
             .or_note(faults, "handshake_timeout_ms");
         let handshakes_in_flight_max = in_range(written.handshakes_in_flight_max, 1..=65_536)
             .or_note(faults, "handshakes_in_flight_max");
+        let connections_max = at_least_one(written.connections_max, "connections_max", faults);
+        let connections_per_source_max =
+            at_least_one(written.connections_per_source_max, "connections_per_source_max", faults);
+        let source_prefix = source_prefix(written, faults);
+        let slow_clients =
+            faults.within("slow_clients", |faults| slow_clients(&written.slow_clients, faults));
         let backlog = in_range(written.backlog, 1..=65_535).or_note(faults, "backlog");
         Some(Arc::new(Listener {
             name: Arc::clone(name),
@@ -83,10 +90,37 @@ pub(super) fn all(
             idle_timeout: balancer.idle_timeout,
             client_keep_alive: balancer.client_keep_alive,
             handshake_timeout: Duration::from_millis(u64::from(handshake_timeout_ms?)),
+            connections_max: connections_max?,
+            connections_per_source_max: connections_per_source_max?,
+            source_prefix: source_prefix?,
+            slow_clients: slow_clients?,
             handshakes_in_flight_max: handshakes_in_flight_max? as usize,
             default_action: default_action?,
         }))
     })
+}
+
+/// A bound that there may be: with none at all a listener would serve nobody.
+fn at_least_one(
+    written: Option<u32>,
+    key: &'static str,
+    faults: &mut Faults,
+) -> Option<Option<u32>> {
+    match written {
+        None => Some(None),
+        Some(number) => in_range(number, 1..=u32::MAX).or_note(faults, key).map(Some),
+    }
+}
+
+/// What a source is.
+fn source_prefix(written: &written::Listener, faults: &mut Faults) -> Option<Prefix> {
+    let bits = |written, max, key, faults: &mut Faults| {
+        let bits = in_range(written, 1..=max).or_note(faults, key)?;
+        u8::try_from(bits).ok()
+    };
+    let ipv4 = bits(written.source_ipv4_prefix_bits, 32, "source_ipv4_prefix_bits", faults);
+    let ipv6 = bits(written.source_ipv6_prefix_bits, 128, "source_ipv6_prefix_bits", faults);
+    Some(Prefix { ipv4_bits: ipv4?, ipv6_bits: ipv6? })
 }
 
 /// What an HTTP listener has no use for.

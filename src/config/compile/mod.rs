@@ -14,6 +14,7 @@ pub(super) mod logs;
 mod node;
 mod server_configs;
 mod session_tickets;
+mod slow_clients;
 mod target_group;
 mod trust_store;
 

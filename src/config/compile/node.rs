@@ -49,6 +49,7 @@ pub(in crate::config) fn node(
             AutoOr::Auto => None,
             AutoOr::Number(number) => Some(number as usize),
         },
+        memory_budget_mib: written.memory_budget_mib,
         drain_timeout: Duration::from_secs(u64::from(drain?)),
         state_dir,
     })

@@ -5,7 +5,7 @@ use crate::config::faults::OrNote;
 use crate::config::snapshot::Name;
 use crate::config::written::{self, List};
 use crate::limits;
-use crate::target::{Group, Place, Target};
+use crate::target::{Group, Place, ProtocolVersion, Target};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,12 +26,22 @@ pub(super) fn all(
     faults: &mut Faults,
 ) -> BTreeMap<Name, Arc<Group>> {
     named(written, faults, |name, written, faults| {
-        let (written::TargetProtocol::Http, written::ProtocolVersion::Http1) =
-            (written.protocol, written.protocol_version);
+        let written::TargetProtocol::Http = written.protocol;
+        let protocol_version = match written.protocol_version {
+            written::ProtocolVersion::Http1 => ProtocolVersion::Http1,
+            written::ProtocolVersion::Http2 => ProtocolVersion::Http2,
+            written::ProtocolVersion::Grpc => ProtocolVersion::Grpc,
+        };
         attributes::target_group(&written.attributes, faults);
         let targets = targets(&written.targets, faults)?;
-        let same = previous.target_groups.get(name).filter(|group| group.targets == targets);
-        Some(same.map_or_else(|| Arc::new(Group::new(Arc::clone(name), targets)), Arc::clone))
+        let same = previous
+            .target_groups
+            .get(name)
+            .filter(|group| group.protocol_version == protocol_version && group.targets == targets);
+        Some(match same {
+            Some(same) => Arc::clone(same),
+            None => Arc::new(Group::new(Arc::clone(name), protocol_version, targets)),
+        })
     })
 }
 

@@ -5,8 +5,10 @@
 //! name and content of the bundle, and for each revocation file its id, name and content; at its end a
 //! SHA-256 over everything before. It is written and hashed piece by piece and read in place. To hash
 //! hundreds of MiB takes its time, so that is done once for each [`Sealed`], which knows its checksum.
-//! Bounds: `limits::REVOCATION_FILES_MAX` files, `limits::TRUST_STORE_BYTES_MAX` bytes in all.
+//! Bounds: `limits::REVOCATION_FILES_MAX` files, `limits::TRUST_STORE_BYTES_MAX` bytes in all, and those of each
+//! file.
 #![deny(clippy::indexing_slicing)]
+use crate::config::files;
 use crate::config::parts::{self, Cut, Parts};
 use crate::limits;
 use aws_lc_rs::digest::{Context, SHA256, SHA256_OUTPUT_LEN, digest};
@@ -59,7 +61,7 @@ impl Change {
 }
 
 /// Why a command cannot be followed, before anything was read.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Refused {
     /// Of a revocation file that is not there.
     #[error("there is no revocation with the id {0}")]
@@ -67,6 +69,16 @@ pub enum Refused {
     /// A number that people would not reach.
     #[error("it would hold {0} revocation files; {max} are allowed", max = limits::REVOCATION_FILES_MAX)]
     TooManyFiles(usize),
+    /// One of its files is too long.
+    #[error("{name}: {}", files::over(*.bytes as u64, *.bytes_max))]
+    FileTooLong {
+        /// How the file is called.
+        name: String,
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        bytes_max: usize,
+    },
     /// Its encoded form would be too long.
     #[error("it would have {0} bytes; {max} are allowed", max = limits::TRUST_STORE_BYTES_MAX)]
     TooLong(usize),
@@ -168,6 +180,14 @@ impl Contents {
         let files = self.revocations.len();
         if files > limits::REVOCATION_FILES_MAX {
             return Err(Refused::TooManyFiles(files));
+        }
+        let lists = self.revocations.values();
+        let lists = lists.map(|list| (list, limits::REVOCATION_FILE_BYTES_MAX));
+        let mut all = std::iter::once((&self.bundle, limits::BUNDLE_BYTES_MAX)).chain(lists);
+        if let Some((file, bytes_max)) = all.find(|(file, bytes_max)| file.bytes.len() > *bytes_max)
+        {
+            let (name, bytes) = (file.name.clone(), file.bytes.len());
+            return Err(Refused::FileTooLong { name, bytes, bytes_max });
         }
         let all = std::iter::once(&self.bundle).chain(self.revocations.values());
         let bytes: usize = all.map(|file| FILE_OVERHEAD + file.name.len() + file.bytes.len()).sum();

@@ -110,9 +110,22 @@ fn the_bounds_hold_to_the_file_and_byte() {
     let refused = Contents::new(bundle(), files(max + 1));
     assert_eq!(refused, Err(Refused::TooManyFiles(max + 1)));
 
+    let of = |bytes: usize| File { name: "x".to_owned(), bytes: vec![0; bytes].into() };
+    let too_long = |bytes_max: usize| {
+        let name = "x".to_owned();
+        Err(Refused::FileTooLong { name, bytes: bytes_max + 1, bytes_max })
+    };
+    let (bundle_max, list_max) = (limits::BUNDLE_BYTES_MAX, limits::REVOCATION_FILE_BYTES_MAX);
+    assert!(Contents::new(of(bundle_max), vec![of(list_max)]).is_ok());
+    assert_eq!(Contents::new(of(bundle_max + 1), vec![]), too_long(bundle_max));
+    let refused = Contents::new(bundle(), vec![of(list_max + 1)]);
+    assert_eq!(refused, too_long(list_max));
+    let said = refused.unwrap_err().to_string();
+    assert_eq!(said, "x: the file has 134217729 bytes, and the limit is 134217728");
+
     let max = limits::TRUST_STORE_BYTES_MAX;
-    let of = |length: usize| File { name: String::new(), bytes: vec![0; length].into() };
-    assert!(Contents::new(of(max - FILE_OVERHEAD), vec![]).is_ok());
-    let refused = Contents::new(of(max - FILE_OVERHEAD + 1), vec![]);
+    let rest = max - list_max - 3 * FILE_OVERHEAD - 2;
+    assert!(Contents::new(bundle(), vec![of(list_max), of(rest)]).is_ok());
+    let refused = Contents::new(bundle(), vec![of(list_max), of(rest + 1)]);
     assert_eq!(refused, Err(Refused::TooLong(max + 1)));
 }

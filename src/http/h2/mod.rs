@@ -8,9 +8,59 @@
 pub mod answer;
 pub mod frames;
 pub mod request;
+pub mod response;
 
+use super::head::{Header, Malformed};
 use super::lines_out::Lines;
+use super::trailers::Filter;
+use crate::limits::{HEADERS_MAX, RESPONSE_HEAD_BYTES_MAX};
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The fields of a message in their order.
+///
+/// # Errors
+/// [`Malformed::TooManyHeaders`].
+pub fn fields(fields: &HeaderMap) -> Result<Vec<Header<'_>>, Malformed> {
+    if fields.len() > HEADERS_MAX {
+        return Err(Malformed::TooManyHeaders);
+    }
+    let field = |(name, value)| Header {
+        name: HeaderName::as_str(name),
+        value: HeaderValue::as_bytes(value),
+    };
+    Ok(fields.iter().map(field).collect())
+}
+
+/// Trailers as they go on.
+///
+/// # Errors
+/// Too many of them, or too long ones.
+pub fn trailers(received: &HeaderMap, filter: Filter<'_>) -> Result<HeaderMap, Malformed> {
+    let fields = fields(received)?;
+    if fields.iter().map(line_bytes).sum::<usize>() > RESPONSE_HEAD_BYTES_MAX {
+        return Err(Malformed::HeadTooLong);
+    }
+    let mut onward = HeaderMap::with_capacity(fields.len());
+    filter.write(&mut onward, fields.iter().map(|field| (field.name, field.value)));
+    keep_secrets(received, &mut onward);
+    Ok(onward)
+}
+
+/// What a field counts: as a line of HTTP/1.1 does.
+fn line_bytes(field: &Header<'_>) -> usize {
+    field.name.len() + field.value.len() + ": \r\n".len()
+}
+
+/// What its sender kept out of the compression's memory goes on like that.
+///
+/// RFC 7541, section 6.2.3: "Intermediaries MUST use the same representation for encoding this header field."
+fn keep_secrets(received: &HeaderMap, onward: &mut HeaderMap) {
+    for (name, _) in received.iter().filter(|(_, value)| value.is_sensitive()) {
+        if let http::header::Entry::Occupied(mut entry) = onward.entry(name) {
+            entry.iter_mut().for_each(|value| value.set_sensitive(true));
+        }
+    }
+}
 
 /// The fields of an HTTP/2 message; names become lower case.
 impl Lines for HeaderMap {

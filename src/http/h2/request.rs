@@ -1,35 +1,16 @@
-//! A request's head that came by HTTP/2, as [`head::Request`].
+//! A request's head that came by HTTP/2, as [`head::Request`], and the one that an HTTP/2 target gets.
 //!
 //! Bounds: those of HTTP/1.1's heads; pseudo-headers count (`threats.md`, CVE-2026-73550).
 #![deny(clippy::indexing_slicing)]
+use super::{keep_secrets, line_bytes};
+use crate::http::attributes::Attributes;
+use crate::http::forward::InvalidNames;
 use crate::http::head::{self, Body, Connection, Header, Malformed, Request, Version};
-use crate::http::{host, target};
-use crate::limits::{
-    HEADER_BYTES_MAX, HEADERS_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX,
-};
+use crate::http::identity::Forbidden;
+use crate::http::{forward, host, target};
+use crate::limits::{HEADER_BYTES_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
 use http::request::Parts;
-
-/// The fields of a head in their order.
-///
-/// # Errors
-/// [`Malformed::TooManyHeaders`], and too long ones.
-pub fn fields(parts: &Parts) -> Result<Vec<Header<'_>>, Malformed> {
-    if parts.headers.len() > HEADERS_MAX {
-        return Err(Malformed::TooManyHeaders);
-    }
-    let fields: Vec<_> = parts
-        .headers
-        .iter()
-        .map(|(name, value)| Header { name: name.as_str(), value: value.as_bytes() })
-        .collect();
-    let longest = fields.iter().map(line_bytes).max().unwrap_or_default();
-    // Crumbs of a cookie are one line for a target (RFC 9113, section 8.2.3).
-    let cookie = fields.iter().filter(|field| field.name == "cookie").map(line_bytes).sum();
-    if longest.max(cookie) > HEADER_BYTES_MAX {
-        return Err(Malformed::HeaderTooLong);
-    }
-    Ok(fields)
-}
+use http::{HeaderMap, HeaderValue, Uri};
 
 /// The head, checked. `fields` are those of `parts`; `ended` says that no content follows.
 ///
@@ -40,6 +21,12 @@ pub fn checked<'h, 'b>(
     fields: &'h [Header<'b>],
     ended: bool,
 ) -> Result<Request<'h, 'b>, Malformed> {
+    let longest = fields.iter().map(line_bytes).max().unwrap_or_default();
+    // Crumbs of a cookie are one line for a target (RFC 9113, section 8.2.3).
+    let cookie = fields.iter().filter(|field| field.name == "cookie").map(line_bytes).sum();
+    if longest.max(cookie) > HEADER_BYTES_MAX {
+        return Err(Malformed::HeaderTooLong);
+    }
     let method = parts.method.as_str();
     let target = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let authority = parts.uri.authority().map(|authority| authority.as_str());
@@ -88,18 +75,56 @@ pub fn checked<'h, 'b>(
         keep_alive: true,
         // ALB ignores it here, and does not pass it on (`alb-contract.md`, section 6.1).
         expects_continue: false,
+        // ALB's classes are about HTTP/1 alone.
+        class_reason: None,
+        closes: false,
         length,
     })
 }
 
-/// What a field counts: as a line of HTTP/1.1 does.
-fn line_bytes(field: &Header<'_>) -> usize {
-    field.name.len() + field.value.len() + ": \r\n".len()
+/// The head that an HTTP/2 target gets: pseudo-headers anew, then what the rules write; and what became of
+/// headers with invalid names. None where HTTP/2 has no way to say it.
+///
+/// * `parts`: what `request` was read from.
+pub fn onward(
+    parts: &Parts,
+    request: &Request<'_, '_>,
+    client: &forward::Client<'_>,
+    attributes: &Attributes,
+    forbidden: &Forbidden,
+) -> Option<(http::Request<()>, Option<InvalidNames>)> {
+    let mut authority = Vec::new();
+    forward::host(&mut authority, request, client, attributes);
+    let uri = Uri::builder()
+        .scheme("http")
+        .authority(authority.as_slice())
+        .path_and_query([request.path, request.query].concat());
+    let mut fields = HeaderMap::with_capacity(request.headers.len() + ADDED_FIELDS);
+    let invalid_names = forward::request_lines(&mut fields, request, client, attributes, forbidden);
+    if let Body::Length(length) = request.body {
+        fields.insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if request.takes_trailers {
+        // RFC 9113, section 8.2.2: TE "MUST NOT contain any value other than "trailers"".
+        fields.insert(http::header::TE, HeaderValue::from_static("trailers"));
+    }
+    keep_secrets(&parts.headers, &mut fields);
+    let mut onward = http::Request::new(());
+    *onward.method_mut() = parts.method.clone();
+    *onward.uri_mut() = uri.build().ok()?;
+    *onward.version_mut() = http::Version::HTTP_2;
+    *onward.headers_mut() = fields;
+    Some((onward, invalid_names))
 }
+
+/// Room for what the rules add.
+const ADDED_FIELDS: usize = 16;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::h2::fields;
+    use crate::limits::HEADERS_MAX;
 
     fn parts(build: impl FnOnce(http::request::Builder) -> http::request::Builder) -> Parts {
         let request = build(http::Request::builder().version(http::Version::HTTP_2));
@@ -107,7 +132,7 @@ mod tests {
     }
 
     fn read(parts: &Parts, ended: bool) -> Result<(String, String, Body), Malformed> {
-        let fields = fields(parts)?;
+        let fields = fields(&parts.headers)?;
         let request = checked(parts, &fields, ended)?;
         let whole = format!("{}{}", request.path, request.query);
         Ok((request.host.unwrap_or_default().to_owned(), whole, request.body))

@@ -5,7 +5,9 @@ use crate::limits;
 use rustix::net::sockopt;
 use std::cell::Cell;
 use std::io::ErrorKind;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Waker};
 use tokio::task::JoinHandle;
 
 on_both_engines! {
@@ -19,6 +21,8 @@ on_both_engines! {
     killed_sockets_leave_no_descriptor_behind
     an_aborted_task_leaves_the_memory_to_the_kernel
     readable_means_bytes_or_the_end
+    a_wait_for_bytes_may_be_kept_beside_other_operations
+    acknowledged_bytes_are_those_that_the_other_side_has
     who_always_has_more_to_say_does_not_keep_others_waiting
     a_receive_of_at_most_so_many_bytes_leaves_the_rest
     a_half_closed_connection_still_receives
@@ -227,6 +231,39 @@ async fn readable_means_bytes_or_the_end() {
     drop(client);
     waiting.await.unwrap().unwrap();
     ended(&server).await;
+}
+
+async fn a_wait_for_bytes_may_be_kept_beside_other_operations() {
+    let (client, server) = pair().await;
+    let mut waiting = server.readable();
+    let is_there = |waiting: &mut Readable| {
+        let mut context = Context::from_waker(Waker::noop());
+        Pin::new(waiting).poll(&mut context).is_ready()
+    };
+    assert!(!is_there(&mut waiting));
+    send(&server, b"to the client").await;
+    assert_eq!(receive(&client).await, b"to the client");
+    assert!(!is_there(&mut waiting));
+    drop(client);
+    waiting.await.unwrap();
+    ended(&server).await;
+}
+
+async fn acknowledged_bytes_are_those_that_the_other_side_has() {
+    const BYTES: u64 = 100_000;
+    let (client, server) = pair().await;
+    let before = server.acknowledged_bytes().unwrap();
+    let sent = vec![7; usize::try_from(BYTES).unwrap()];
+    let receiving = spawn(async move {
+        let mut received = 0;
+        while received < BYTES {
+            received += receive(&client).await.len() as u64;
+        }
+        client
+    });
+    send(&server, &sent).await;
+    let _client = receiving.await.unwrap();
+    eventually("acknowledged", || server.acknowledged_bytes() == Some(before + BYTES)).await;
 }
 
 async fn a_receive_of_at_most_so_many_bytes_leaves_the_rest() {

@@ -6,6 +6,7 @@
 //! or two more, each within the bounds of the head that it came in.
 #![deny(clippy::indexing_slicing)]
 use crate::close::Reason;
+use crate::http::desync::ClassReason;
 use crate::http::head::{Request, Version};
 use crate::http::host;
 use crate::limits::{LOGGED_USER_AGENT_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
@@ -36,8 +37,8 @@ pub struct Record {
     pub action: Option<Executed>,
     /// Why that failed, in ALB's word.
     pub error_reason: Option<&'static str>,
-    /// Its desync class and the reason for it, in ALB's words; none for what is as RFC 9112 has it.
-    pub classification: Option<(&'static str, &'static str)>,
+    /// Why it has a desync class; none for what is as RFC 9112 has it.
+    pub classification: Option<ClassReason>,
     /// JSON form only: the generation by which it was decided what is done with it.
     pub generation: u64,
     /// JSON form only: why it was refused or not served to its end, in a word of ours.
@@ -150,6 +151,7 @@ impl Record {
     /// Its head is whole; a target gets it with this trace id.
     pub fn asked(&mut self, request: &Request<'_, '_>, trace_id: &[u8]) {
         self.received_bytes = request.length as u64;
+        self.classification = request.class_reason;
         let text = &mut self.text;
         text.bytes.reserve(2 * request.target.len() + TEXT_BYTES);
         text.method = Some(text.add(request.method.as_bytes()));

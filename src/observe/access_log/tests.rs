@@ -1,6 +1,7 @@
 //! Lines of the access log, field by field and as their readers match them.
 use super::*;
 use crate::close::Reason;
+use crate::http::desync::ClassReason;
 use crate::http::head;
 use crate::limits::LOGGED_USER_AGENT_BYTES_MAX;
 use regex::bytes::Regex;
@@ -457,7 +458,7 @@ fn field_25_is_albs_reason() {
 
 #[test]
 fn fields_28_and_29_are_the_desync_class() {
-    let ambiguous = Some(("Ambiguous", "BothTeClPresent"));
+    let ambiguous = Some(ClassReason::BothTeClPresent);
     assert_eq!(field_of(28, |record| record.classification = ambiguous), "\"Ambiguous\"");
     assert_eq!(field_of(29, |record| record.classification = ambiguous), "\"BothTeClPresent\"");
     assert_eq!([field_of(28, |_| {}), field_of(29, |_| {})], ["\"-\"", "\"-\""]);

@@ -4,17 +4,19 @@
 //! awaits. The crate keeps `limits::H2_SEND_BUFFER_BYTES_MAX` of a stream at most, and what the client's
 //! windows have no room for waits here, in one buffer.
 use super::StreamPlace;
+use super::flow::{is_small, poll_room};
 use crate::clock;
 use crate::close::Reason;
 use crate::http::h2::answer;
 use crate::http::respond::{Answer, Manner};
-use crate::net::Buf;
 use crate::shard::connection::{Client, Connection};
 use crate::shard::front::Rules;
 use crate::shard::recording::Recording;
 use crate::shard::request::{Asked, Method};
+use bytes::Bytes;
 use h2::SendStream;
 use h2::server::SendResponse;
+use http::HeaderMap;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -32,9 +34,9 @@ pub(super) struct Sender {
 
 enum State {
     /// Nothing final has been said.
-    Unanswered(SendResponse<Buf>),
+    Unanswered(SendResponse<Bytes>),
     /// The head has been sent.
-    Answering(SendStream<Buf>),
+    Answering(SendStream<Bytes>),
     /// All of it has.
     Answered,
 }
@@ -44,7 +46,7 @@ impl Sender {
         place: StreamPlace,
         rules: Rc<Rules>,
         client: Rc<Client>,
-        respond: SendResponse<Buf>,
+        respond: SendResponse<Bytes>,
     ) -> Self {
         let recording = Recording::begin(&place.shared.connection, &client, &rules);
         Self { place, rules, client, recording, state: RefCell::new(State::Unanswered(respond)) }
@@ -73,9 +75,7 @@ impl Sender {
         let Some(response) = answer::own(own, &manner, grpc) else { return };
         let content = own.has_content() && !manner.head_only && !own.content.is_empty();
         if self.begin(response, !content).is_ok() && content {
-            let mut out = Buf::take();
-            out.extend_from_slice(&own.content);
-            self.put(out, true);
+            self.put(Bytes::copy_from_slice(&own.content), true);
         }
     }
 
@@ -100,65 +100,52 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends content as the client's windows have room; `last` ends the answer.
+    /// Sends content as the client's windows have room, to a client that takes some within each `idle`;
+    /// `last` ends the answer.
     pub(super) async fn send(
         &self,
-        mut out: Buf,
+        mut out: Bytes,
         last: bool,
         idle: Duration,
     ) -> Result<(), Reason> {
         while !out.is_empty() {
-            let room = self.room(out.len(), idle).await?;
-            if room >= out.len() {
-                break;
-            }
-            let part = Buf::of(&out[..room]);
-            out.consume(room);
-            self.put(part, false);
+            let sent = tokio::time::timeout(idle, self.send_some(&mut out, last)).await;
+            sent.map_err(|_| Reason::ClientTimeout)??;
         }
-        if last || !out.is_empty() {
-            self.put(out, last);
+        if last {
+            self.finish();
         }
         Ok(())
     }
 
-    /// Waits until the client takes some bytes, `bytes` at most.
-    ///
-    /// A client that opens its windows bit by bit and reads nothing would make the crate keep a frame for
-    /// each bit: a small part waits until what was sent before is on its way.
-    async fn room(&self, bytes: usize, idle: Duration) -> Result<usize, Reason> {
-        let room = async {
-            let room = self.window(bytes).await?;
-            if room >= bytes.min(SMALL_BYTES) {
-                return Some(room);
-            }
+    /// Sends what the client takes next, where there is some; the rest stays. `last` as in [`Sender::send`].
+    pub(super) async fn send_some(&self, out: &mut Bytes, last: bool) -> Result<(), Reason> {
+        let mut room = self.room(out.len()).await?;
+        if is_small(room) {
             self.place.shared.transport.written().await;
-            self.window(bytes).await
-        };
-        match tokio::time::timeout(idle, room).await {
-            Ok(Some(room)) => Ok(room.min(bytes)),
-            Ok(None) => Err(Reason::ClientClosed),
-            Err(_) => Err(Reason::ClientTimeout),
+            room = self.room(out.len()).await?;
         }
+        let part = out.split_to(room);
+        self.put(part, last && out.is_empty());
+        Ok(())
     }
 
-    /// Waits until the client's windows have room; `None` once the stream is gone.
-    async fn window(&self, bytes: usize) -> Option<usize> {
-        poll_fn(|context| match &mut *self.state.borrow_mut() {
-            State::Answering(stream) => {
-                stream.reserve_capacity(bytes);
-                match stream.capacity() {
-                    0 => stream.poll_capacity(context).map(|room| room?.ok()),
-                    room => Poll::Ready(Some(room)),
-                }
-            }
+    /// Waits until the client's windows have room, for `bytes` at most.
+    async fn room(&self, bytes: usize) -> Result<usize, Reason> {
+        let room = poll_fn(|context| match &mut *self.state.borrow_mut() {
+            State::Answering(stream) => poll_room(stream, bytes, context),
             State::Unanswered(_) | State::Answered => Poll::Ready(None),
-        })
-        .await
+        });
+        room.await.ok_or(Reason::ClientClosed)
+    }
+
+    /// Ends the answer, unless that has been said.
+    pub(super) fn finish(&self) {
+        self.put(Bytes::new(), true);
     }
 
     /// Hands content to the crate.
-    fn put(&self, out: Buf, last: bool) {
+    fn put(&self, out: Bytes, last: bool) {
         let state = &mut *self.state.borrow_mut();
         let State::Answering(stream) = state else { return };
         let count = out.len() as u64;
@@ -170,6 +157,16 @@ impl Sender {
             *state = State::Answered;
             self.place.answered.set(true);
         }
+    }
+
+    /// Ends the answer with trailers.
+    pub(super) fn trailers(&self, trailers: HeaderMap) {
+        let state = &mut *self.state.borrow_mut();
+        let State::Answering(stream) = state else { return };
+        // A stream that is gone is noticed by its reset.
+        let _ = stream.send_trailers(trailers);
+        *state = State::Answered;
+        self.place.answered.set(true);
     }
 
     /// Ends the stream: the client must see that its answer is not whole.
@@ -197,6 +194,3 @@ impl Drop for Sender {
         self.recording.finish(self.connection(), &self.client, None);
     }
 }
-
-/// A part of an answer below this is small.
-const SMALL_BYTES: usize = 1_024;

@@ -2,7 +2,7 @@
 //!
 //! One task drives the `h2` crate's connection: it accepts streams, has each judged and decided at once,
 //! and says goodbye. What takes time, an exchange with a target, is a task of its own for each stream
-//! ([`stream`]). The crate reads and writes through [`transport`].
+//! ([`stream`]). The crate reads and writes through [`crate::net::polled`].
 //!
 //! ```text
 //! Serving --(listener retired)--------> Draining: GOAWAY in two steps, what is on its way is served
@@ -15,8 +15,11 @@
 //! Bounds: `limits::{H2_STREAMS_MAX,H2_REQUESTS_MAX,H2_HEADS_BYTES_MAX}` and the windows.
 //! Source: RFC 9113; `alb-contract.md`, sections 5.1 and 6.2; `threats.md`, section 4.
 mod answer;
+mod flow;
+mod kept;
+mod meter;
+mod relay;
 mod stream;
-mod transport;
 mod upload;
 
 use super::connection::{Client, Connection};
@@ -26,13 +29,15 @@ use super::request::{self, Asked, Decision};
 use super::wire::Wire;
 use crate::close::Reason;
 use crate::http::h2::frames::Flood;
-use crate::http::h2::request as head;
+use crate::http::h2::{fields, request as head};
 use crate::http::respond::Answer;
 use crate::limits;
-use crate::net::{self, Buf};
+use crate::net::ByteStream;
 use crate::observe::access_log::Kind;
 use answer::Sender;
+use bytes::Bytes;
 use h2::server::{self, SendResponse};
+use meter::{Metered, Transport};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -40,10 +45,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 use stream::Stream;
-use transport::Transport;
 
 /// The crate's side of a connection.
-type H2 = server::Connection<Transport, Buf>;
+type H2 = server::Connection<Transport, Bytes>;
 
 /// A client's connection while it serves streams.
 struct Session {
@@ -60,8 +64,8 @@ struct Shared {
     transport: Transport,
     /// Streams in work.
     open: Cell<usize>,
-    /// Bytes of their heads.
-    head_bytes: Cell<usize>,
+    /// Bytes of their heads, and of content that may have to be sent again.
+    held_bytes: Cell<usize>,
 }
 
 /// How far the goodbye has come.
@@ -78,13 +82,14 @@ pub(super) async fn serve(connection: Connection, wire: Wire, client: Client) ->
     let wire = Rc::new(wire);
     let idle = connection.front.rules().listener.idle_timeout;
     let counters = connection.front.counters.clone();
-    let transport = Transport::new(Rc::clone(&wire), counters, idle);
+    let transport =
+        Transport::new(Rc::clone(&wire), Metered::new(counters), idle, Reason::ClientTimeout);
     let shared = Rc::new(Shared {
         connection,
         wire: Rc::clone(&wire),
         transport: transport.clone(),
         open: Cell::new(0),
-        head_bytes: Cell::new(0),
+        held_bytes: Cell::new(0),
     });
     shared.wait_for(Waits::First);
     let ended = match begin(&transport).await {
@@ -100,7 +105,8 @@ pub(super) async fn serve(connection: Connection, wire: Wire, client: Client) ->
         Some(Err(error)) => Some(reason_of(&error)),
         None => None,
     };
-    let flood = transport.flood().or((ended == Some(Reason::Http2Flood)).then_some(Flood::Crate));
+    let flood = transport.with_watch(|metered| metered.flood());
+    let flood = flood.or((ended == Some(Reason::Http2Flood)).then_some(Flood::Crate));
     if let Some(flood) = flood {
         shared.connection.note_flood(flood);
     }
@@ -190,7 +196,8 @@ impl Session {
                 let transport = &self.shared.transport;
                 transport.hurry();
                 let calm = |_| h2::Reason::ENHANCE_YOUR_CALM;
-                h2.abrupt_shutdown(transport.flood().map_or(h2::Reason::NO_ERROR, calm));
+                let flood = transport.with_watch(|metered| metered.flood());
+                h2.abrupt_shutdown(flood.map_or(h2::Reason::NO_ERROR, calm));
             }
             (Leaving::Serving, _) => h2.graceful_shutdown(),
             (Leaving::Draining | Leaving::Refusing | Leaving::Closing, _) => {}
@@ -203,7 +210,7 @@ impl Session {
         &mut self,
         h2: &mut H2,
         request: http::Request<h2::RecvStream>,
-        mut respond: SendResponse<Buf>,
+        mut respond: SendResponse<Bytes>,
     ) {
         let shared = &self.shared;
         let connection = &shared.connection;
@@ -222,6 +229,7 @@ impl Session {
         self.requests += 1;
         if self.requests >= limits::H2_REQUESTS_MAX
             || connection.accepted.elapsed() >= rules.listener.client_keep_alive
+            || !connection.shard.keeps_connections()
         {
             self.leave(h2, Leaving::Refusing);
         }
@@ -232,10 +240,10 @@ impl Session {
         &self,
         rules: &Rc<Rules>,
         request: http::Request<h2::RecvStream>,
-        mut respond: SendResponse<Buf>,
+        mut respond: SendResponse<Bytes>,
     ) {
         let (parts, body) = request.into_parts();
-        let read = head::fields(&parts);
+        let read = fields(&parts.headers);
         let read = match &read {
             Ok(fields) => head::checked(&parts, fields, body.is_end_stream()),
             Err(malformed) => Err(*malformed),
@@ -276,14 +284,11 @@ impl Session {
             Decision::Refuse(refusal) => sender.own(Some(&asked), &Answer::refused(refusal)),
             Decision::Turn(status) => sender.own(Some(&asked), &Answer::standard(status)),
             Decision::Forward(group) => {
-                let group = group.clone();
-                let wire = &self.shared.wire;
-                let (head, invalid) =
-                    connection.head_for_target(wire, &self.client, rules, &request, &trace_id);
-                connection.count_invalid_names(invalid);
-                let parts = asked.may_repeat().then_some(parts);
-                let stream = Stream { sender, asked, grpc, group, trace_id, parts };
-                net::spawn(stream.exchange(head, body));
+                let stream = Stream { sender, asked, grpc, group: group.clone(), trace_id };
+                match stream.head(&request, &parts) {
+                    Some(head) => stream.start(head, parts, body),
+                    None => stream.sender.own(Some(&asked), &Answer::standard(400)),
+                }
             }
         }
     }
@@ -303,28 +308,55 @@ impl Shared {
         self.transport.set_busy(waits == Waits::Nothing);
     }
 
+    /// Says what the streams in work take: their heads, a buffer each way, and what waits for the client.
+    fn weigh(&self) {
+        const STREAM_BYTES: usize = 2 * limits::BUFFER_BYTES + limits::H2_SEND_BUFFER_BYTES_MAX;
+        let bytes = self.held_bytes.get() + self.open.get() * STREAM_BYTES;
+        self.connection.place.weigh(bytes);
+    }
+
     /// A place for one more stream; none when the heads of those in work take too much.
     fn admit(self: &Rc<Self>, head_bytes: usize) -> Option<StreamPlace> {
-        let bytes = self.head_bytes.get() + head_bytes;
+        let bytes = self.held_bytes.get() + head_bytes;
         if bytes > limits::H2_HEADS_BYTES_MAX {
             return None;
         }
-        self.head_bytes.set(bytes);
+        self.held_bytes.set(bytes);
         if self.open.replace(self.open.get() + 1) == 0 {
             self.wait_for(Waits::Nothing);
         }
+        self.weigh();
         let (began, answered) = (Instant::now(), Cell::new(false));
-        Some(StreamPlace { shared: Rc::clone(self), head_bytes, began, answered })
+        let held_bytes = Cell::new(head_bytes);
+        Some(StreamPlace { shared: Rc::clone(self), held_bytes, began, answered })
     }
 }
 
 /// A stream's place among those of its connection; given back on drop.
 struct StreamPlace {
     shared: Rc<Shared>,
-    head_bytes: usize,
+    held_bytes: Cell<usize>,
     began: Instant,
     /// Whether it was answered to its end.
     answered: Cell<bool>,
+}
+
+impl StreamPlace {
+    /// Whether so many bytes of content may be held beside the heads, for which half of the room is kept free.
+    fn hold(&self, bytes: usize) -> bool {
+        let fits = self.shared.held_bytes.get() + bytes <= limits::H2_HEADS_BYTES_MAX / 2;
+        if fits {
+            self.shared.held_bytes.set(self.shared.held_bytes.get() + bytes);
+            self.held_bytes.set(self.held_bytes.get() + bytes);
+        }
+        fits
+    }
+
+    /// They are not held any more.
+    fn let_go(&self, bytes: usize) {
+        self.shared.held_bytes.set(self.shared.held_bytes.get() - bytes);
+        self.held_bytes.set(self.held_bytes.get() - bytes);
+    }
 }
 
 impl Drop for StreamPlace {
@@ -335,10 +367,11 @@ impl Drop for StreamPlace {
             shared.connection.place.note_panic();
         }
         if self.answered.get() || self.began.elapsed() >= limits::H2_PREMATURE {
-            shared.transport.served();
+            shared.transport.with_watch(Metered::served);
         }
-        shared.head_bytes.set(shared.head_bytes.get() - self.head_bytes);
+        self.let_go(self.held_bytes.get());
         shared.open.set(shared.open.get() - 1);
+        shared.weigh();
         if shared.open.get() == 0 {
             shared.wait_for(Waits::Next);
         }

@@ -1,4 +1,5 @@
-//! One stream's request and its answer, between a client and an HTTP/1.1 target.
+//! One stream's request and its answer, between a client and its target: one of HTTP/1.1 here, one of
+//! HTTP/2 in [`super::relay`].
 //!
 //! As in HTTP/1.1 ([`crate::shard::exchange`]) both directions may flow at the same time, no operation on
 //! a socket is dropped before it completes, and a request is sent a second time only where that is safe.
@@ -7,20 +8,20 @@ use super::answer::Sender;
 use super::upload::{Upload, Uploaded};
 use crate::close::Reason;
 use crate::http::body::Transfer;
-use crate::http::h2::answer;
-use crate::http::h2::request as head;
-use crate::http::head::{Body, Malformed, response, slots};
+use crate::http::forward::{self, InvalidNames};
+use crate::http::h2::{answer, fields, request as head};
+use crate::http::head::{Body, Malformed, Request, response, slots};
 use crate::http::respond::Answer;
 use crate::http::trailers::{self, Filter};
 use crate::limits;
-use crate::net::Buf;
+use crate::net::{self, Buf};
 use crate::observe::access_log::Record;
 use crate::observe::count;
 use crate::shard::download::{Told, Unanswered};
 use crate::shard::front::Rules;
 use crate::shard::request::Asked;
 use crate::shard::target::{Target, timed_out};
-use crate::target::Group;
+use crate::target::{Group, ProtocolVersion};
 use crate::upstream::{Connection as Upstream, Unreached};
 use h2::RecvStream;
 use http::request::Parts;
@@ -39,13 +40,76 @@ pub(super) struct Stream {
     pub(super) group: Arc<Group>,
     /// X-Amzn-Trace-Id: each try is sent with the same one.
     pub(super) trace_id: Vec<u8>,
-    /// The head, where it may be sent again.
-    pub(super) parts: Option<Parts>,
+}
+
+/// What a target gets first.
+pub(super) enum Head {
+    Http1(Buf),
+    Http2(http::Request<()>),
 }
 
 impl Stream {
-    /// Sends the request to a target of the group and its answer to the client.
-    pub(super) async fn exchange(self, mut head: Buf, body: RecvStream) {
+    /// The head that its target gets, to be written in the step that has decided on it. None where HTTP/2
+    /// has no way to say it.
+    pub(super) fn head(&self, request: &Request<'_, '_>, parts: &Parts) -> Option<Head> {
+        let (head, invalid_names) = match self.group.protocol_version {
+            ProtocolVersion::Http1 => {
+                let (head, invalid_names) = self.head_by_http1(request);
+                (Head::Http1(head), invalid_names)
+            }
+            ProtocolVersion::Http2 | ProtocolVersion::Grpc => {
+                let (head, invalid_names) = self.head_by_http2(request, parts)?;
+                (Head::Http2(head), invalid_names)
+            }
+        };
+        self.sender.connection().count_invalid_names(invalid_names);
+        Some(head)
+    }
+
+    /// Begins the exchange; `parts` are what `head` was written from.
+    pub(super) fn start(self, head: Head, parts: Parts, body: RecvStream) {
+        match head {
+            Head::Http1(head) => {
+                let parts = self.asked.may_repeat().then_some(parts);
+                net::spawn(self.exchange(head, parts, body));
+            }
+            Head::Http2(head) => drop(net::spawn(self.relay(head, parts, body))),
+        }
+    }
+
+    fn head_by_http1(&self, request: &Request<'_, '_>) -> (Buf, Option<InvalidNames>) {
+        let connection = self.sender.connection();
+        connection.head_for_target(&self.sender.rules, request, &self.behind())
+    }
+
+    pub(super) fn head_by_http2(
+        &self,
+        request: &Request<'_, '_>,
+        parts: &Parts,
+    ) -> Option<(http::Request<()>, Option<InvalidNames>)> {
+        let Rules { listener, forbidden, .. } = &*self.sender.rules;
+        head::onward(parts, request, &self.behind(), &listener.attributes, forbidden)
+    }
+
+    fn behind(&self) -> forward::Client<'_> {
+        let wire = &self.sender.place.shared.wire;
+        self.sender.connection().behind(wire, &self.sender.client, &self.trace_id)
+    }
+
+    /// Reads the head once more, for another try.
+    pub(super) fn again<T>(
+        &self,
+        parts: &Parts,
+        write: impl FnOnce(&Request<'_, '_>) -> Option<T>,
+    ) -> Option<T> {
+        let fields = fields(&parts.headers).ok()?;
+        write(&head::checked(parts, &fields, !self.asked.has_body()).ok()?)
+    }
+
+    /// Sends the request to an HTTP/1.1 target of the group and its answer to the client.
+    ///
+    /// * `parts`: the head, where it may be sent again.
+    async fn exchange(self, mut head: Buf, parts: Option<Parts>, body: RecvStream) {
         let shard = &self.sender.connection().shard;
         let counters = shard.target_group(&self.group.name);
         let mut upstream = match shard.upstreams.checkout(&self.group, &counters).await {
@@ -62,13 +126,16 @@ impl Stream {
             let (answered, uploaded) = self.attempt(&upstream, head, &mut body).await;
             let repeats = matches!(answered, Err(failed) if failed.silent)
                 && upstream.reused
-                && self.parts.is_some();
+                && parts.is_some();
             if !repeats {
                 return self.conclude(&counters, upstream, answered, uploaded);
             }
             counters.retries.add(1);
             let fresh = shard.upstreams.fresh(upstream.target, &counters).await;
-            (upstream, head) = match (fresh, self.head_again()) {
+            let again = parts
+                .as_ref()
+                .and_then(|parts| self.again(parts, |request| Some(self.head_by_http1(request).0)));
+            (upstream, head) = match (fresh, again) {
                 (Ok(upstream), Some(head)) => (upstream, head),
                 (Err(reason), _) => return self.refuse(reason),
                 (Ok(_), None) => return self.refuse(Reason::Internal),
@@ -76,19 +143,8 @@ impl Stream {
         }
     }
 
-    fn note(&self, note: impl FnOnce(&mut Record)) {
+    pub(super) fn note(&self, note: impl FnOnce(&mut Record)) {
         self.sender.recording.note(note);
-    }
-
-    /// The head for the target once more.
-    fn head_again(&self) -> Option<Buf> {
-        let parts = self.parts.as_ref()?;
-        let fields = head::fields(parts).ok()?;
-        let request = head::checked(parts, &fields, !self.asked.has_body()).ok()?;
-        let (connection, rules) = (self.sender.connection(), &self.sender.rules);
-        let wire = &self.sender.place.shared.wire;
-        let (client, trace_id) = (&self.sender.client, &self.trace_id);
-        Some(connection.head_for_target(wire, client, rules, &request, trace_id).0)
     }
 
     /// What follows from how both directions ended.
@@ -130,7 +186,7 @@ impl Stream {
     }
 
     /// Answers a request that cannot be served.
-    fn refuse(&self, reason: Reason) {
+    pub(super) fn refuse(&self, reason: Reason) {
         self.note(|record| record.failed(reason));
         match reason.status() {
             Some(status) => {
@@ -232,13 +288,13 @@ impl Stream {
             transfer.step(&mut received, &mut out).map_err(|_| failed(Reason::TargetMalformed))?;
             if !out.is_empty() || transfer.is_done() {
                 let last = transfer.is_done();
-                self.sender.send(out, last, target.idle).await.map_err(failed)?;
+                self.sender.send(out.into(), last, target.idle).await.map_err(failed)?;
                 continue;
             }
             match target.receive(&mut received, uploaded.get()).await.map_err(failed)? {
                 0 if transfer.ends_by_close() => {
                     transfer.close(&mut out);
-                    self.sender.send(out, true, target.idle).await.map_err(failed)?;
+                    self.sender.send(out.into(), true, target.idle).await.map_err(failed)?;
                 }
                 0 => return Err(failed(Reason::TargetClosed)),
                 _ => {}
@@ -253,7 +309,7 @@ impl Stream {
         target: Target<'_>,
         uploaded: &Cell<bool>,
         received: &mut Buf,
-    ) -> Result<Head, Unanswered> {
+    ) -> Result<Answered, Unanswered> {
         let mut silent = true;
         for _ in 0..=limits::INTERIM_ANSWERS_MAX {
             let parse = |received: &Buf| {
@@ -280,7 +336,7 @@ impl Stream {
         Err(Unanswered { reason: Reason::TargetMalformed, told: Told::Nothing, silent: false })
     }
 
-    fn parse(&self, received: &Buf) -> Result<Option<Head>, Malformed> {
+    fn parse(&self, received: &Buf) -> Result<Option<Answered>, Malformed> {
         let mut slots = slots();
         let expected = self.asked.expected();
         let Some(read) = response(received, expected, &mut slots)? else { return Ok(None) };
@@ -289,12 +345,18 @@ impl Stream {
         let response = response.ok_or(Malformed::BadStatus)?;
         let (bytes, body) = (read.length, read.body);
         let trailers_may_pass = trailers::may_pass(&read.connection);
-        Ok(Some(Head { bytes, body, response, keep_target: read.keep_alive, trailers_may_pass }))
+        Ok(Some(Answered {
+            bytes,
+            body,
+            response,
+            keep_target: read.keep_alive,
+            trailers_may_pass,
+        }))
     }
 }
 
 /// A response head that has been read, as it goes on.
-struct Head {
+struct Answered {
     bytes: usize,
     body: Body,
     response: http::Response<()>,

@@ -28,6 +28,10 @@ fn the_load_balancers_attributes_have_albs_defaults_and_ranges() {
         (CLIENT_KEEP_ALIVE, "60", true),
         (CLIENT_KEEP_ALIVE, "59", false),
         (CLIENT_KEEP_ALIVE, "604801", false),
+        (DESYNC_MODE, "monitor", true),
+        (DESYNC_MODE, "defensive", true),
+        (DESYNC_MODE, "strictest", true),
+        (DESYNC_MODE, "Strictest", false),
         (PRESERVE_HOST, "true", true),
         (PRESERVE_HOST, "on", false),
     ] {

@@ -49,7 +49,6 @@ pub(super) const BALANCER: Keys = &[
     ("health_check_logs.s3.prefix", ""),
     ("ipv6.deny_all_igw_traffic", "false"),
     ("load_balancing.cross_zone.enabled", "true"),
-    ("routing.http.desync_mitigation_mode", "defensive"),
     ("waf.fail_open.enabled", "false"),
     ("zonal_shift.config.enabled", "false"),
 ];

@@ -1,42 +1,112 @@
-//! A client's byte stream as the `h2` crate polls it.
+//! A byte stream as a crate polls it that knows nothing of owned buffers: `h2`, on both sides of the node.
 //!
 //! Operations own their buffers and are never dropped before they complete (`net`), while the crate
 //! polls with borrowed bytes: so plaintext is received into `inbox` and copied out, and what the crate
 //! writes is gathered in `outbox` and sent at its flush, all frames of one turn in one TLS record. The
 //! operations stand here and not in the crate's connection, which may be dropped at any time.
-//! Bounds: one buffer each way, and one more on its way to the client; frames are counted by
-//! [`Meter`].
+//! Bounds: one buffer each way, and one more on its way to the peer.
+use super::{Buf, BufResult, Sock};
 use crate::close::Reason;
-use crate::http::h2::frames::{Flood, Meter};
 use crate::limits;
-use crate::net::Buf;
-use crate::observe::count;
-use crate::shard::wire::Wire;
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use std::{fmt, io};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
+/// What is below: a socket, with or without TLS.
+pub trait ByteStream: 'static {
+    /// The socket.
+    fn socket(&self) -> &Sock;
+
+    /// Appends what the peer sent; `Ok(0)` is the end.
+    fn read(&self, into: Buf) -> impl Future<Output = BufResult<usize>>;
+
+    /// Sends all of `bytes`; the buffer comes back empty.
+    fn write(&self, bytes: Buf) -> impl Future<Output = BufResult<()>>;
+
+    /// Waits until there is something to read, holding no buffer. Returns at once when plaintext waits, or
+    /// the end has been read already.
+    fn readable(&self) -> impl Future<Output = io::Result<()>>;
+
+    /// Says that nothing more will be sent. Reading goes on, for `limits::LINGER` at most.
+    fn say_goodbye(&self) -> impl Future<Output = ()>;
+}
+
+/// Without TLS.
+impl ByteStream for Sock {
+    fn socket(&self) -> &Sock {
+        self
+    }
+
+    async fn read(&self, mut into: Buf) -> BufResult<usize> {
+        into.reserve(READ_BYTES_MIN);
+        self.recv(into).await
+    }
+
+    async fn write(&self, bytes: Buf) -> BufResult<()> {
+        self.send_all(bytes).await
+    }
+
+    async fn readable(&self) -> io::Result<()> {
+        Self::readable(self).await
+    }
+
+    async fn say_goodbye(&self) {
+        self.arm(limits::LINGER, Reason::Idle);
+        self.shutdown_write();
+    }
+}
+
+/// Room that a read without TLS asks for at least.
+const READ_BYTES_MIN: usize = 4 * 1024;
+
+/// Who looks at what passes.
+pub trait Watch: 'static {
+    /// Plaintext was received, and is not shown to the crate yet.
+    ///
+    /// # Errors
+    /// The crate gets to see none of it, nor of what follows.
+    fn received(&mut self, bytes: &[u8]) -> Result<(), Stop>;
+
+    /// So many bytes are on their way to the peer.
+    fn sent(&mut self, bytes: usize);
+}
+
+/// The connection ends: the peer goes beyond a bound.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Stop;
+
 /// A handle to the stream; the crate has one, its connection's task another.
-#[derive(Clone)]
-pub(super) struct Transport(Rc<RefCell<State>>);
+pub struct Polled<S, W>(Rc<RefCell<State<S, W>>>);
 
-type Read = Pin<Box<dyn Future<Output = (io::Result<usize>, Buf)>>>;
-type Write = Pin<Box<dyn Future<Output = (io::Result<()>, Buf)>>>;
+impl<S, W> Clone for Polled<S, W> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
 
-struct State {
-    wire: Rc<Wire>,
-    listener: std::sync::Arc<count::Listener>,
-    /// How long a send may take.
+impl<S, W: fmt::Debug> fmt::Debug for Polled<S, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Polled").field(&self.0.borrow().watch).finish()
+    }
+}
+
+type Read = Pin<Box<dyn Future<Output = BufResult<usize>>>>;
+type Write = Pin<Box<dyn Future<Output = BufResult<()>>>>;
+
+struct State<S, W> {
+    wire: Rc<S>,
+    watch: W,
+    /// Whether `watch` has ended the connection.
+    stopped: bool,
+    /// How long a send may take, and what a longer one is.
     send_timeout: Duration,
-    began: Instant,
-    meter: Meter,
-    flood: Option<Flood>,
+    late: Reason,
     /// Whether requests are in work, so that more bytes are expected soon.
     busy: bool,
     inbox: Buf,
@@ -48,19 +118,15 @@ struct State {
     ended: bool,
 }
 
-impl Transport {
-    pub(super) fn new(
-        wire: Rc<Wire>,
-        listener: std::sync::Arc<count::Listener>,
-        send_timeout: Duration,
-    ) -> Self {
+impl<S: ByteStream, W: Watch> Polled<S, W> {
+    /// Over `wire`. A send that takes longer than `send_timeout` kills the socket as `late`.
+    pub fn new(wire: Rc<S>, watch: W, send_timeout: Duration, late: Reason) -> Self {
         Self(Rc::new(RefCell::new(State {
             wire,
-            listener,
+            watch,
+            stopped: false,
             send_timeout,
-            began: Instant::now(),
-            meter: Meter::default(),
-            flood: None,
+            late,
             busy: false,
             inbox: Buf::default(),
             reading: None,
@@ -71,30 +137,25 @@ impl Transport {
         })))
     }
 
-    /// The kind of frame that the client sends too many of.
-    pub(super) fn flood(&self) -> Option<Flood> {
-        self.0.borrow().flood
+    /// What the watcher says.
+    pub fn with_watch<R>(&self, ask: impl FnOnce(&mut W) -> R) -> R {
+        ask(&mut self.0.borrow_mut().watch)
     }
 
-    /// Whether the connection ends whatever is open: because of a flood, or because this node ended
-    /// reading.
-    pub(super) fn must_close(&self) -> bool {
+    /// Whether the connection ends whatever is open: because the watcher stopped it, or because this node
+    /// ended reading.
+    pub fn must_close(&self) -> bool {
         let state = self.0.borrow();
-        state.flood.is_some() || (state.ended && state.wire.socket().killed().is_some())
+        state.stopped || (state.ended && state.wire.socket().killed().is_some())
     }
 
     /// Says whether requests are in work.
-    pub(super) fn set_busy(&self, busy: bool) {
+    pub fn set_busy(&self, busy: bool) {
         self.0.borrow_mut().busy = busy;
     }
 
-    /// A request was served.
-    pub(super) fn served(&self) {
-        self.0.borrow_mut().meter.served();
-    }
-
-    /// Waits until nothing is on its way to the client.
-    pub(super) async fn written(&self) {
+    /// Waits until nothing is on its way to the peer.
+    pub async fn written(&self) {
         loop {
             let written = match &*self.0.borrow() {
                 State { writing: Some(_), written, .. } => Rc::clone(written),
@@ -104,24 +165,24 @@ impl Transport {
         }
     }
 
-    /// Leaves the client little time to take what is still to be sent.
-    pub(super) fn hurry(&self) {
+    /// Leaves the peer little time to take what is still to be sent.
+    pub fn hurry(&self) {
         let state = &mut *self.0.borrow_mut();
         state.send_timeout = limits::LINGER;
         if state.writing.is_some() {
-            state.wire.socket().arm(limits::LINGER, Reason::ClientTimeout);
+            state.wire.socket().arm(limits::LINGER, state.late);
         }
     }
 
-    /// Ends the connection once the crate has let go of it: says goodbye, throws away what the client
-    /// still sends within the bounds of `limits`, and returns when no operation is in flight. A client
+    /// Ends the connection once the crate has let go of it: says goodbye, throws away what the peer
+    /// still sends within the bounds of `limits`, and returns when no operation is in flight. A peer
     /// that did not take what was sent gets a reset.
-    pub(super) async fn close(&self) {
+    pub async fn close(&self) {
         let wire = Rc::clone(&self.0.borrow().wire);
         let socket = wire.socket();
         if poll_fn(|context| self.0.borrow_mut().poll_written(context)).await.is_err() {
             socket.reset_on_close();
-            socket.kill(Reason::ClientClosed);
+            socket.kill(self.0.borrow().late);
         } else {
             wire.say_goodbye().await;
         }
@@ -137,7 +198,7 @@ impl Transport {
     }
 }
 
-impl State {
+impl<S: ByteStream, W: Watch> State<S, W> {
     /// Has plaintext in `inbox`, or knows the end.
     fn poll_inbox(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.inbox.is_empty() && !self.ended {
@@ -156,19 +217,16 @@ impl State {
             self.inbox = inbox;
             match result? {
                 0 => self.ended = true,
-                count => {
-                    self.listener.received_bytes.add(count as u64);
-                    self.count_frames()?;
-                }
+                _ => self.look_at_inbox()?,
             }
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Nothing of what goes beyond the allowance is shown to the crate.
-    fn count_frames(&mut self) -> io::Result<()> {
-        self.meter.received(&self.inbox, self.began.elapsed()).map_err(|flood| {
-            self.flood = Some(flood);
+    /// Nothing of what goes beyond a bound is shown to the crate.
+    fn look_at_inbox(&mut self) -> io::Result<()> {
+        self.watch.received(&self.inbox).map_err(|Stop| {
+            self.stopped = true;
             self.inbox = Buf::default();
             io::ErrorKind::QuotaExceeded.into()
         })
@@ -189,28 +247,27 @@ impl State {
     /// Puts the outbox on its way; nothing else may be.
     fn send(&mut self) {
         let outbox = std::mem::take(&mut self.outbox);
-        self.listener.sent_bytes.add(outbox.len() as u64);
-        self.meter.sent(outbox.len());
+        self.watch.sent(outbox.len());
         let wire = Rc::clone(&self.wire);
-        wire.socket().arm(self.send_timeout, Reason::ClientTimeout);
+        wire.socket().arm(self.send_timeout, self.late);
         self.writing = Some(Box::pin(async move { wire.write(outbox).await }));
     }
 }
 
-impl AsyncRead for Transport {
+impl<S: ByteStream, W: Watch> AsyncRead for Polled<S, W> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let state = &mut *self.0.borrow_mut();
-        if state.flood.is_some() {
-            // The crate gets to say GOAWAY: to it, the client is silent from now on.
+        if state.stopped {
+            // The crate gets to say GOAWAY: to it, the peer is silent from now on.
             return Poll::Pending;
         }
         match ready!(state.poll_inbox(context)) {
             Ok(()) => {}
-            Err(_) if state.flood.is_some() => return Poll::Pending,
+            Err(_) if state.stopped => return Poll::Pending,
             Err(error) => return Poll::Ready(Err(error)),
         }
         if state.ended && state.wire.socket().killed().is_some() {
@@ -227,7 +284,7 @@ impl AsyncRead for Transport {
     }
 }
 
-impl AsyncWrite for Transport {
+impl<S: ByteStream, W: Watch> AsyncWrite for Polled<S, W> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,0 +1,421 @@
+//! One stream's request and its answer, between a client and an HTTP/2 target.
+//!
+//! Frame by frame, both directions at once for as long as bytes flow: the windows that either side opens are
+//! given to the other only as the content is taken, so that a slow side holds the other and not this node's
+//! memory. No operation on a socket stands here, so whatever waits may be dropped: that resets the stream it
+//! waits for, the target's with CANCEL, the client's with NO_ERROR once its answer is whole.
+//!
+//! The idle timeout counts from the last bytes in either direction. A request is sent a second time only where
+//! the target has certainly done nothing with it (RFC 9113, section 8.7), or may do it twice (RFC 9110,
+//! section 9.2.2); content goes with it as far as it was kept.
+use super::flow::{is_small, poll_room, unpinned};
+use super::kept::Kept;
+use super::stream::Stream;
+use crate::close::Reason;
+use crate::http::h2::{answer, fields, response, trailers as trailers_onward};
+use crate::http::head::Malformed;
+use crate::http::respond::Answer;
+use crate::http::trailers::Filter;
+use crate::limits;
+use crate::observe::access_log::Record;
+use crate::observe::count;
+use crate::shard::download::Told;
+use crate::shard::front::Rules;
+use crate::upstream::{Lost, Place, Unreached};
+use bytes::Bytes;
+use h2::client::ResponseFuture;
+use h2::{RecvStream, SendStream};
+use http::request::Parts;
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::time::Sleep;
+
+/// Why there is no whole answer.
+#[derive(Clone, Copy, Debug)]
+struct Failed {
+    by: By,
+    /// What the client has been told so far.
+    told: Told,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum By {
+    /// The client has gone, took its request back, or is too slow.
+    Client {
+        reason: Reason,
+        uploading: bool,
+    },
+    /// Its trailers cannot go on.
+    Malformed(Malformed),
+    Target(Lost),
+}
+
+impl Stream {
+    /// Sends the request to an HTTP/2 target of the group and its answer to the client.
+    pub(super) async fn relay(
+        self,
+        mut head: http::Request<()>,
+        parts: Parts,
+        mut body: RecvStream,
+    ) {
+        let shard = &self.sender.connection().shard;
+        let counters = shard.target_group(&self.group.name);
+        let kept = Kept::new(&self.sender.place);
+        let mut refused = None;
+        loop {
+            let place = shard.upstreams.place(&self.group, refused.as_ref(), &counters);
+            let place = match self.unless_reset(place).await {
+                Some(Ok(place)) => place,
+                Some(Err(Unreached { reason, target })) => {
+                    self.note(|record| record.chose(target));
+                    return self.refuse(reason);
+                }
+                None => return self.note(|record| record.failed(Reason::ClientClosed)),
+            };
+            self.note(|record| record.chose(Some(place.target())));
+            if refused.is_none() {
+                counters.requests.add(1);
+            }
+            let attempt = Attempt { stream: &self, place: &place, kept: &kept };
+            let Err(failed) = attempt.run(head, &mut body).await else { return };
+            if refused.is_some() || !self.may_repeat(failed, &kept) {
+                return self.give_up(&counters, failed);
+            }
+            counters.retries.add(1);
+            refused = Some(place);
+            head = match self.again(&parts, |request| self.head_by_http2(request, &parts)) {
+                Some((head, _)) => head,
+                None => return self.refuse(Reason::Internal),
+            };
+        }
+    }
+
+    /// What `future` gives, unless the client resets the stream first.
+    async fn unless_reset<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        poll_fn(|context| match self.sender.poll_reset(context) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => future.as_mut().poll(context).map(Some),
+        })
+        .await
+    }
+
+    /// Whether the request may be sent again.
+    fn may_repeat(&self, failed: Failed, kept: &Kept<'_>) -> bool {
+        match failed {
+            Failed { by: By::Target(lost), told: Told::Nothing } => {
+                let vanished = lost.reason == Reason::TargetClosed && lost.code.is_none();
+                kept.is_whole() && (lost.unprocessed || (vanished && self.asked.may_repeat()))
+            }
+            Failed { by: By::Target(_) | By::Client { .. } | By::Malformed(_), .. } => false,
+        }
+    }
+
+    /// Ends a request without a whole answer of its target's.
+    fn give_up(&self, counters: &count::TargetGroup, failed: Failed) {
+        let code = match failed.by {
+            By::Client { reason, uploading } => {
+                if uploading && failed.told == Told::Nothing {
+                    self.note(Record::cut_short);
+                }
+                self.note(|record| record.failed(reason));
+                h2::Reason::INTERNAL_ERROR
+            }
+            By::Malformed(malformed) => {
+                self.sender.connection().note_malformed(malformed);
+                self.note(|record| record.reason = Some(malformed.word()));
+                h2::Reason::PROTOCOL_ERROR
+            }
+            By::Target(lost) => {
+                counters.errors[lost.reason.index()].add(1);
+                self.note(|record| record.failed(lost.reason));
+                code_for_client(lost.code)
+            }
+        };
+        match (failed.told, failed.by) {
+            (Told::Nothing, By::Client { reason, .. } | By::Target(Lost { reason, .. })) => {
+                self.refuse(reason);
+            }
+            (Told::Nothing, By::Malformed(malformed)) => {
+                self.sender.own(Some(&self.asked), &Answer::standard(malformed.status()));
+            }
+            (Told::Part | Told::Refusal, _) => self.sender.reset(code),
+        }
+    }
+}
+
+/// What a client's stream is reset with after part of an answer. What is about the stream goes on; what is
+/// about the connection to the target does not concern the client.
+fn code_for_client(code: Option<h2::Reason>) -> h2::Reason {
+    let of_stream = [h2::Reason::CANCEL, h2::Reason::ENHANCE_YOUR_CALM];
+    code.filter(|code| of_stream.contains(code)).unwrap_or(h2::Reason::INTERNAL_ERROR)
+}
+
+/// A request on its way to one target.
+struct Attempt<'a> {
+    stream: &'a Stream,
+    place: &'a Place,
+    kept: &'a Kept<'a>,
+}
+
+/// How the request's content went to the target.
+enum Uploaded {
+    /// All of it.
+    Whole,
+    /// The target takes no more; its answer says why.
+    TargetStopped,
+}
+
+impl Attempt<'_> {
+    async fn run(&self, head: http::Request<()>, body: &mut RecvStream) -> Result<(), Failed> {
+        let sender = &self.stream.sender;
+        let has_content = self.stream.asked.has_body();
+        let opened = self.place.open(head, !has_content);
+        let (mut response, mut target) =
+            opened.map_err(|lost| Failed { by: By::Target(lost), told: Told::Nothing })?;
+        self.stream.note(|record| record.dispatched(Instant::now()));
+        let clock = Clock::new(sender.rules.listener.idle_timeout);
+        let told = Cell::new(Told::Nothing);
+        let mut up = pin!(self.upload(body, &mut target, &clock));
+        let mut down = pin!(self.download(&mut response, &clock, &told));
+        let mut idle = pin!(tokio::time::sleep(clock.idle));
+        let mut uploading = has_content;
+        let failed = poll_fn(|context| {
+            if sender.poll_reset(context).is_ready() {
+                let reason = Reason::ClientClosed;
+                return Poll::Ready(Err(By::Client { reason, uploading }));
+            }
+            if uploading && let Poll::Ready(uploaded) = up.as_mut().poll(context) {
+                match uploaded {
+                    Ok(Uploaded::Whole | Uploaded::TargetStopped) => uploading = false,
+                    Err(by) => return Poll::Ready(Err(by)),
+                }
+            }
+            if let Poll::Ready(done) = down.as_mut().poll(context) {
+                return Poll::Ready(done);
+            }
+            clock.poll_idle(idle.as_mut(), context).map(|()| Err(self.timed_out(&clock, uploading)))
+        });
+        failed.await.map_err(|by| Failed { by, told: told.get() })
+    }
+
+    /// Nothing has moved for as long as it may. Who is to blame is who was waited for.
+    fn timed_out(&self, clock: &Clock, uploading: bool) -> By {
+        let for_target = clock.target_takes_nothing.get() || !uploading;
+        if clock.client_takes_nothing.get() || !for_target {
+            return By::Client { reason: Reason::ClientTimeout, uploading };
+        }
+        self.place.timed_out(clock.moved.get());
+        By::Target(Lost { reason: Reason::TargetTimeout, unprocessed: false, code: None })
+    }
+
+    /// The request's content and trailers, from the client to the target.
+    async fn upload(
+        &self,
+        body: &mut RecvStream,
+        target: &mut SendStream<Bytes>,
+        clock: &Clock,
+    ) -> Result<Uploaded, By> {
+        let gone = |_| By::Client { reason: Reason::ClientClosed, uploading: true };
+        // What was kept of an earlier attempt has been taken from the client already.
+        let mut index = 0;
+        while let Some(piece) = self.kept.piece(index) {
+            index += 1;
+            if !self.send(target, piece, false, clock).await {
+                return Ok(Uploaded::TargetStopped);
+            }
+        }
+        while let Some(content) = poll_fn(|context| body.poll_data(context)).await {
+            let content = content.map_err(gone)?;
+            clock.moved();
+            let bytes = content.len();
+            self.stream.note(|record| record.received_bytes += bytes as u64);
+            let (content, last) = (unpinned(content), body.is_end_stream());
+            if bytes > 0 {
+                self.kept.add(&content);
+            }
+            let sent = self.send(target, content, last, clock).await;
+            // It fails only on a stream that is gone, which the next read says.
+            let _ = body.flow_control().release_capacity(bytes);
+            match (sent, last) {
+                (false, _) => return Ok(Uploaded::TargetStopped),
+                (true, true) => return Ok(Uploaded::Whole),
+                (true, false) => {}
+            }
+        }
+        let trailers = poll_fn(|context| body.poll_trailers(context)).await.map_err(gone)?;
+        let sent = match trailers {
+            Some(trailers) => {
+                // They cannot be read twice.
+                self.kept.let_go();
+                let Rules { listener, forbidden, .. } = &*self.stream.sender.rules;
+                let filter = Filter::of_request(true, forbidden, &listener.attributes);
+                target.send_trailers(trailers_onward(&trailers, filter).map_err(By::Malformed)?)
+            }
+            None => target.send_data(Bytes::new(), true),
+        };
+        Ok(sent.map_or(Uploaded::TargetStopped, |()| Uploaded::Whole))
+    }
+
+    /// Sends content as the target's windows have room. False when the target takes no more.
+    async fn send(
+        &self,
+        target: &mut SendStream<Bytes>,
+        mut content: Bytes,
+        last: bool,
+        clock: &Clock,
+    ) -> bool {
+        if content.is_empty() {
+            return !last || target.send_data(content, true).is_ok();
+        }
+        clock.target_takes_nothing.set(true);
+        while !content.is_empty() {
+            let mut room = poll_fn(|context| poll_room(target, content.len(), context)).await;
+            if room.is_some_and(is_small) {
+                self.place.written().await;
+                room = poll_fn(|context| poll_room(target, content.len(), context)).await;
+            }
+            let Some(room) = room else { return false };
+            let part = content.split_to(room);
+            clock.moved();
+            if target.send_data(part, last && content.is_empty()).is_err() {
+                return false;
+            }
+        }
+        clock.target_takes_nothing.set(false);
+        true
+    }
+
+    /// The answer, from the target to the client.
+    async fn download(
+        &self,
+        response: &mut ResponseFuture,
+        clock: &Clock,
+        told: &Cell<Told>,
+    ) -> Result<(), By> {
+        let sender = &self.stream.sender;
+        let lost = |error: h2::Error| By::Target(self.place.lost(&error));
+        let gone = |reason| By::Client { reason, uploading: false };
+        self.interim(response, clock).await?;
+        let (head, mut body) = response.await.map_err(lost)?.into_parts();
+        self.heard(clock);
+        let ended = body.is_end_stream();
+        let head = self.onward(&head, ended)?;
+        let status = head.status().as_u16();
+        sender.connection().count_response(status);
+        self.stream.note(|record| {
+            let now = Instant::now();
+            record.answered(status, now);
+            record.passed_on(now);
+            record.elb_status = Some(status);
+        });
+        told.set(Told::Part);
+        self.kept.let_go();
+        sender.begin(head, ended).map_err(gone)?;
+        if ended {
+            return Ok(());
+        }
+        while let Some(content) = poll_fn(|context| body.poll_data(context)).await {
+            let content = content.map_err(lost)?;
+            self.heard(clock);
+            let (bytes, last) = (content.len(), body.is_end_stream());
+            let mut content = unpinned(content);
+            clock.client_takes_nothing.set(true);
+            while !content.is_empty() {
+                sender.send_some(&mut content, last).await.map_err(gone)?;
+                clock.moved();
+            }
+            clock.client_takes_nothing.set(false);
+            // It fails only on a stream that is gone, which the next read says.
+            let _ = body.flow_control().release_capacity(bytes);
+            if last {
+                sender.finish();
+                return Ok(());
+            }
+        }
+        match poll_fn(|context| body.poll_trailers(context)).await.map_err(lost)? {
+            Some(trailers) => {
+                let Rules { listener, forbidden, .. } = &*sender.rules;
+                let filter = Filter::of_response(true, forbidden, &listener.attributes);
+                sender.trailers(trailers_onward(&trailers, filter).map_err(|_| MALFORMED)?);
+            }
+            None => sender.finish(),
+        }
+        Ok(())
+    }
+
+    /// Passes on what comes before the answer.
+    async fn interim(&self, response: &mut ResponseFuture, clock: &Clock) -> Result<(), By> {
+        for _ in 0..=limits::INTERIM_ANSWERS_MAX {
+            let interim = poll_fn(|context| response.poll_informational(context)).await;
+            let Some(interim) = interim else { return Ok(()) };
+            let interim = interim.map_err(|error| By::Target(self.place.lost(&error)))?;
+            self.heard(clock);
+            let head = self.onward(&interim.into_parts().0, false)?;
+            self.stream.note(Record::interim);
+            // A client of HTTP/2 does not wait for 100.
+            if head.status() != http::StatusCode::CONTINUE {
+                self.stream.sender.inform(head);
+            }
+        }
+        Err(MALFORMED)
+    }
+
+    /// The target said something.
+    fn heard(&self, clock: &Clock) {
+        clock.moved();
+        self.place.answered();
+    }
+
+    /// A response as the client gets it.
+    fn onward(&self, head: &http::response::Parts, ended: bool) -> Result<http::Response<()>, By> {
+        let Rules { listener, forbidden, .. } = &*self.stream.sender.rules;
+        let fields = fields(&head.headers).map_err(|_| MALFORMED)?;
+        let read = response::checked(head.status, &fields, ended).map_err(|_| MALFORMED)?;
+        answer::of_target(&read, &listener.attributes, forbidden).ok_or(MALFORMED)
+    }
+}
+
+const MALFORMED: By =
+    By::Target(Lost { reason: Reason::TargetMalformed, unprocessed: false, code: None });
+
+/// The idle timeout of a stream, and who is waited for.
+struct Clock {
+    idle: Duration,
+    /// When bytes moved last, in either direction.
+    moved: Cell<Instant>,
+    /// Whether content waits for the target's windows.
+    target_takes_nothing: Cell<bool>,
+    /// The same of the client's.
+    client_takes_nothing: Cell<bool>,
+}
+
+impl Clock {
+    fn new(idle: Duration) -> Self {
+        Self {
+            idle,
+            moved: Cell::new(Instant::now()),
+            target_takes_nothing: Cell::new(false),
+            client_takes_nothing: Cell::new(false),
+        }
+    }
+
+    fn moved(&self) {
+        self.moved.set(Instant::now());
+    }
+
+    /// Ready once nothing has moved for as long as it may. `sleep` is set anew only when it has passed.
+    fn poll_idle(&self, mut sleep: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(sleep.as_mut().poll(context));
+            let deadline = self.moved.get() + self.idle;
+            if deadline <= Instant::now() {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(deadline.into());
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Clients that send or read slower than their listener asks for are ended; whoever is fast enough is not.
+use crate::support::client::connect;
+use crate::support::node::piece;
+use crate::support::target::ok;
+use crate::support::{Client, Node, Target, wait};
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+const CLOSED: &str = "portcullis_connections_closed_total";
+
+/// A listener with these fields of `slow_clients`.
+fn node(target: &Target, slow_clients: &str) -> Node {
+    let slow_clients = format!("slow_clients: {{{slow_clients}}}");
+    Node::start(
+        &[
+            piece::targets(&[target.entry()]),
+            "listeners:\n".to_owned(),
+            piece::http("plain", &slow_clients),
+        ]
+        .concat(),
+    )
+}
+
+/// Sends a beginning and then a byte from time to time; what the node says in the end.
+fn drip(node: &Node, beginning: &str, byte: &str) -> String {
+    let mut stream = connect(node.address("plain"));
+    stream.write_all(beginning.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.set_nonblocking(true).unwrap();
+    wait::until("a slow client to be told", || {
+        let _ = stream.write_all(byte.as_bytes());
+        let mut room = [0; 1024];
+        match stream.read(&mut room) {
+            Ok(count) if count > 0 => {
+                answer.extend_from_slice(&room[..count]);
+                None
+            }
+            // The end, or a reset because of what was still sent.
+            Ok(_) => Some(()),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => None,
+            Err(_) => Some(()),
+        }
+    });
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn assert_408(answer: &str) {
+    assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+}
+
+#[test]
+fn a_head_that_is_not_whole_in_time_gets_408_however_it_drips() {
+    let target = Target::named("hello");
+    let node = node(&target, "request_head_timeout_seconds: 1");
+    assert_408(&drip(&node, "GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ", "a"));
+    node.metric_becomes(CLOSED, &["reason=\"slow_head\""], 1.0);
+    assert_eq!(Client::plain(node.address("plain")).get("/").status, 200);
+    assert_eq!(target.so_far().len(), 1, "the target saw nothing of it");
+}
+
+#[test]
+fn a_body_below_the_floor_gets_408_and_one_above_it_arrives() {
+    let target = Target::named("hello");
+    let node = node(&target, "request_body_bytes_per_second_min: 4000, window_seconds: 1");
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
+    assert_408(&drip(&node, head, "a"));
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_408(&drip(&node, head, "1\r\na\r\n"));
+    node.metric_becomes(CLOSED, &["reason=\"slow_body\""], 2.0);
+
+    // Not much faster than it must be, for several windows.
+    let mut client = Client::plain(node.address("plain"));
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let part = format!("{:x}\r\n{}\r\n", 400, "a".repeat(400));
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        client.send(&part);
+        wait::pause();
+    }
+    assert_eq!(client.ask("0\r\n\r\n").status, 200);
+    node.metric_becomes(CLOSED, &["reason=\"slow_body\""], 2.0);
+}
+
+/// Answers with more than the kernel keeps for a client.
+fn generous_target() -> Target {
+    const BYTES: usize = 64 << 20;
+    Target::with(|_, stream| {
+        stream
+            .write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {BYTES}\r\n\r\n").as_bytes())?;
+        let part = vec![b'a'; 1 << 16];
+        (0..BYTES / part.len()).try_for_each(|_| stream.write_all(&part))
+    })
+}
+
+#[test]
+fn a_client_that_reads_below_the_floor_is_reset() {
+    let target = generous_target();
+    let node = node(&target, "response_bytes_per_second_min: 4000, window_seconds: 1");
+    let mut stream = connect(node.address("plain"));
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    wait::until("a slow reader to be ended", || {
+        stream.read_exact(&mut [0; 2]).ok();
+        (node.metric(CLOSED, &["reason=\"slow_reader\""]) > 0.5).then_some(())
+    });
+    let mut rest = Vec::new();
+    assert!(stream.read_to_end(&mut rest).is_err() || rest.len() < 64 << 20, "it is not whole");
+}
+
+/// Goal: the kernel's buffers, which take nothing for seconds and then megabytes, make nobody slow who is not.
+#[test]
+fn a_client_that_reads_slowly_and_above_the_floor_is_served() {
+    let target = generous_target();
+    let node = node(&target, "response_bytes_per_second_min: 1000, window_seconds: 1");
+    let mut stream = connect(node.address("plain"));
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let began = Instant::now();
+    let mut room = vec![0; 4_000];
+    while began.elapsed() < Duration::from_secs(6) {
+        stream.read_exact(&mut room).unwrap();
+        wait::pause();
+    }
+    // The rest as fast as it comes: all of it is there.
+    let mut rest = Vec::new();
+    stream.set_nonblocking(false).unwrap();
+    while rest.len() < 1 << 20 {
+        let count = stream.read(&mut room).unwrap();
+        assert!(count > 0, "cut off");
+        rest.extend_from_slice(&room[..count]);
+    }
+    assert!(node.metric(CLOSED, &["reason=\"slow_reader\""]) < 0.5);
+}
+
+#[test]
+fn a_request_may_take_no_longer_than_its_listener_allows() {
+    // It never answers /silent, and never ends what it says to /endless.
+    let target = Target::with(|received, stream| {
+        match received.request_line().split(' ').nth(1) {
+            Some("/silent") => drop(stream.read(&mut [0; 1])),
+            Some("/endless") => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+                loop {
+                    stream.write_all(b"1\r\na\r\n")?;
+                    wait::pause();
+                }
+            }
+            _ => stream.write_all(ok("hello").as_bytes())?,
+        }
+        Ok(())
+    });
+    let node = node(&target, "request_timeout_seconds: 1, request_body_bytes_per_second_min: 0");
+    let mut client = Client::plain(node.address("plain"));
+    assert_eq!(client.get("/").status, 200);
+    assert_eq!(client.get("/silent").status, 504, "the request was whole");
+    node.metric_becomes(CLOSED, &["reason=\"target_timeout\""], 1.0);
+
+    assert_408(&drip(&node, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n", "a"));
+    node.metric_becomes(CLOSED, &["reason=\"request_timeout\""], 1.0);
+
+    let mut client = Client::plain(node.address("plain"));
+    client.send("GET /endless HTTP/1.1\r\nHost: a\r\n\r\n");
+    let said = String::from_utf8_lossy(&client.until_closed()).into_owned();
+    assert!(said.starts_with("HTTP/1.1 200 OK\r\n"), "{said}");
+    assert!(!said.ends_with("0\r\n\r\n"), "half an answer must not look like a whole one");
+    node.metric_becomes(CLOSED, &["reason=\"request_timeout\""], 2.0);
+    node.assert_no_panic();
+}
