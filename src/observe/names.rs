@@ -161,7 +161,10 @@ mod tests {
     #[test]
     fn names_are_distinct_and_help_is_a_sentence() {
         for (index, (name, help)) in ALL.iter().enumerate() {
-            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            assert!(
+                name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
+                "{name}"
+            );
             assert!(help.ends_with('.'), "{name}");
             assert!(ALL[..index].iter().all(|(other, _)| other != name), "{name} stands twice");
         }

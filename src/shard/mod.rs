@@ -308,6 +308,8 @@ impl Shard {
             // What was cut off completes at once; a bound all the same, because the process must end.
             let _ = tokio::time::timeout(limits::LINGER, self.emptied()).await;
         }
+        // Targets are told, where they take it.
+        let _ = tokio::time::timeout(limits::LINGER, self.upstreams.close()).await;
     }
 
     /// Waits until no connection is open.

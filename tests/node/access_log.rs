@@ -188,7 +188,7 @@ fn a_request_that_cannot_be_read_has_a_line_with_what_can() {
     let address = node.address("plain");
     for (index, (sent, status, request)) in [
         (
-            "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /a b HTTP/1.1\r\nHost : a\r\n\r\n",
             "400",
             format!(r"GET http://{address}/a\x20b HTTP/1.1"),
         ),

@@ -1,4 +1,5 @@
 //! A target that speaks HTTP/2 with prior knowledge: the `h2` crate's server, and a script for each stream.
+use super::http2::{self, flag, frame, kind};
 use super::target::entry;
 use super::wait;
 use bytes::Bytes;
@@ -6,6 +7,7 @@ use h2::server::{self, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Request, Response};
 use std::future::poll_fn;
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -39,7 +41,6 @@ impl Received {
 
 /// A stream that waits for its answer.
 pub struct Call {
-    pub connection: usize,
     pub head: Request<()>,
     pub body: RecvStream,
     pub respond: SendResponse<Bytes>,
@@ -232,6 +233,48 @@ impl Drop for Http2Target {
     }
 }
 
+/// A target of raw frames: it agrees on HTTP/2, and hands the streams that begin to a script: which connection,
+/// which stream, and the socket to answer on.
+pub fn raw(
+    on_head: impl Fn(usize, u32, &mut std::net::TcpStream) -> io::Result<()> + Send + Sync + 'static,
+) -> SocketAddr {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let listener = listener.expect("loopback has a free port");
+    let address = listener.local_addr().expect("a bound socket has an address");
+    let on_head = std::sync::Arc::new(on_head);
+    thread::spawn(move || {
+        for (connection, stream) in listener.incoming().enumerate() {
+            let (Ok(mut stream), on_head) = (stream, on_head.clone()) else { continue };
+            thread::spawn(move || serve_raw(connection, &mut stream, &*on_head));
+        }
+    });
+    address
+}
+
+fn serve_raw(
+    connection: usize,
+    stream: &mut std::net::TcpStream,
+    on_head: &dyn Fn(usize, u32, &mut std::net::TcpStream) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut preface = [0; http2::PREFACE.len()];
+    stream.read_exact(&mut preface)?;
+    assert_eq!(preface, http2::PREFACE);
+    stream.write_all(&http2::settings(&[]))?;
+    loop {
+        let mut header = [0; 9];
+        stream.read_exact(&mut header)?;
+        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
+        let mut payload = vec![0; length as usize];
+        stream.read_exact(&mut payload)?;
+        let id = u32::from_be_bytes([header[5], header[6], header[7], header[8]]);
+        match (header[3], header[4]) {
+            (kind::SETTINGS, 0) => stream.write_all(&frame(kind::SETTINGS, flag::ACK, 0, b""))?,
+            (kind::HEADERS, _) => on_head(connection, id, stream)?,
+            _ => {}
+        }
+    }
+}
+
 async fn accept(
     listener: std::net::TcpListener,
     settings: server::Builder,
@@ -289,6 +332,6 @@ async fn serve(
         // Told first: the client may have its answer before this thread runs again.
         let _ = sender.send(Received { connection, head: head.clone() });
         let orders = orders.clone();
-        tokio::task::spawn_local(script(Call { connection, head, body, respond, orders }));
+        tokio::task::spawn_local(script(Call { head, body, respond, orders }));
     }
 }

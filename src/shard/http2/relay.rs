@@ -275,7 +275,7 @@ impl Attempt<'_> {
             }
             None => target.send_data(Bytes::new(), true),
         };
-        Ok(if sent.is_ok() { Uploaded::Whole } else { Uploaded::TargetStopped })
+        Ok(sent.map_or(Uploaded::TargetStopped, |()| Uploaded::Whole))
     }
 
     /// Sends content as the target's windows have room. False when the target takes no more.
@@ -286,6 +286,9 @@ impl Attempt<'_> {
         last: bool,
         clock: &Clock,
     ) -> bool {
+        if content.is_empty() {
+            return !last || target.send_data(content, true).is_ok();
+        }
         clock.target_takes_nothing.set(true);
         while !content.is_empty() {
             let mut room = poll_fn(|context| poll_room(target, content.len(), context)).await;
