@@ -298,7 +298,8 @@ pub struct Listener {
     pub defer_accept: bool,
 }
 
-/// How slow clients may be. Tunnels (WebSocket) and calls of gRPC have the idle timeout alone.
+/// How slow clients may be. Tunnels (WebSocket) and calls of gRPC have the idle timeout alone, and so have the
+/// floors where a target speaks HTTP/2.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(default, expecting = "a mapping")]
 #[schemars(deny_unknown_fields)]

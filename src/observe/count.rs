@@ -209,6 +209,8 @@ pub struct Listener {
     pub ended_by_trust: [Count; Refusal::ALL.len()],
     /// Connections that ended early, by [`Reason::index`].
     pub closed: [Count; Reason::ALL.len()],
+    /// Requests that were not served to their end, by [`Reason::index`].
+    pub failed: [Count; Reason::ALL.len()],
     /// Bytes received from clients (plaintext).
     pub received_bytes: Count,
     /// Bytes sent to clients (plaintext).

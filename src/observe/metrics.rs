@@ -387,6 +387,7 @@ fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
     let ended = totals_by(listeners, &refusals, |of| &of.ended_by_trust);
     page.counter(&names::CONNECTIONS_ENDED_BY_TRUST, ended);
     let reasons = Reason::ALL.map(Reason::word);
+    page.counter(&names::REQUESTS_FAILED, totals_by(listeners, &reasons, |of| &of.failed));
     page.counter(&names::CONNECTIONS_CLOSED, totals_by(listeners, &reasons, |of| &of.closed));
 }
 

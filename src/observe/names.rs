@@ -64,6 +64,8 @@ metrics! {
 
     RESPONSES = "portcullis_http_responses_total", ["listener", "status_class"],
         "Responses given to clients, whoever made them, by class of status.";
+    REQUESTS_FAILED = "portcullis_http_requests_failed_total", ["listener", "reason"],
+        "Requests that were not served to their end, by reason; over HTTP/2 their connections go on.";
     MALFORMED = "portcullis_http_malformed_total", ["listener", "reason"],
         "Requests refused because of their form.";
     INVALID_NAMES = "portcullis_http_invalid_header_requests_total", ["listener", "action"],

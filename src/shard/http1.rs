@@ -126,6 +126,9 @@ impl Session<'_> {
         let rules = self.connection.front.rules();
         self.recording = Recording::begin(self.connection, &self.client, &rules);
         let next = self.request().await;
+        if let Some(reason) = next.reason() {
+            self.connection.count_failed(reason);
+        }
         self.recording.finish(self.connection, &self.client, next.reason());
         next
     }

@@ -297,6 +297,11 @@ impl Connection {
         out
     }
 
+    /// Counts a request that was not served to its end.
+    pub(super) fn count_failed(&self, reason: Reason) {
+        self.front.counters.failed[reason.index()].add(1);
+    }
+
     /// Counts a response by the class of its status.
     pub(super) fn count_response(&self, status: u16) {
         let class = usize::from(status / 100).clamp(1, 5) - 1;

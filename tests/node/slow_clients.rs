@@ -1,8 +1,9 @@
 //! Clients that send or read slower than their listener asks for are ended; whoever is fast enough is not.
 use crate::support::client::connect;
+use crate::support::http2::{config, flag};
 use crate::support::node::piece;
 use crate::support::target::ok;
-use crate::support::{Client, Node, Target, wait};
+use crate::support::{Client, Http2, Node, Target, wait};
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
@@ -164,4 +165,78 @@ fn a_request_may_take_no_longer_than_its_listener_allows() {
     assert!(!said.ends_with("0\r\n\r\n"), "half an answer must not look like a whole one");
     node.metric_becomes(CLOSED, &["reason=\"request_timeout\""], 2.0);
     node.assert_no_panic();
+}
+
+/// The same listener over TLS, for HTTP/2.
+fn node_of_http2(target: &Target, slow_clients: &str) -> Node {
+    let slow_clients = format!("slow_clients: {{{slow_clients}}}");
+    Node::start(
+        &[
+            piece::certificates(),
+            piece::targets(&[target.entry()]),
+            "listeners:\n".to_owned(),
+            piece::https("https", &slow_clients),
+        ]
+        .concat(),
+    )
+}
+
+const FAILED: &str = "portcullis_http_requests_failed_total";
+
+#[test]
+fn a_stream_whose_content_drips_gets_408_and_the_others_go_on() {
+    let target = Target::named("hello");
+    let floor = "request_body_bytes_per_second_min: 4000, window_seconds: 1";
+    let node = node_of_http2(&target, floor);
+    let mut client = Http2::connect(node.address("https"), &config(None));
+    let id = client.request(0, "POST", "/", &[]);
+    wait::until("a slow stream to be told", || {
+        client.upload(id, b"a", false);
+        client.ping();
+        client.answers.get(&id).filter(|answer| answer.status == 408).map(drop)
+    });
+    node.metric_becomes(FAILED, &["reason=\"slow_body\""], 1.0);
+    assert_eq!(client.get("/").text(), "hello");
+
+    // Not much faster than it must be, for several windows.
+    let id = client.request(0, "POST", "/", &[]);
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        client.upload(id, &[b'a'; 400], false);
+        wait::pause();
+    }
+    client.upload(id, b"", true);
+    assert_eq!(client.answer(id).status, 200);
+    node.assert_no_panic();
+}
+
+#[test]
+fn a_stream_that_takes_nothing_of_its_answer_is_reset() {
+    let target = generous_target();
+    let floor = "response_bytes_per_second_min: 4000, window_seconds: 1";
+    let node = node_of_http2(&target, floor);
+    let mut client = Http2::connect(node.address("https"), &config(None));
+    // Its windows are never opened.
+    let id = client.request(flag::END_STREAM, "GET", "/", &[]);
+    node.metric_becomes(FAILED, &["reason=\"slow_reader\""], 1.0);
+    client.until(|client| client.answers.get(&id).is_some_and(|answer| answer.reset.is_some()));
+    assert!(!client.answers[&id].whole);
+    client.ping();
+}
+
+#[test]
+fn a_stream_may_take_no_longer_than_its_listener_allows() {
+    let target = Target::with(|received, stream| {
+        if received.request_line().contains("/silent") {
+            let _ = stream.read(&mut [0; 1]);
+        }
+        stream.write_all(ok("hello").as_bytes())
+    });
+    let node = node_of_http2(&target, "request_timeout_seconds: 1");
+    let mut client = Http2::connect(node.address("https"), &config(None));
+    assert_eq!(client.get("/silent").status, 504);
+    let id = client.request(0, "POST", "/", &[]);
+    assert_eq!(client.answer(id).status, 408);
+    node.metric_becomes(FAILED, &["reason=\"request_timeout\""], 1.0);
+    assert_eq!(client.get("/").text(), "hello");
 }

@@ -7,18 +7,22 @@ use super::StreamPlace;
 use super::flow::{is_small, poll_room};
 use crate::clock;
 use crate::close::Reason;
+use crate::config::snapshot::Floor;
 use crate::http::h2::answer;
 use crate::http::respond::{Answer, Manner};
+use crate::net::ByteStream;
 use crate::shard::connection::{Client, Connection};
 use crate::shard::front::Rules;
+use crate::shard::pace::Taking;
 use crate::shard::recording::Recording;
 use crate::shard::request::{Asked, Method};
 use bytes::Bytes;
 use h2::SendStream;
 use h2::server::SendResponse;
 use http::HeaderMap;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -30,6 +34,8 @@ pub(super) struct Sender {
     pub(super) client: Rc<Client>,
     pub(super) recording: Recording,
     state: RefCell<State>,
+    /// How the client takes the answer, while it waits for room.
+    taking: Cell<Taking>,
 }
 
 enum State {
@@ -49,7 +55,8 @@ impl Sender {
         respond: SendResponse<Bytes>,
     ) -> Self {
         let recording = Recording::begin(&place.shared.connection, &client, &rules);
-        Self { place, rules, client, recording, state: RefCell::new(State::Unanswered(respond)) }
+        let state = RefCell::new(State::Unanswered(respond));
+        Self { place, rules, client, recording, state, taking: Cell::default() }
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -107,10 +114,15 @@ impl Sender {
         mut out: Bytes,
         last: bool,
         idle: Duration,
+        floor: Option<Floor>,
     ) -> Result<(), Reason> {
         while !out.is_empty() {
-            let sent = tokio::time::timeout(idle, self.send_some(&mut out, last)).await;
-            sent.map_err(|_| Reason::ClientTimeout)??;
+            let socket = self.place.shared.wire.socket();
+            let sending = pin!(self.send_some(&mut out, last));
+            let mut taking = self.taking.get();
+            let sent = taking.wait(socket, idle, floor, sending).await;
+            self.taking.set(taking);
+            sent??;
         }
         if last {
             self.finish();
@@ -167,6 +179,11 @@ impl Sender {
         let _ = stream.send_trailers(trailers);
         *state = State::Answered;
         self.place.answered.set(true);
+    }
+
+    /// Whether the answer has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(&*self.state.borrow(), State::Unanswered(_))
     }
 
     /// Ends the stream: the client must see that its answer is not whole.

@@ -64,6 +64,8 @@ struct Shared {
     transport: Transport,
     /// Streams in work.
     open: Cell<usize>,
+    /// Those whose targets are slow to take their content.
+    stalled: Cell<usize>,
     /// Bytes of their heads, and of content that may have to be sent again.
     held_bytes: Cell<usize>,
 }
@@ -89,6 +91,7 @@ pub(super) async fn serve(connection: Connection, wire: Wire, client: Client) ->
         wire: Rc::clone(&wire),
         transport: transport.clone(),
         open: Cell::new(0),
+        stalled: Cell::new(0),
         held_bytes: Cell::new(0),
     });
     shared.wait_for(Waits::First);

@@ -73,7 +73,7 @@ impl Stream {
                     self.note(|record| record.chose(target));
                     return self.refuse(reason);
                 }
-                None => return self.note(|record| record.failed(Reason::ClientClosed)),
+                None => return self.gone(),
             };
             self.note(|record| record.chose(Some(place.target())));
             if refused.is_none() {
@@ -101,6 +101,12 @@ impl Stream {
             Poll::Pending => future.as_mut().poll(context).map(Some),
         })
         .await
+    }
+
+    /// The client took its request back.
+    fn gone(&self) {
+        self.sender.connection().count_failed(Reason::ClientClosed);
+        self.note(|record| record.failed(Reason::ClientClosed));
     }
 
     /// Whether the request may be sent again.
@@ -142,7 +148,12 @@ impl Stream {
             (Told::Nothing, By::Malformed(malformed)) => {
                 self.sender.own(Some(&self.asked), &Answer::standard(malformed.status()));
             }
-            (Told::Part | Told::Refusal, _) => self.sender.reset(code),
+            (Told::Part | Told::Refusal, by) => {
+                if let By::Client { reason, .. } | By::Target(Lost { reason, .. }) = by {
+                    self.sender.connection().count_failed(reason);
+                }
+                self.sender.reset(code);
+            }
         }
     }
 }
@@ -182,6 +193,7 @@ impl Attempt<'_> {
         let mut up = pin!(self.upload(body, &mut target, &clock));
         let mut down = pin!(self.download(&mut response, &clock, &told));
         let mut idle = pin!(tokio::time::sleep(clock.idle));
+        let mut due = self.stream.due();
         let mut uploading = has_content;
         let failed = poll_fn(|context| {
             if sender.poll_reset(context).is_ready() {
@@ -197,6 +209,12 @@ impl Attempt<'_> {
             if let Poll::Ready(done) = down.as_mut().poll(context) {
                 return Poll::Ready(done);
             }
+            if due.as_mut().is_some_and(|due| due.as_mut().poll(context).is_ready()) {
+                let reason = self.stream.overdue(!uploading);
+                let is_of_target = reason == Reason::TargetTimeout;
+                let by = if is_of_target { TIMED_OUT } else { By::Client { reason, uploading } };
+                return Poll::Ready(Err(by));
+            }
             clock.poll_idle(idle.as_mut(), context).map(|()| Err(self.timed_out(&clock, uploading)))
         });
         failed.await.map_err(|by| Failed { by, told: told.get() })
@@ -209,7 +227,7 @@ impl Attempt<'_> {
             return By::Client { reason: Reason::ClientTimeout, uploading };
         }
         self.place.timed_out(clock.moved.get());
-        By::Target(Lost { reason: Reason::TargetTimeout, unprocessed: false, code: None })
+        TIMED_OUT
     }
 
     /// The request's content and trailers, from the client to the target.
@@ -381,6 +399,9 @@ impl Attempt<'_> {
 
 const MALFORMED: By =
     By::Target(Lost { reason: Reason::TargetMalformed, unprocessed: false, code: None });
+
+const TIMED_OUT: By =
+    By::Target(Lost { reason: Reason::TargetTimeout, unprocessed: false, code: None });
 
 /// The idle timeout of a stream, and who is waited for.
 struct Clock {

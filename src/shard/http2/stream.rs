@@ -7,6 +7,7 @@
 use super::answer::Sender;
 use super::upload::{Upload, Uploaded};
 use crate::close::Reason;
+use crate::config::snapshot::Floor;
 use crate::http::body::Transfer;
 use crate::http::forward::{self, InvalidNames};
 use crate::http::h2::{answer, fields, request as head};
@@ -19,6 +20,7 @@ use crate::observe::access_log::Record;
 use crate::observe::count;
 use crate::shard::download::{Told, Unanswered};
 use crate::shard::front::Rules;
+use crate::shard::pace::Pace;
 use crate::shard::request::Asked;
 use crate::shard::target::{Target, timed_out};
 use crate::target::{Group, ProtocolVersion};
@@ -27,10 +29,11 @@ use h2::RecvStream;
 use http::request::Parts;
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
+use tokio::time::{Sleep, sleep_until};
 
 /// A stream whose request goes to a target.
 pub(super) struct Stream {
@@ -40,6 +43,12 @@ pub(super) struct Stream {
     pub(super) group: Arc<Group>,
     /// X-Amzn-Trace-Id: each try is sent with the same one.
     pub(super) trace_id: Vec<u8>,
+}
+
+/// How slow a client may be.
+struct Floors {
+    body: Option<Floor>,
+    answer: Option<Floor>,
 }
 
 /// What a target gets first.
@@ -124,9 +133,11 @@ impl Stream {
         let mut body = Some(body);
         loop {
             let (answered, uploaded) = self.attempt(&upstream, head, &mut body).await;
-            let repeats = matches!(answered, Err(failed) if failed.silent)
-                && upstream.reused
-                && parts.is_some();
+            // Where this node ended it there is nobody to try again for.
+            let vanished =
+                |failed: &Unanswered| failed.silent && failed.reason == Reason::TargetClosed;
+            let repeats =
+                answered.as_ref().is_err_and(vanished) && upstream.reused && parts.is_some();
             if !repeats {
                 return self.conclude(&counters, upstream, answered, uploaded);
             }
@@ -168,7 +179,7 @@ impl Stream {
             }
             (Err(failed), Uploaded::Whole | Uploaded::TargetStopped | Uploaded::Abandoned) => {
                 // Without its client an exchange is no failure of the target's.
-                if failed.reason != Reason::ClientClosed {
+                if !failed.reason.is_of_client() {
                     counters.errors[failed.reason.index()].add(1);
                 }
                 self.end(failed.told, failed.reason);
@@ -181,18 +192,50 @@ impl Stream {
         self.note(|record| record.failed(reason));
         match told {
             Told::Nothing => self.refuse(reason),
-            Told::Part | Told::Refusal => self.sender.reset(h2::Reason::INTERNAL_ERROR),
+            Told::Part | Told::Refusal => {
+                self.sender.connection().count_failed(reason);
+                self.sender.reset(h2::Reason::INTERNAL_ERROR);
+            }
         }
     }
 
     /// Answers a request that cannot be served.
     pub(super) fn refuse(&self, reason: Reason) {
+        self.sender.connection().count_failed(reason);
         self.note(|record| record.failed(reason));
         match reason.status() {
             Some(status) => {
                 self.sender.own_to(Some(&self.asked), &Answer::standard(status), self.grpc);
             }
             None => self.sender.reset(h2::Reason::CANCEL),
+        }
+    }
+
+    /// How slow the client may be. A call of gRPC may be as slow as both sides like.
+    fn floors(&self) -> Floors {
+        let slow_clients = &self.sender.rules.listener.slow_clients;
+        match self.grpc {
+            true => Floors { body: None, answer: None },
+            false => Floors { body: slow_clients.body, answer: slow_clients.answer },
+        }
+    }
+
+    /// When the answer must be whole.
+    pub(super) fn due(&self) -> Option<Pin<Box<Sleep>>> {
+        let within = self.sender.rules.listener.slow_clients.request_timeout.filter(|_| !self.grpc);
+        within.map(|within| Box::pin(sleep_until((self.sender.place.began + within).into())))
+    }
+
+    /// What a request is ended by whose time is up: one that is whole waits for its target. An answer that has
+    /// begun is cut off.
+    pub(super) fn overdue(&self, is_whole: bool) -> Reason {
+        match (self.sender.has_begun(), is_whole) {
+            (true, _) => {
+                self.sender.reset(h2::Reason::CANCEL);
+                Reason::RequestTimeout
+            }
+            (false, true) => Reason::TargetTimeout,
+            (false, false) => Reason::RequestTimeout,
         }
     }
 
@@ -220,13 +263,27 @@ impl Stream {
                     let framing = self.asked.body;
                     let (whole, answered) = (&whole, &answered);
                     let recording = &self.sender.recording;
-                    Upload { body, target, framing, whole, answered, recording }.run().await
+                    let (floor, pace) = (self.floors().body, Pace::default());
+                    let stalled = &self.sender.place.shared.stalled;
+                    let upload = Upload {
+                        body,
+                        target,
+                        framing,
+                        floor,
+                        pace,
+                        stalled,
+                        whole,
+                        answered,
+                        recording,
+                    };
+                    upload.run().await
                 }
                 None => Uploaded::Whole,
             }
         };
         let mut up = pin!(up);
         let mut uploaded = None;
+        let mut due = self.due();
         let download = {
             let mut down = pin!(self.download(target, &whole));
             let mut reset = false;
@@ -243,6 +300,10 @@ impl Stream {
                     // Without its client an exchange has no purpose; the kill completes the download.
                     reset = true;
                     target.socket.kill(Reason::ClientClosed);
+                }
+                if !reset && due.as_mut().is_some_and(|due| due.as_mut().poll(context).is_ready()) {
+                    reset = true;
+                    target.socket.kill(self.overdue(whole.get()));
                 }
                 down.as_mut().poll(context)
             })
@@ -266,6 +327,7 @@ impl Stream {
         uploaded: &Cell<bool>,
     ) -> Result<KeepTarget, Unanswered> {
         let mut received = Buf::take();
+        let floor = self.floors().answer;
         let head = self.final_head(target, uploaded, &mut received).await?;
         let failed = |reason, told| Unanswered { reason, told, silent: false };
         let Rules { listener, forbidden, .. } = &*self.sender.rules;
@@ -288,13 +350,13 @@ impl Stream {
             transfer.step(&mut received, &mut out).map_err(|_| failed(Reason::TargetMalformed))?;
             if !out.is_empty() || transfer.is_done() {
                 let last = transfer.is_done();
-                self.sender.send(out.into(), last, target.idle).await.map_err(failed)?;
+                self.sender.send(out.into(), last, target.idle, floor).await.map_err(failed)?;
                 continue;
             }
             match target.receive(&mut received, uploaded.get()).await.map_err(failed)? {
                 0 if transfer.ends_by_close() => {
                     transfer.close(&mut out);
-                    self.sender.send(out.into(), true, target.idle).await.map_err(failed)?;
+                    self.sender.send(out.into(), true, target.idle, floor).await.map_err(failed)?;
                 }
                 0 => return Err(failed(Reason::TargetClosed)),
                 _ => {}
