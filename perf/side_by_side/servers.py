@@ -38,27 +38,8 @@ def install(packages):
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     if not shutil.which("apt-get"):
         return False
-    command = [*sudo, "sh", "-c", INSTALL, "install", *packages]
-    return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
-
-
-# Debian asks policy-rc.d before it starts a service; 101 forbids it (invoke-rc.d(8)). One that is there
-# already stays, and has to forbid it as well.
-INSTALL = """
-set -eu
-policy=/usr/sbin/policy-rc.d
-if [ -e "$policy" ]; then
-    status=0
-    "$policy" "$1" start >/dev/null || status=$?
-    [ "$status" -eq 101 ] || { echo "$policy would have their services started" >&2; exit 1; }
-else
-    trap 'rm -f "$policy"' EXIT
-    printf '#!/bin/sh\nexit 101\n' >"$policy"
-    chmod 755 "$policy"
-fi
-apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
-"""
+    script = Path(__file__).parents[2] / "tests" / "install-packages"
+    return subprocess.run([*sudo, str(script), *packages], check=False).returncode == 0
 
 
 class Server:

@@ -36,6 +36,11 @@ fn request_heads_mean_one_thing() {
 }
 
 #[test]
+fn request_heads_mean_one_thing_in_every_mode() {
+    hold("request_in_modes", properties::request_in_modes);
+}
+
+#[test]
 fn chunked_bodies_decode_alike_in_any_pieces() {
     hold("chunked_body", properties::chunked_body);
 }

@@ -1,5 +1,10 @@
 //! What must hold of each reader of hostile bytes, whatever the bytes: one function for each fuzz
 //! target. `fuzz_targets/` calls them under cargo-fuzz, `main.rs` on the stable toolchain.
+#[path = "modes.rs"]
+mod modes;
+
+pub use modes::request_in_modes;
+
 use portcullis::http::chunked::{CHUNK_END, Decoder, LAST_CHUNK, SECTION_END, SizeLine, Step};
 use portcullis::http::head::{self, Body, Malformed, Version};
 use portcullis::limits::{CLIENT_HELLO_BYTES_MAX, HEADERS_MAX, TICKET_BYTES_MAX};

@@ -12,6 +12,10 @@
     reason = "a test may fail by panicking, and nobody calls into this crate"
 )]
 
+#[path = "../desync/corpus.rs"]
+mod corpus;
+#[path = "../support/random.rs"]
+mod random;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -59,6 +63,7 @@ mod resumption;
 mod server_names;
 mod shown_tickets;
 mod slow_clients;
+mod smuggling;
 mod start_up;
 mod swaps_under_load;
 mod targets;

@@ -2,12 +2,13 @@
 use crate::support::client::tls_config;
 use crate::support::node::{free_port, piece};
 use crate::support::scratch::Scratch;
+use crate::support::server::Server;
 use crate::support::target::{close, entry, nobody, ok};
 use crate::support::tools::{self, Identity, Tls, curl_https};
 use crate::support::{Client, Node, Target, wait};
 use std::io::Write;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
 
 fn configuration(entries: &[String]) -> String {
     [
@@ -269,34 +270,6 @@ fn ipv6_works_on_both_sides() {
     assert!(log.contains(" ::1 "), "{log}");
 }
 
-/// A program that serves until the test is over.
-struct Server(Child);
-
-impl Server {
-    fn start(command: &mut Command, port: u16) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}; tests/run installs it"));
-        wait::until("a server to listen", || {
-            assert_eq!(child.try_wait().unwrap(), None, "{command:?} ended");
-            TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()
-        });
-        Self(child)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // nginx ends its worker when it is asked to, and leaves it when it is killed.
-        let id = rustix::process::Pid::from_child(&self.0);
-        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
-        let _ = self.0.wait();
-    }
-}
-
 /// As in Huawei's guide to mutual authentication: a Flask application that returns what it got.
 #[test]
 fn a_flask_application_learns_who_its_client_is() {
@@ -313,7 +286,7 @@ fn a_flask_application_learns_who_its_client_is() {
     let file = scratch.path().join("app.py");
     std::fs::write(&file, application).unwrap();
     // Debian's interpreter: others on the path do not have Debian's Flask.
-    let _server = Server::start(Command::new("/usr/bin/python3").arg(&file), port);
+    let _server = Server::start(Command::new("/usr/bin/python3").arg(&file), port, Stdio::null());
     let node = Node::start(
         &[
             piece::certificates(),
@@ -375,7 +348,7 @@ fn nginx_serves_behind_the_node() {
     // Debian's, which is not on the path of an ordinary user.
     let mut command = Command::new("/usr/sbin/nginx");
     command.args(["-e", "stderr", "-p", root, "-c"]).arg(&file);
-    let _server = Server::start(&mut command, port);
+    let _server = Server::start(&mut command, port, Stdio::null());
     let node = Node::start(
         &[
             piece::certificates(),

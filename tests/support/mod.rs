@@ -12,6 +12,7 @@ pub mod node;
 pub mod pki;
 pub mod pkits;
 pub mod scratch;
+pub mod server;
 pub mod target;
 pub mod tools;
 pub mod wait;

@@ -22,13 +22,14 @@ pub(super) fn mend(head: &[u8]) -> Vec<u8> {
     let mut headers = raw::lines(head);
     headers.by_ref().take(1).for_each(|first| request_line(&first, &mut out));
     let mut lengths_left = lengths_that_stay(headers.clone());
-    for header in headers.filter(|header| !is_left_out(header)) {
-        if is_named(&header, CONTENT_LENGTH) {
-            match lengths_left.checked_sub(1) {
-                Some(left) => lengths_left = left,
-                None => continue,
-            }
+    for header in headers {
+        let is_length = is_named(&header, CONTENT_LENGTH);
+        let is_needless = is_length && lengths_left == 0;
+        // A line that does not end as it should is refused, whatever it says.
+        if (is_needless || is_left_out(&header)) && header.ending == b"\r\n" {
+            continue;
         }
+        lengths_left -= usize::from(is_length && lengths_left > 0);
         out.extend_from_slice(header.content);
         out.extend_from_slice(header.ending);
     }

@@ -261,6 +261,12 @@ fn what_is_mended_is_what_is_left_when_the_doubtful_is_left_out() {
     ] {
         assert_eq!(headers(lines), (names.to_owned(), body), "{lines:?}");
     }
+    // No line end goes with what is left out.
+    for lines in
+        [": a\nX: a", "Content_Length: 5\nX: a", "Content-Length: 5\r\nContent-Length: 5\nX: a"]
+    {
+        assert_eq!(actions(&with("POST", lines)), REFUSED, "{lines:?}");
+    }
     // What the node itself goes by is never left out.
     for line in ["Content-Length: 5\u{1}", "Connection: close\u{1}", "Expect: \u{1}"] {
         assert_eq!(actions(&with("POST", line)), REFUSED, "{line:?}");
