@@ -1,6 +1,6 @@
 //! Clients that send or read slower than their listener asks for are ended; whoever is fast enough is not.
 use crate::support::client::connect;
-use crate::support::http2::{config, flag};
+use crate::support::http2::{config, flag, frame, kind};
 use crate::support::node::piece;
 use crate::support::target::ok;
 use crate::support::{Client, Http2, Node, Target, wait};
@@ -205,7 +205,7 @@ fn a_stream_whose_content_drips_gets_408_and_the_others_go_on() {
         client.upload(id, &[b'a'; 400], false);
         wait::pause();
     }
-    client.upload(id, b"", true);
+    client.send(frame(kind::DATA, flag::END_STREAM, id, b""));
     assert_eq!(client.answer(id).status, 200);
     node.assert_no_panic();
 }
@@ -216,7 +216,7 @@ fn a_stream_that_takes_nothing_of_its_answer_is_reset() {
     let floor = "response_bytes_per_second_min: 4000, window_seconds: 1";
     let node = node_of_http2(&target, floor);
     let mut client = Http2::connect(node.address("https"), &config(None));
-    // Its windows are never opened.
+    client.opens_windows = false;
     let id = client.request(flag::END_STREAM, "GET", "/", &[]);
     node.metric_becomes(FAILED, &["reason=\"slow_reader\""], 1.0);
     client.until(|client| client.answers.get(&id).is_some_and(|answer| answer.reset.is_some()));
