@@ -77,7 +77,9 @@ pub fn checked<'h, 'b>(
         expects_continue: false,
         // ALB's classes are about HTTP/1 alone.
         class_reason: None,
-        closes: false,
+        // A target may leave the content of these unread (RFC 9110, section 9.3.1): on a kept connection
+        // it would be the beginning of another client's request.
+        closes: matches!(method, "GET" | "HEAD") && !matches!(body, Body::Empty | Body::Length(0)),
         length,
     })
 }

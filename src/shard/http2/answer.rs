@@ -26,6 +26,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// What answers a stream.
 pub(super) struct Sender {
@@ -120,9 +121,10 @@ impl Sender {
             let socket = self.place.shared.wire.socket();
             let sending = pin!(self.send_some(&mut out, last));
             let mut taking = self.taking.get();
-            let sent = taking.wait(socket, idle, floor, sending).await;
+            // What its connection acknowledges, answers to PING among it, says nothing of this stream.
+            let sent = timeout(idle, taking.wait(socket, idle, floor, sending)).await;
             self.taking.set(taking);
-            sent??;
+            sent.map_err(|_| Reason::ClientTimeout)???;
         }
         if last {
             self.finish();

@@ -121,6 +121,9 @@ impl Stream {
     async fn exchange(self, mut head: Buf, parts: Option<Parts>, body: RecvStream) {
         let shard = &self.sender.connection().shard;
         let counters = shard.target_group(&self.group.name);
+        if self.is_taken_back().await {
+            return self.note(Record::cut_short);
+        }
         let mut upstream = match shard.upstreams.checkout(&self.group, &counters).await {
             Ok(upstream) => upstream,
             Err(Unreached { reason, target }) => {
@@ -128,6 +131,10 @@ impl Stream {
                 return self.refuse(reason);
             }
         };
+        if self.is_taken_back().await {
+            shard.upstreams.put_back(upstream);
+            return self.note(Record::cut_short);
+        }
         self.note(|record| record.chose(Some(upstream.target)));
         counters.requests.add(1);
         let mut body = Some(body);
@@ -154,6 +161,11 @@ impl Stream {
         }
     }
 
+    /// Whether the client has reset the stream already, so that no target need hear of it.
+    async fn is_taken_back(&self) -> bool {
+        poll_fn(|context| Poll::Ready(self.sender.poll_reset(context).is_ready())).await
+    }
+
     pub(super) fn note(&self, note: impl FnOnce(&mut Record)) {
         self.sender.recording.note(note);
     }
@@ -167,7 +179,7 @@ impl Stream {
         uploaded: Uploaded,
     ) {
         match (answered, uploaded) {
-            (Ok(KeepTarget(true)), Uploaded::Whole) => {
+            (Ok(KeepTarget(true)), Uploaded::Whole) if !self.asked.closes => {
                 self.sender.connection().shard.upstreams.put_back(upstream);
             }
             (Ok(_), _) => {}
