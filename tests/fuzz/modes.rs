@@ -80,7 +80,11 @@ fn whole_and_parts(bytes: &[u8], mode: Mode) -> Result<Option<Read>, Refused> {
         match read(&bytes[..cut], mode) {
             Ok(None) => {}
             Ok(part) => assert_eq!(whole, Ok(part), "cut at {cut}"),
-            Err(refused) => assert!(whole.is_err(), "{refused:?} at {cut} is forgiven later"),
+            // A shard refuses at once; with more bytes another fault may be seen first, one that waits for
+            // the whole head. It is never a request.
+            Err(refused) => {
+                assert!(!matches!(whole, Ok(Some(_))), "{refused:?} at {cut} is forgiven later");
+            }
         }
     }
     // What complies is read once, and is the same in every mode that lets it in.
