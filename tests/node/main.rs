@@ -62,6 +62,7 @@ mod refusals;
 mod resumption;
 mod server_names;
 mod shown_tickets;
+mod slow_attacks;
 mod slow_clients;
 mod smuggling;
 mod start_up;
