@@ -127,9 +127,10 @@ pub fn curl_https(
 }
 
 /// Whether curl was refused by the node: 35 while the handshake runs, 56 or 55 where TLS 1.3 tells the
-/// client only afterwards; curl makes 60 of `certificate_expired` and 98 of `certificate_required`.
+/// client only afterwards (16 where it speaks HTTP/2 by then); curl makes 60 of `certificate_expired` and
+/// 98 of `certificate_required`.
 pub fn curl_was_refused(ended: &Ended) -> bool {
-    matches!(ended.code, Some(35 | 55 | 56 | 60 | 98)) && ended.stdout.ends_with("\n000")
+    matches!(ended.code, Some(16 | 35 | 55 | 56 | 60 | 98)) && ended.stdout.ends_with("\n000")
 }
 
 /// A setting for `env`: Debian's OpenSSL would refuse to use the weak key that the node must refuse.
