@@ -34,6 +34,7 @@ use crate::http::respond::Answer;
 use crate::limits;
 use crate::net::ByteStream;
 use crate::observe::access_log::Kind;
+use crate::observe::count::Relief;
 use answer::Sender;
 use bytes::Bytes;
 use h2::server::{self, SendResponse};
@@ -232,8 +233,10 @@ impl Session {
         self.requests += 1;
         if self.requests >= limits::H2_REQUESTS_MAX
             || connection.accepted.elapsed() >= rules.listener.client_keep_alive
-            || !connection.shard.keeps_connections()
         {
+            self.leave(h2, Leaving::Refusing);
+        } else if connection.shard.is_pressed() {
+            connection.shard.count_relief(Relief::Ended);
             self.leave(h2, Leaving::Refusing);
         }
         self.dispatch(&rules, request, respond);
