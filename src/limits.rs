@@ -232,6 +232,9 @@ pub const SOURCE_SLOTS: usize = 65_536;
 /// How often memory is held against its budget, and shards give some back: an attacker with a gigabit brings some
 /// 30 MB in between.
 pub const MEMORY_LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The share of the memory budget, in percent, that clients may hold whatever else takes memory: no reset takes
+/// them below it.
+pub const MEMORY_LEFT_TO_CLIENTS_PERCENT: u64 = 5;
 /// Connections that a shard resets at a time to give memory back.
 pub const RESETS_AT_ONCE_MAX: usize = 256;
 /// File descriptors kept free for configuration files, logs and the admin socket.

@@ -25,6 +25,7 @@ mod bodies;
 mod client_hello;
 mod clients_that_go;
 mod connections;
+mod cut_short;
 mod demo;
 mod desync;
 mod dry_run;

@@ -66,7 +66,8 @@ impl Stream {
         let kept = Kept::new(&self.sender.place);
         let mut refused = None;
         loop {
-            let place = shard.upstreams.place(&self.group, refused.as_ref(), &counters);
+            let place =
+                shard.upstreams.place(&self.group, refused.as_ref(), &counters, self.due_at());
             let place = match self.unless_reset(place).await {
                 Some(Ok(place)) => place,
                 Some(Err(Unreached { reason, target })) => {
