@@ -1,6 +1,7 @@
 //! Answers to HTTP/2 clients: a target's, and the node's own.
 //!
 //! The `h2` crate frames the content; a length is announced where it is known.
+use super::fields_bytes;
 use crate::http::attributes::Attributes;
 use crate::http::forward;
 use crate::http::head::{Body, Response};
@@ -37,11 +38,7 @@ pub fn own(answer: &Answer<'_>, manner: &Manner<'_>, grpc: bool) -> Option<http:
 
 /// What a head counts: as lines of HTTP/1.1 do.
 pub fn head_bytes(response: &http::Response<()>) -> u64 {
-    const SEPARATORS: usize = ": \r\n".len();
-    const STATUS: usize = ":status".len() + "200".len() + SEPARATORS;
-    let line =
-        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + SEPARATORS;
-    (STATUS + response.headers().iter().map(line).sum::<usize>()) as u64
+    ":status: 200\r\n".len() as u64 + fields_bytes(response.headers())
 }
 
 fn assembled(status: u16, fields: HeaderMap) -> Option<http::Response<()>> {
