@@ -31,6 +31,7 @@ mod dry_run;
 mod ending;
 mod engines;
 mod explain;
+mod grpc;
 mod handshakes;
 mod header_rules;
 mod host_forms;

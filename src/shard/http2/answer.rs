@@ -80,10 +80,9 @@ impl Sender {
         };
         self.connection().count_response(own.status);
         self.recording.note(|record| record.elb_status = Some(own.status));
-        let Some(response) = answer::own(own, &manner, grpc) else { return };
-        let content = own.has_content() && !manner.head_only && !own.content.is_empty();
-        if self.begin(response, !content).is_ok() && content {
-            self.put(Bytes::copy_from_slice(&own.content), true);
+        let Some((response, content)) = answer::own(own, &manner, grpc) else { return };
+        if self.begin(response, content.is_empty()).is_ok() {
+            self.put(content, true);
         }
     }
 
