@@ -1,0 +1,182 @@
+"""Compares servers in the works, in rotation, and judges the goals."""
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+
+from . import machine, servers, shown, table, verdicts
+from .goals import BROKEN, UNJUDGED, Goal, best, order_doubts
+from .load import Load, measure
+from .runs import Measured, say
+from .works import NO_LISTS, QUICK_ENTRIES
+
+# At half of a server's capacity its p99 is to be no worse than the best peer's.
+P99 = Goal(1.0, "the best")
+# An open loop that did less than this of its rate was none.
+RATE_MIN = 0.97
+# In a quick run.
+QUICK_COUNT = 200
+
+
+class Comparison(Measured):
+    def __init__(self, options, scratch, pki, commit, peers):
+        super().__init__("compare", options, commit, [servers.Portcullis, *peers])
+        self.scratch = scratch
+        self.pki = pki
+        self.peers = peers
+        self.results["works"] = []
+        # What became of the goals: (the work's key, Judged).
+        self.judged = []
+
+    @property
+    def quick(self):
+        return self.options.quick
+
+    def check_refusals(self):
+        """Every server must refuse an untrusted and a revoked client before it is compared in anything."""
+        for server in (servers.Portcullis, *self.peers):
+            with server(self.scratch, self.pki, lists=self.lists(QUICK_ENTRIES)) as running:
+                self.require_right(running, has_revoked=True)
+        say("every server refuses the untrusted client and the revoked one, and lets others in")
+
+    @staticmethod
+    def require_right(server, has_revoked):
+        if found := verdicts.faults(server, has_revoked):
+            print(*(f"BROKEN  {fault}" for fault in found), sep="\n")
+            sys.exit(1)
+
+    def lists(self, entries):
+        return NO_LISTS if entries is None else (self.pki / "root.crl", self.pki / f"{entries}.crl")
+
+    # One work.
+
+    def compare(self, work):
+        """Measures one work, shows its tables, judges its goals."""
+        contenders = work.contenders(self.peers, self.quick)
+        calm = machine.Calm()
+        kept = {"key": work.key, "title": work.title, "unit": work.unit, "answer_bytes": work.answer_bytes}
+        with ExitStack() as started:
+            start = self.starter(work, started)
+            if isinstance(work.load, Load):
+                running = {one: started.enter_context(start(one)) for one in contenders}
+                load = self.load_of(work)
+
+                def once(one, rate=None):
+                    return measure(running[one], self.scratch, load, *self.pace(load), rate=rate)
+            else:
+
+                def once(one):
+                    with start(one) as fresh:
+                        return work.load.measure(fresh, self.scratch, self.quick)
+
+            kept["rounds"] = self.rounds(work.title, contenders, once, calm)
+            if work.at_half:
+                kept["at_half"] = self.at_half(work, contenders, once, kept["rounds"], calm)
+        kept |= calm.told()
+        self.calm.add(calm)
+        self.results["works"].append(kept)
+        if not self.quick:
+            self.judge_work(work, kept, calm.doubts())
+
+    def starter(self, work, started):
+        """Answers what starts a contender, with the target behind it if there is one, and sees that it is right."""
+        wanted = dict(work.wanted)
+        if work.forwards:
+            wanted["target"] = started.enter_context(servers.Target(self.scratch, self.pki)).port
+
+        def start(one):
+            say(f"{work.key}: starting {one.label}")
+            server = one.server(self.scratch, self.pki, lists=self.lists(one.entries), **wanted)
+            return Checked(server, lambda: self.require_right(server, has_revoked=bool(one.entries)))
+
+        return start
+
+    def load_of(self, work):
+        """With as many new clients as may come."""
+        return replace(work.load, new_clients=QUICK_COUNT if self.quick else int(10_000 * self.options.seconds))
+
+    def pace(self, load):
+        return ["--count", QUICK_COUNT] if self.quick else ["--duration", self.options.seconds]
+
+    def rounds(self, title, contenders, once, calm):
+        """Of each contender, by its label, one report for each round. The first round warms up."""
+        reports = {one.label: [] for one in contenders}
+        for turn in range(self.results["rounds"] + (0 if self.quick else 1)):
+            for one in contenders:
+                calm.calibrate()
+                say(f"round {turn} of {self.results['rounds']}: {title}, {one.label}")
+                report = once(one)
+                if turn > 0 or self.quick:
+                    calm.foreign.append(report["foreign"])
+                    reports[one.label].append(report)
+        return reports
+
+    def at_half(self, work, contenders, once, rounds, calm):
+        """The same in an open loop at half of what each can do by its CPU time, for the servers without logs."""
+        compared = [one for one in contenders if one.label in self.names(rounds)]
+        rates = {
+            one: 5e5 / table.median_and_spread([report["server_cpu_us"] for report in rounds[one.label]])[0]
+            for one in compared
+        }
+        title = f"{work.title}; at half of the capacity"
+        return self.rounds(title, compared, lambda one: once(one, rates[one]) | {"rate": rates[one]}, calm)
+
+    def names(self, rounds):
+        """Ours and the peers', of those in a work."""
+        return [name for name in ("portcullis", *(peer.name for peer in self.peers)) if name in rounds]
+
+    # What came of it.
+
+    def judge_work(self, work, kept, doubts):
+        rounds = kept["rounds"]
+        figures = {label: [work.figure(report) for report in reports] for label, reports in rounds.items()}
+        names = self.names(rounds)
+        doubts = doubts + order_doubts(figures, names)
+        kept["doubts"] = doubts
+        shown.work(work, rounds, figures, doubts)
+        for goal in work.goals:
+            self.judged.append((work.key, goal.judge(figures, names[1:], work.unit, doubts)))
+        if work.at_half:
+            self.judge_half(work, kept["at_half"], names, doubts)
+
+    def judge_half(self, work, rounds, names, doubts):
+        figures = {label: [one["latency_us"]["p99"] for one in reports] for label, reports in rounds.items()}
+        compared = ["portcullis", best(figures, names[1:])]
+        late = [name for name in compared if name and any(did_too_little(one) for one in rounds[name])]
+        doubts = doubts + [f"the load did not keep up its rate on {name}" for name in late]
+        shown.at_half(work, rounds, doubts)
+        self.judged.append((f"{work.key}, p99", P99.judge(figures, names[1:], "µs", doubts)))
+
+    def judge(self):
+        """Says which goals hold; the exit status."""
+        if self.quick:
+            print("every server answers and refuses as it should; a quick run says nothing about times")
+            return 0
+        print()
+        for key, judged in self.judged:
+            print(f"{judged.verdict:<10}  {key}: {judged.text}")
+        verdicts_of = {judged.verdict for _, judged in self.judged}
+        return 1 if BROKEN in verdicts_of else 3 if UNJUDGED in verdicts_of else 0
+
+
+class Checked:
+    """A server that is asked, once it listens, whether it does what is wanted."""
+
+    def __init__(self, server, check):
+        self.server = server
+        self.check = check
+
+    def __enter__(self):
+        self.server.__enter__()
+        try:
+            self.check()
+        except BaseException:
+            self.server.__exit__()
+            raise
+        return self.server
+
+    def __exit__(self, *why):
+        self.server.__exit__(*why)
+
+
+def did_too_little(report):
+    return report["done_per_second"] < RATE_MIN * report["rate"]
