@@ -1,16 +1,17 @@
 """Compares servers in the works, in rotation, and judges the goals."""
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from typing import NamedTuple
 
 from . import machine, servers, shown, table, verdicts
-from .goals import BROKEN, UNJUDGED, Goal, best, order_doubts
+from .goals import BEST, BROKEN, UNJUDGED, Goal, best, order_doubts
 from .load import Load, measure
 from .runs import Measured, say
 from .works import NO_LISTS, QUICK_ENTRIES
 
 # At half of a server's capacity its p99 is to be no worse than the best peer's.
-P99 = Goal(1.0, "the best")
+P99 = Goal(1.0, BEST)
 # An open loop that did less than this of its rate was none.
 RATE_MIN = 0.97
 # In a quick run.
@@ -24,7 +25,6 @@ class Comparison(Measured):
         self.pki = pki
         self.peers = peers
         self.results["works"] = []
-        # What became of the goals: (the work's key, Judged).
         self.judged = []
 
     @property
@@ -55,17 +55,20 @@ class Comparison(Measured):
         calm = machine.Calm()
         kept = {"key": work.key, "title": work.title, "unit": work.unit, "answer_bytes": work.answer_bytes}
         with ExitStack() as started:
-            start = self.starter(work, started)
+            target = started.enter_context(servers.Target(self.scratch, self.pki)) if work.forwards else None
             if isinstance(work.load, Load):
-                running = {one: started.enter_context(start(one)) for one in contenders}
-                load = self.load_of(work)
+                running = {one: started.enter_context(self.begun(work, one, target)) for one in contenders}
+                # As many new clients as may come.
+                new_clients = QUICK_COUNT if self.quick else int(10_000 * self.options.seconds)
+                load = replace(work.load, new_clients=new_clients)
+                pace = ["--count", QUICK_COUNT] if self.quick else ["--duration", self.options.seconds]
 
                 def once(one, rate=None):
-                    return measure(running[one], self.scratch, load, *self.pace(load), rate=rate)
+                    return measure(running[one], self.scratch, load, *pace, rate=rate)
             else:
 
                 def once(one):
-                    with start(one) as fresh:
+                    with self.begun(work, one, target) as fresh:
                         return work.load.measure(fresh, self.scratch, self.quick)
 
             kept["rounds"] = self.rounds(work.title, contenders, once, calm)
@@ -75,27 +78,16 @@ class Comparison(Measured):
         self.calm.add(calm)
         self.results["works"].append(kept)
         if not self.quick:
-            self.judge_work(work, kept, calm.doubts())
+            self.judge_work(work, kept, calm.doubts() if work.load.is_of_time else [])
 
-    def starter(self, work, started):
-        """Answers what starts a contender, with the target behind it if there is one, and sees that it is right."""
-        wanted = dict(work.wanted)
-        if work.forwards:
-            wanted["target"] = started.enter_context(servers.Target(self.scratch, self.pki)).port
-
-        def start(one):
-            say(f"{work.key}: starting {one.label}")
-            server = one.server(self.scratch, self.pki, lists=self.lists(one.entries), **wanted)
-            return Checked(server, lambda: self.require_right(server, has_revoked=bool(one.entries)))
-
-        return start
-
-    def load_of(self, work):
-        """With as many new clients as may come."""
-        return replace(work.load, new_clients=QUICK_COUNT if self.quick else int(10_000 * self.options.seconds))
-
-    def pace(self, load):
-        return ["--count", QUICK_COUNT] if self.quick else ["--duration", self.options.seconds]
+    @contextmanager
+    def begun(self, work, one, target):
+        """A contender that runs, and does what is wanted."""
+        say(f"{work.key}: starting {one.label}")
+        wanted = work.wanted | {"lists": self.lists(one.entries), "target": target.port if target else None}
+        with one.server(self.scratch, self.pki, **wanted) as server:
+            self.require_right(server, has_revoked=bool(one.entries))
+            yield server
 
     def rounds(self, title, contenders, once, calm):
         """Of each contender, by its label, one report for each round. The first round warms up."""
@@ -122,7 +114,7 @@ class Comparison(Measured):
 
     def names(self, rounds):
         """Ours and the peers', of those in a work."""
-        return [name for name in ("portcullis", *(peer.name for peer in self.peers)) if name in rounds]
+        return [name for name in self.results["servers"] if name in rounds]
 
     # What came of it.
 
@@ -133,49 +125,36 @@ class Comparison(Measured):
         doubts = doubts + order_doubts(figures, names)
         kept["doubts"] = doubts
         shown.work(work, rounds, figures, doubts)
-        for goal in work.goals:
-            self.judged.append((work.key, goal.judge(figures, names[1:], work.unit, doubts)))
+        judged = [goal.judge(figures, names[1:], work.unit, doubts) for goal in work.goals]
+        self.judged.append(Summed(work.key, work.unit, figures, judged))
         if work.at_half:
             self.judge_half(work, kept["at_half"], names, doubts)
 
     def judge_half(self, work, rounds, names, doubts):
         figures = {label: [one["latency_us"]["p99"] for one in reports] for label, reports in rounds.items()}
-        compared = ["portcullis", best(figures, names[1:])]
+        compared = [names[0], best(figures, names[1:])]
         late = [name for name in compared if name and any(did_too_little(one) for one in rounds[name])]
         doubts = doubts + [f"the load did not keep up its rate on {name}" for name in late]
         shown.at_half(work, rounds, doubts)
-        self.judged.append((f"{work.key}, p99", P99.judge(figures, names[1:], "µs", doubts)))
+        self.judged.append(Summed(f"{work.key}, p99", "µs", figures, [P99.judge(figures, names[1:], "µs", doubts)]))
 
     def judge(self):
         """Says which goals hold; the exit status."""
         if self.quick:
             print("every server answers and refuses as it should; a quick run says nothing about times")
             return 0
-        print()
-        for key, judged in self.judged:
-            print(f"{judged.verdict:<10}  {key}: {judged.text}")
-        verdicts_of = {judged.verdict for _, judged in self.judged}
-        return 1 if BROKEN in verdicts_of else 3 if UNJUDGED in verdicts_of else 0
+        shown.summary(self.judged, list(self.results["servers"]))
+        found = {judged.verdict for summed in self.judged for judged in summed.judged}
+        return 1 if BROKEN in found else 3 if UNJUDGED in found else 0
 
 
-class Checked:
-    """A server that is asked, once it listens, whether it does what is wanted."""
+class Summed(NamedTuple):
+    """A line of the summary: the figures of each contender, and what became of the goals."""
 
-    def __init__(self, server, check):
-        self.server = server
-        self.check = check
-
-    def __enter__(self):
-        self.server.__enter__()
-        try:
-            self.check()
-        except BaseException:
-            self.server.__exit__()
-            raise
-        return self.server
-
-    def __exit__(self, *why):
-        self.server.__exit__(*why)
+    key: str
+    unit: str
+    figures: dict
+    judged: list
 
 
 def did_too_little(report):

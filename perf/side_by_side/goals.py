@@ -11,8 +11,10 @@ HOLDS, BROKEN, UNJUDGED = "holds", "BROKEN", "not judged"
 
 
 class Judged(NamedTuple):
+    goal: str
+    # What was reached, in the goal's terms.
+    reached: str
     verdict: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -34,20 +36,22 @@ class Goal:
         * `doubts`: why no figure of this work means anything.
         """
         of = best(figures, peers, self.at_least) if self.of == BEST else self.of
-        relation = "at least" if self.at_least else "at most"
-        wanted = f"{relation} {self.bound:g}" + (f" × {self.of}" if self.of else f" {unit}")
         if self.of and of not in figures:
-            return Judged(UNJUDGED, f"{self.by}: the goal is {wanted}, and there is nothing to compare with")
+            return Judged(self.told(unit), "nothing to compare with", UNJUDGED)
         if self.of:
             got = table.ratio(figures[self.by], figures[of])
-            text = f"{self.by}: {got:.2f} × {of}; the goal is {wanted}"
+            reached = f"{got:.2f} × {of}"
         else:
             got, _ = table.median_and_spread(figures[self.by])
-            text = f"{self.by}: {got:.1f} {unit}; the goal is {wanted}"
+            reached = f"{got:.1f} {unit}"
         if doubts:
-            return Judged(UNJUDGED, text)
-        reached = got >= self.bound if self.at_least else got <= self.bound
-        return Judged(HOLDS if reached else BROKEN, text)
+            return Judged(self.told(unit), reached, UNJUDGED)
+        holds = got >= self.bound if self.at_least else got <= self.bound
+        return Judged(self.told(unit), reached, HOLDS if holds else BROKEN)
+
+    def told(self, unit):
+        relation = "at least" if self.at_least else "at most"
+        return f"{relation} {self.bound:g} " + (f"× {self.of}" if self.of else unit)
 
 
 def best(figures, peers, most=False):

@@ -34,6 +34,19 @@ def at_half(work, rounds, doubts):
     not_counted(doubts)
 
 
+def summary(works, servers):
+    """What each work costs each server, and which goals hold."""
+    rows = []
+    for work in works:
+        medians = {label: table.median_and_spread(values)[0] for label, values in work.figures.items()}
+        row = [work.key, work.unit, *(number(medians[server]) if server in medians else "" for server in servers)]
+        for judged in work.judged:
+            rows.append([*row, *judged])
+            # Its other goals have lines of their own.
+            row = [""] * len(row)
+    table.show("Medians, and what became of the goals", ["work", "", *servers, "goal", "reached", ""], rows)
+
+
 def not_counted(doubts):
     if doubts:
         print(f"  not judged: {'; '.join(doubts)}")

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from .envoy import Envoy
-from .haproxy import Haproxy
 from .haproxy import PROGRAM as HAPROXY
+from .haproxy import Haproxy
 from .nginx import PROGRAM as NGINX
 from .nginx import Nginx
 
