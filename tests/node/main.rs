@@ -53,6 +53,7 @@ mod live_connections;
 mod log_files;
 mod malformed;
 mod many_live;
+mod messages;
 mod observing;
 mod old_generations;
 mod optional;
