@@ -55,6 +55,8 @@ pub const CAS_OF_ONE_NAME_MAX: usize = 16;
 pub const BUNDLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Size of a revocation file.
 pub const REVOCATION_FILE_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// What one read of a file may copy: some 0.2 ms, in which a kernel without preemption runs nothing else.
+pub const READ_BYTES_MAX: u64 = 256 * 1024;
 /// Revocation files of one trust store that the API changes (ALB: 30 lists, adjustable).
 pub const REVOCATION_FILES_MAX: usize = 1_024;
 /// Bytes of the files of one trust store that the API changes, together.

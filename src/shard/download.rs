@@ -184,7 +184,7 @@ impl Download<'_, '_> {
     /// Sends to the client. A client that takes an answer is not silent, so its deadline moves.
     async fn send(&self, out: Buf) -> Result<(), Reason> {
         self.begun.set(true);
-        self.session.send(out, self.task.rules).await?;
+        self.target.while_client(self.session.send(out, self.task.rules)).await?;
         self.session.wire.socket().extend_reading(self.target.idle);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Heads by HTTP/2: what a target gets of them over HTTP/1.1, and what it never sees. Downgrades are where
 //! requests are smuggled, so that each form here is sent byte for byte.
-use crate::support::http2::{config, flag, frame, kind};
+use crate::support::http2::{config, flag, frame, head, kind};
 use crate::support::node::piece;
 use crate::support::target::Received;
 use crate::support::{Http2, Node, Setup, Target, hpack};
@@ -36,20 +36,6 @@ fn get<'a>(more: &[(&'a str, &'a str)]) -> Fields<'a> {
 
 fn fields<'a>(fields: &[(&'a str, &'a str)]) -> Fields<'a> {
     fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
-}
-
-/// HEADERS and, where they are too long for one, CONTINUATION.
-fn head(stream: u32, flags: u8, fields: &Fields<'_>) -> Vec<u8> {
-    let block = hpack::encode(fields);
-    let parts: Vec<&[u8]> = block.chunks(16_384).collect();
-    let last = parts.len() - 1;
-    let frames = parts.iter().enumerate().flat_map(|(index, part)| {
-        let (kind, flags) =
-            if index == 0 { (kind::HEADERS, flags) } else { (kind::CONTINUATION, 0) };
-        let ends = if index == last { flag::END_HEADERS } else { 0 };
-        frame(kind, flags | ends, stream, part)
-    });
-    frames.collect()
 }
 
 /// What becomes of a request: its status, the code of its reset, or the code of a GOAWAY.

@@ -162,6 +162,36 @@ impl Drop for Target {
     }
 }
 
+/// A target that takes a head byte by byte, and hands the socket to a script before it has read more.
+pub fn on_head(
+    script: impl Fn(String, TcpStream) -> io::Result<()> + Send + Sync + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    let address = listener.local_addr().expect("a bound socket has an address");
+    let script = Arc::new(script);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let script = Arc::clone(&script);
+            thread::spawn(move || {
+                let head = read_head(&mut stream)?;
+                script(head, stream)
+            });
+        }
+    });
+    address
+}
+
+/// A head, read byte by byte.
+pub fn read_head(stream: &mut impl Read) -> io::Result<String> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
 /// `{id: ..., port: ...}`, as a target group lists an address.
 pub fn entry(address: SocketAddr) -> String {
     format!("{{id: \"{}\", port: {}}}", address.ip(), address.port())

@@ -15,7 +15,9 @@
 //! Bounds: `limits::{H2_STREAMS_MAX,H2_REQUESTS_MAX,H2_HEADS_BYTES_MAX}` and the windows.
 //! Source: RFC 9113; `alb-contract.md`, sections 5.1 and 6.2; `threats.md`, section 4.
 mod answer;
+mod download;
 mod flow;
+mod idle;
 mod kept;
 mod meter;
 mod relay;
