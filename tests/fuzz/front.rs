@@ -16,7 +16,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const PUSH_PROMISE: u8 = 5;
 const NOW: Duration = Duration::ZERO;
 
 /// Frames of a client, behind its preface.
@@ -35,8 +34,7 @@ pub fn client_frames(frames: &[u8]) {
         assert_eq!(whole.map_err(|halt| halt.offence), in_two(&bytes, cut), "cut at {cut}");
     }
     if let Err(Halt { passed, offence: Offence::Broken(code) }) = whole
-        // The crate refuses a promise when it is whole.
-        && bytes[passed + 3] != PUSH_PROMISE
+        && !is_part_of_block(&bytes[passed..])
         && let Some(broken) = bytes.get(..end_of_frame(&bytes, passed))
     {
         let refused = Pipe::serve(broken, Guarded::No);
@@ -61,6 +59,14 @@ fn in_two(bytes: &[u8], cut: usize) -> Result<(), Offence> {
 fn end_of_frame(bytes: &[u8], begins: usize) -> usize {
     let length = &bytes[begins..begins + 3];
     begins + 9 + length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte))
+}
+
+/// Whether a field block begins here that goes on in other frames: the crate judges it when it is whole.
+fn is_part_of_block(frame: &[u8]) -> bool {
+    const HEADERS: u8 = 1;
+    const PUSH_PROMISE: u8 = 5;
+    const END_HEADERS: u8 = 4;
+    matches!(frame[3], HEADERS | PUSH_PROMISE) && frame[4] & END_HEADERS == 0
 }
 
 /// Whether a guard stands before the crate.
