@@ -55,6 +55,8 @@ pub const CAS_OF_ONE_NAME_MAX: usize = 16;
 pub const BUNDLE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Size of a revocation file.
 pub const REVOCATION_FILE_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// What one read of a file may copy: some 0.2 ms, in which a kernel without preemption runs nothing else.
+pub const READ_BYTES_MAX: u64 = 256 * 1024;
 /// Revocation files of one trust store that the API changes (ALB: 30 lists, adjustable).
 pub const REVOCATION_FILES_MAX: usize = 1_024;
 /// Bytes of the files of one trust store that the API changes, together.
@@ -238,6 +240,9 @@ pub const SOURCE_SLOTS: usize = 65_536;
 /// How often memory is held against its budget, and shards give some back: an attacker with a gigabit brings some
 /// 30 MB in between.
 pub const MEMORY_LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The share of the memory budget, in percent, that clients may hold whatever else takes memory: no reset takes
+/// them below it.
+pub const MEMORY_LEFT_TO_CLIENTS_PERCENT: u64 = 5;
 /// Connections that a shard resets at a time to give memory back.
 pub const RESETS_AT_ONCE_MAX: usize = 256;
 /// File descriptors kept free for configuration files, logs and the admin socket.

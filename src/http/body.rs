@@ -117,6 +117,11 @@ impl<'a> Transfer<'a> {
         }
     }
 
+    /// Whether any came behind the body.
+    pub const fn has_trailers(&self) -> bool {
+        !self.trailers.is_empty()
+    }
+
     /// Writes the trailers that came and may go on, once the body is done.
     pub fn write_trailers(&self, out: &mut impl Lines) {
         self.filter.write_section(out, &self.trailers);

@@ -245,6 +245,8 @@ pub struct Shard {
     pub panics: Count,
     /// Connections open now, over all listeners.
     pub open: Level,
+    /// Memory that clients hold, about.
+    pub held_bytes: Level,
     /// Handshakes in flight.
     pub handshakes_in_flight: Level,
     /// Live connections judged again by lookups alone.

@@ -158,6 +158,12 @@ impl Board {
         self.state().overload = Some((budget_bytes, level));
     }
 
+    /// Memory that clients hold, about.
+    pub fn held_bytes(&self) -> u64 {
+        let held: i64 = self.shards.iter().map(|shard| shard.held_bytes.get()).sum();
+        held.try_into().unwrap_or_default()
+    }
+
     /// Notes which engine runs, and whether the kernel refused io_uring.
     pub fn engine(&self, engine: Engine, io_uring_refused: bool) {
         self.state().io = Some((engine, io_uring_refused));
@@ -236,6 +242,7 @@ impl Board {
         };
         let relieved = Relief::ALL.map(|relief| ([relief.word()], of_relief(relief)));
         page.counter(&names::OVERLOAD_CONNECTIONS, relieved);
+        page.gauge(&names::CLIENT_MEMORY, [([], self.held_bytes() as f64)]);
         page.counter(&names::ACCEPT_ERRORS, sum(|shard| &shard.accept_errors));
         page.counter(&names::SWEEP_SLICES, sum(|shard| &shard.sweep_slices));
         let again = [

@@ -50,6 +50,8 @@ metrics! {
         "Connections ended with their answer, shed or reset because the node was over its memory budget.";
     MEMORY_BUDGET = "portcullis_memory_budget_bytes", [],
         "Memory that the process may have.";
+    CLIENT_MEMORY = "portcullis_client_memory_bytes", [],
+        "Memory that connections of clients and their requests hold, about.";
     ACCEPT_ERRORS = "portcullis_accept_errors_total", [],
         "Failed accepts.";
 

@@ -12,7 +12,7 @@ use super::front::Rules;
 use super::http1::{Next, Session};
 use super::pace::Pace;
 use super::request::Asked;
-use super::target::Target;
+use super::target::{Target, Uncounted, Waits};
 use super::tunnel::Tunnel;
 use super::upload::{Upload, Uploaded};
 use super::wire::Wire;
@@ -46,7 +46,7 @@ pub(super) struct Task<'a> {
 pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf) -> Next {
     let shard = &session.connection.shard;
     let counters = shard.target_group(&task.group.name);
-    let mut upstream = match shard.upstreams.checkout(task.group, &counters).await {
+    let mut upstream = match shard.upstreams.checkout(task.group, &counters, task.due).await {
         Ok(upstream) => upstream,
         Err(Unreached { reason, target }) => {
             session.recording.note(|record| record.chose(target));
@@ -54,10 +54,10 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
         }
     };
     session.recording.note(|record| record.chose(Some(upstream.target)));
-    counters.requests.add(1);
+    let uncounted = Uncounted::new(&counters.requests);
     loop {
         session.connection.place.set_target(Some(upstream.socket.clone()));
-        let (answered, uploaded) = attempt(session, &task, &upstream, head).await;
+        let (answered, uploaded) = attempt(session, &task, &upstream, &uncounted, head).await;
         session.connection.place.set_target(None);
         // Where this node ended it (the client has gone, time is up) there is nobody to try again for.
         let repeats =
@@ -76,7 +76,7 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
             return conclude(session, &task, &counters, upstream, answered, uploaded).await;
         }
         counters.retries.add(1);
-        let fresh = shard.upstreams.fresh(upstream.target, &counters).await;
+        let fresh = shard.upstreams.fresh(upstream.target, &counters, task.due).await;
         (upstream, head) = match (fresh, session.head_again(task.rules)) {
             (Ok(upstream), Some(head)) => (upstream, head),
             (Err(reason), _) => {
@@ -182,16 +182,20 @@ async fn attempt(
     session: &mut Session<'_>,
     task: &Task<'_>,
     upstream: &Upstream,
+    uncounted: &Uncounted<'_>,
     mut head: Buf,
 ) -> (Result<Answered, Unanswered>, Uploaded) {
     let asked = &task.asked;
+    let waits = Waits::default();
     let target = Target {
         socket: &upstream.socket,
         idle: task.rules.listener.idle_timeout,
         receive_bytes_max: session.wire.write_bytes_max(),
+        waits: &waits,
     };
     if !asked.has_body() {
-        return (without_body(session, task, target, head).await, Uploaded::Whole);
+        let answered = without_body(session, task, target, uncounted, head).await;
+        return (answered, Uploaded::Whole);
     }
     session.inbox.consume(asked.head_bytes);
     let (forbidden, attributes) = (&task.rules.forbidden, &task.rules.listener.attributes);
@@ -213,6 +217,7 @@ async fn attempt(
     if target.send(head).await.is_err() {
         return (Err(target.unsent()), Uploaded::TargetStopped);
     }
+    uncounted.sent();
     relay(session, task, target, transfer).await
 }
 
@@ -221,12 +226,14 @@ async fn without_body(
     session: &mut Session<'_>,
     task: &Task<'_>,
     target: Target<'_>,
+    uncounted: &Uncounted<'_>,
     head: Buf,
 ) -> Result<Answered, Unanswered> {
     session.recording.note(|record| record.dispatched(Instant::now()));
     if target.send(head).await.is_err() {
         return Err(target.unsent());
     }
+    uncounted.sent();
     let (uploaded, begun) = (Cell::new(true), Cell::new(false));
     let mut vigil = Vigil::new(session, task, target, &uploaded, &begun);
     let is_last = session.inbox.len() == task.asked.head_bytes && !task.asked.upgrade;

@@ -3,6 +3,7 @@ use super::download::{Told, Unanswered};
 use crate::close::Reason;
 use crate::http::head::{Malformed, worth_parsing};
 use crate::net::{Buf, Sock};
+use crate::observe::count::Count;
 use std::cell::Cell;
 use std::time::Duration;
 
@@ -13,14 +14,52 @@ pub(super) struct Target<'a> {
     pub(super) idle: Duration,
     /// What a receive takes at most.
     pub(super) receive_bytes_max: usize,
+    pub(super) waits: &'a Waits,
+}
+
+/// What the two directions of an exchange wait for: that tells who is late.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    /// The target is to take bytes.
+    sending: Cell<bool>,
+    /// It is to say something.
+    receiving: Cell<bool>,
+    /// The client is to take part of the answer. Meanwhile its target may well take nothing more.
+    client: Cell<bool>,
 }
 
 impl Target<'_> {
     pub(super) async fn send(self, bytes: Buf) -> Result<(), Reason> {
-        self.socket.arm(self.idle, Reason::TargetTimeout);
+        self.waits.sending.set(true);
+        self.arm_sending();
         let sent = self.socket.send_all(bytes).await.0;
+        self.waits.sending.set(false);
         self.socket.disarm();
         sent.map_err(|_| self.socket.killed().unwrap_or(Reason::TargetClosed))
+    }
+
+    fn arm_sending(self) {
+        if self.waits.sending.get() && !self.waits.client.get() {
+            self.socket.arm(self.idle, Reason::TargetTimeout);
+        }
+    }
+
+    /// Has the client take part of the answer: whatever that takes, the target is not late.
+    pub(super) async fn while_client<F: Future>(self, takes: F) -> F::Output {
+        self.waits.client.set(true);
+        self.socket.disarm();
+        let took = takes.await;
+        self.waits.client.set(false);
+        self.arm_sending();
+        took
+    }
+
+    /// The whole request has been sent. From now on the target is waited for, unless its answer waits for the
+    /// client.
+    pub(super) fn has_all(self) {
+        if self.waits.receiving.get() {
+            self.socket.arm_reading(self.idle, Reason::TargetTimeout);
+        }
     }
 
     /// Appends what the target sent; `Ok(0)` is the proper end of its stream, a reset is an error.
@@ -31,8 +70,12 @@ impl Target<'_> {
         }
         received.reserve(RECEIVE_BYTES_MIN);
         let room = std::mem::take(received);
+        self.waits.receiving.set(true);
         let (result, back) = self.socket.recv_at_most(room, self.receive_bytes_max).await;
+        self.waits.receiving.set(false);
         self.socket.disarm_reading();
+        // Who speaks is not silent, though it takes nothing.
+        self.arm_sending();
         *received = back;
         match (result, self.socket.killed()) {
             (_, Some(reason)) => Err(reason),
@@ -69,6 +112,25 @@ impl Target<'_> {
     pub(super) fn unsent(self) -> Unanswered {
         let reason = self.socket.killed().unwrap_or(Reason::TargetClosed);
         Unanswered { reason, told: Told::Nothing, silent: !timed_out(reason) }
+    }
+}
+
+/// A request that its target group counts once some target gets it, however often it is sent.
+pub(super) struct Uncounted<'a> {
+    requests: &'a Count,
+    is_counted: Cell<bool>,
+}
+
+impl<'a> Uncounted<'a> {
+    pub(super) const fn new(requests: &'a Count) -> Self {
+        Self { requests, is_counted: Cell::new(false) }
+    }
+
+    /// It was sent, for the first time or once more.
+    pub(super) fn sent(&self) {
+        if !self.is_counted.replace(true) {
+            self.requests.add(1);
+        }
     }
 }
 

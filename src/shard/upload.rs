@@ -70,8 +70,7 @@ impl Upload<'_> {
             }
         }
         self.whole.set(true);
-        // From now on the target is waited for.
-        self.target.socket.arm_reading(self.target.idle, Reason::TargetTimeout);
+        self.target.has_all();
         (Uploaded::Whole, inbox)
     }
 

@@ -1,6 +1,7 @@
 //! Large bodies flow through without being kept: memory stays flat in both directions, whoever is slow.
 use crate::support::client::{connect, handshake, tls_config};
 use crate::support::node::piece;
+use crate::support::target::read_head;
 use crate::support::{Client, Node, Setup, long, target, wait};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -45,16 +46,6 @@ fn read_pattern(stream: &mut impl Read, length: u64) -> io::Result<()> {
         left -= size as u64;
     }
     Ok(())
-}
-
-fn read_head(stream: &mut impl Read) -> io::Result<String> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
-    Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
 /// A target that takes a body of the pattern and answers with one, never holding either.

@@ -212,22 +212,10 @@ fn an_answer_before_the_request_is_whole_ends_the_upload_without_error() {
 
 /// A target that answers as soon as it has read a head.
 fn early_target() -> std::net::SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            std::thread::spawn(move || {
-                let mut head = Vec::new();
-                let mut byte = [0];
-                while !head.ends_with(b"\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
-                    head.push(byte[0]);
-                }
-                let _ = stream.write_all(ok("enough").as_bytes());
-                let _ = stream.read_to_end(&mut Vec::new());
-            });
-        }
-    });
-    address
+    target::on_head(|_, mut stream| {
+        stream.write_all(ok("enough").as_bytes())?;
+        stream.read_to_end(&mut Vec::new()).map(|_| ())
+    })
 }
 
 fn entry(address: &std::net::SocketAddr) -> String {

@@ -1,9 +1,9 @@
 //! Heads by HTTP/2: what a target gets of them over HTTP/1.1, and what it never sees. Downgrades are where
 //! requests are smuggled, so that each form here is sent byte for byte.
-use crate::support::http2::{config, flag, frame, kind};
+use crate::support::http2::{config, flag, frame, head, kind};
 use crate::support::node::piece;
 use crate::support::target::Received;
-use crate::support::{Http2, Node, Target, hpack};
+use crate::support::{Http2, Node, Setup, Target, hpack};
 
 fn node(target: &Target, more: &str) -> Node {
     let configuration = [
@@ -36,20 +36,6 @@ fn get<'a>(more: &[(&'a str, &'a str)]) -> Fields<'a> {
 
 fn fields<'a>(fields: &[(&'a str, &'a str)]) -> Fields<'a> {
     fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
-}
-
-/// HEADERS and, where they are too long for one, CONTINUATION.
-fn head(stream: u32, flags: u8, fields: &Fields<'_>) -> Vec<u8> {
-    let block = hpack::encode(fields);
-    let parts: Vec<&[u8]> = block.chunks(16_384).collect();
-    let last = parts.len() - 1;
-    let frames = parts.iter().enumerate().flat_map(|(index, part)| {
-        let (kind, flags) =
-            if index == 0 { (kind::HEADERS, flags) } else { (kind::CONTINUATION, 0) };
-        let ends = if index == last { flag::END_HEADERS } else { 0 };
-        frame(kind, flags | ends, stream, part)
-    });
-    frames.collect()
 }
 
 /// What becomes of a request: its status, the code of its reset, or the code of a GOAWAY.
@@ -133,6 +119,56 @@ fn an_expectation_is_ignored() {
     let answer = client.answer(id);
     assert!(answer.interim.is_empty() && answer.status == 200);
     assert!(target.received().values("expect").is_empty());
+}
+
+/// `alb-contract`, section 2.4: of the classes content of GET and HEAD is left, because frames say how long a
+/// message is. It is refused in `strictest` alone; the client's connection goes on in every mode.
+#[test]
+fn content_of_get_has_its_class_and_strictest_refuses_it() {
+    for (mode, status) in [("monitor", 200), ("defensive", 200), ("strictest", 400)] {
+        let target = Target::named("hello");
+        let configuration = [
+            piece::certificates(),
+            piece::desync(mode),
+            piece::targets(&[target.entry()]),
+            "listeners:\n".to_owned(),
+            piece::https("https", ""),
+        ];
+        let setup = Setup { logs: ", access: access.log".to_owned(), ..Setup::default() };
+        let node = Node::with(setup, &configuration.concat());
+        let mut client = client(&node);
+        let ids = [
+            client.request(flag::END_STREAM, "GET", "/", &[("content-length", "0")]),
+            client.request(0, "GET", "/", &[("content-length", "5")]),
+            client.request(0, "HEAD", "/", &[]),
+        ];
+        if status == 200 {
+            client.upload(ids[1], b"hello", true);
+            client.upload(ids[2], b"hello", true);
+        }
+        for id in ids {
+            assert_eq!(client.answer(id).status, status, "{mode}, stream {id}");
+        }
+        let reasons = [
+            ("Acceptable", "GetHeadZeroContentLength"),
+            ("Ambiguous", "UndefinedContentLengthSemantics"),
+            ("Ambiguous", "UndefinedTransferEncodingSemantics"),
+        ];
+        for (class, reason) in reasons {
+            let labels = [format!("class=\"{class}\""), format!("reason=\"{reason}\"")];
+            let labels = [labels[0].as_str(), labels[1].as_str()];
+            node.metric_becomes("portcullis_http_noncompliant_requests_total", &labels, 1.0);
+        }
+        let mut logged = [0, 1, 2].map(|index| {
+            let line = node.access_line(index);
+            (line.field(28).to_owned(), line.field(29).to_owned())
+        });
+        logged.sort();
+        assert_eq!(logged, reasons.map(|(class, reason)| (class.to_owned(), reason.to_owned())));
+        assert_eq!(client.ask("POST", "/", &[("content-length", "0")]).status, 200, "{mode}");
+        assert_eq!(client.get("/\"").status, status, "{mode}: a target that should be encoded");
+        assert_eq!(client.get("/").status, 200, "{mode}: the connection goes on");
+    }
 }
 
 #[test]

@@ -199,7 +199,7 @@ fn websockets_go_through_tls_and_carry_the_clients_identity() {
 /// codes and reasons as the other side gave them.
 #[test]
 fn a_thousand_websockets_of_another_implementation_go_through() {
-    let mut pair = Command::new("python3")
+    let mut pair = Command::new(tools::PYTHON)
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/node/websocket_pair.py"))
         .env("PYTHONPATH", tools::PYTHON_PACKAGES)
         .stdin(Stdio::piped())

@@ -101,6 +101,20 @@ pub fn request(stream: u32, flags: u8, method: &str, path: &str, more: &[(&str, 
     frame(kind::HEADERS, flags | flag::END_HEADERS, stream, hpack::encode(&fields))
 }
 
+/// HEADERS and, where they are too long for one, CONTINUATION; `flags` beside END_HEADERS.
+pub fn head<N: AsRef<[u8]>, V: AsRef<[u8]>>(stream: u32, flags: u8, fields: &[(N, V)]) -> Vec<u8> {
+    let block = hpack::encode(fields);
+    let parts: Vec<&[u8]> = block.chunks(FRAME_BYTES_MAX).collect();
+    let last = parts.len() - 1;
+    let frames = parts.iter().enumerate().flat_map(|(index, part)| {
+        let (kind, flags) =
+            if index == 0 { (kind::HEADERS, flags) } else { (kind::CONTINUATION, 0) };
+        let ends = if index == last { flag::END_HEADERS } else { 0 };
+        frame(kind, flags | ends, stream, part)
+    });
+    frames.collect()
+}
+
 /// A frame that has come.
 #[derive(Clone, Debug)]
 pub struct Frame {

@@ -1,5 +1,6 @@
 //! A target on a raw socket: it keeps what it received byte for byte and answers from a script.
 use super::wait;
+use socket2::{Domain, Socket, Type};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -161,6 +162,36 @@ impl Drop for Target {
     }
 }
 
+/// A target that takes a head byte by byte, and hands the socket to a script before it has read more.
+pub fn on_head(
+    script: impl Fn(String, TcpStream) -> io::Result<()> + Send + Sync + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    let address = listener.local_addr().expect("a bound socket has an address");
+    let script = Arc::new(script);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let script = Arc::clone(&script);
+            thread::spawn(move || {
+                let head = read_head(&mut stream)?;
+                script(head, stream)
+            });
+        }
+    });
+    address
+}
+
+/// A head, read byte by byte.
+pub fn read_head(stream: &mut impl Read) -> io::Result<String> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
 /// `{id: ..., port: ...}`, as a target group lists an address.
 pub fn entry(address: SocketAddr) -> String {
     format!("{{id: \"{}\", port: {}}}", address.ip(), address.port())
@@ -170,6 +201,25 @@ pub fn entry(address: SocketAddr) -> String {
 pub fn nobody() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
     listener.local_addr().expect("a bound socket has an address")
+}
+
+/// An address whose queue is full, so that the kernel answers nobody who asks to connect; for as long as what comes
+/// with it is kept.
+pub fn silent_to_connect() -> (SocketAddr, Vec<Socket>) {
+    let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).expect("there are sockets");
+    let listener = socket();
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("there is a port");
+    listener.listen(0).expect("it is bound");
+    let address = listener.local_addr().expect("it is bound").as_socket().expect("it has a port");
+    let mut kept = vec![listener];
+    for _ in 0..3 {
+        let client = socket();
+        client.set_nonblocking(true).expect("it is a socket");
+        // In progress, or not answered at all: either way the queue is full afterwards.
+        let _ = client.connect(&address.into());
+        kept.push(client);
+    }
+    (address, kept)
 }
 
 fn serve(connection: usize, mut stream: TcpStream, script: &Script, sender: &Sender<Received>) {

@@ -8,6 +8,9 @@ use std::process::{Command, Stdio};
 /// Where `tests/run` puts the Python packages that the tests use.
 pub const PYTHON_PACKAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/python");
 
+/// The interpreter that they are for: Debian's, as its `pip3` fetches them.
+pub const PYTHON: &str = "/usr/bin/python3";
+
 /// How a program ended and what it said.
 #[derive(Debug)]
 pub struct Ended {

@@ -1,13 +1,16 @@
 //! Answers to HTTP/2 clients: a target's, and the node's own.
 //!
 //! The `h2` crate frames the content; a length is announced where it is known.
+use super::fields_bytes;
 use crate::http::attributes::Attributes;
 use crate::http::forward;
 use crate::http::head::{Body, Response};
 use crate::http::identity::Forbidden;
 use crate::http::lines_out::Lines;
 use crate::http::respond::{self, Answer, Manner};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use std::borrow::Cow;
 
 /// A target's response as the client gets it; nothing where its status is none of HTTP's.
 pub fn of_target(
@@ -23,25 +26,30 @@ pub fn of_target(
     assembled(response.status, fields)
 }
 
-/// The node's own. A call of gRPC reads its outcome in fields of its own, as it does from ALB
-/// (`alb-contract.md`, section 6.4).
-pub fn own(answer: &Answer<'_>, manner: &Manner<'_>, grpc: bool) -> Option<http::Response<()>> {
+/// The node's own, and its content. A call of gRPC reads its outcome in fields of its own, as it does from
+/// ALB (`alb-contract.md`, section 6.4), and only where nothing follows: that form is gRPC's "Trailers-Only".
+pub fn own(
+    answer: &Answer<'_>,
+    manner: &Manner<'_>,
+    grpc: bool,
+) -> Option<(http::Response<()>, Bytes)> {
     let mut fields = HeaderMap::with_capacity(6);
-    respond::lines(&mut fields, answer, manner);
     if grpc && matches!(answer.status, 502..=504) {
+        let (content_type, content) = ("application/grpc", Cow::default());
+        respond::lines(&mut fields, &Answer { content_type, content, ..*answer }, manner);
         fields.line(GRPC_STATUS.as_str(), b"14");
         fields.line(GRPC_MESSAGE.as_str(), b"unavailable");
+        return Some((assembled(answer.status, fields)?, Bytes::new()));
     }
-    assembled(answer.status, fields)
+    respond::lines(&mut fields, answer, manner);
+    let content: &[u8] =
+        if answer.has_content() && !manner.head_only { &answer.content } else { b"" };
+    Some((assembled(answer.status, fields)?, Bytes::copy_from_slice(content)))
 }
 
 /// What a head counts: as lines of HTTP/1.1 do.
 pub fn head_bytes(response: &http::Response<()>) -> u64 {
-    const SEPARATORS: usize = ": \r\n".len();
-    const STATUS: usize = ":status".len() + "200".len() + SEPARATORS;
-    let line =
-        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + SEPARATORS;
-    (STATUS + response.headers().iter().map(line).sum::<usize>()) as u64
+    ":status: 200\r\n".len() as u64 + fields_bytes(response.headers())
 }
 
 fn assembled(status: u16, fields: HeaderMap) -> Option<http::Response<()>> {
@@ -109,10 +117,13 @@ mod tests {
             (404, true, None),
             (503, true, Some("14")),
         ] {
-            let response = own(&Answer::standard(status), &manner, grpc).unwrap();
+            let (response, content) = own(&Answer::standard(status), &manner, grpc).unwrap();
             let outcome = response.headers().get("grpc-status");
             assert_eq!(outcome.map(|value| value.to_str().unwrap()), expected, "{status} {grpc}");
-            assert_eq!(response.headers()["content-type"], "text/html");
+            let kind = if expected.is_some() { "application/grpc" } else { "text/html" };
+            assert_eq!(response.headers()["content-type"], kind);
+            assert_eq!(content.is_empty(), expected.is_some(), "{status} {grpc}");
+            assert_eq!(response.headers()["content-length"], content.len().to_string());
         }
     }
 }

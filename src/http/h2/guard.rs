@@ -11,7 +11,7 @@
 use super::flood::{Allowance, Flood};
 use super::frame::{Cursor, Frame, HEADER_BYTES, Part, flag, kind};
 use super::streams::{Closed, Streams};
-use super::untaken::{Refused, Untaken};
+use super::untaken::{Unseen, Untaken};
 use h2::Reason;
 use std::time::Duration;
 
@@ -141,7 +141,7 @@ impl Guard {
 
     /// A request that the crate has refused itself, since it was asked last. Only what has come out of the crate
     /// before is known to be none.
-    pub fn refused(&mut self) -> Option<Refused> {
+    pub fn refused(&mut self) -> Option<Unseen> {
         self.untaken.refused()
     }
 

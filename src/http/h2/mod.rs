@@ -51,19 +51,40 @@ pub fn fields(fields: &HeaderMap) -> Result<Vec<Header<'_>>, Malformed> {
     Ok(fields.iter().map(field).collect())
 }
 
-/// Trailers as they go on.
+/// Trailers as they go on by HTTP/2.
+///
+/// # Errors
+/// As of [`write_trailers`].
+pub fn trailers(received: &HeaderMap, filter: Filter<'_>) -> Result<HeaderMap, Malformed> {
+    let mut onward = HeaderMap::with_capacity(received.len());
+    write_trailers(&mut onward, received, filter)?;
+    keep_secrets(received, &mut onward);
+    Ok(onward)
+}
+
+/// Writes those trailers that go on.
 ///
 /// # Errors
 /// Too many of them, or too long ones.
-pub fn trailers(received: &HeaderMap, filter: Filter<'_>) -> Result<HeaderMap, Malformed> {
+pub fn write_trailers(
+    out: &mut impl Lines,
+    received: &HeaderMap,
+    filter: Filter<'_>,
+) -> Result<(), Malformed> {
     let fields = fields(received)?;
     if fields.iter().map(line_bytes).sum::<usize>() > RESPONSE_HEAD_BYTES_MAX {
-        return Err(Malformed::HeadTooLong);
+        return Err(Malformed::TrailersTooLong);
     }
-    let mut onward = HeaderMap::with_capacity(fields.len());
-    filter.write(&mut onward, fields.iter().map(|field| (field.name, field.value)));
-    keep_secrets(received, &mut onward);
-    Ok(onward)
+    filter.write(out, fields.iter().map(|field| (field.name, field.value)));
+    Ok(())
+}
+
+/// What fields count in the access log: as lines of HTTP/1.1 do.
+pub fn fields_bytes(fields: &HeaderMap) -> u64 {
+    let bytes = |(name, value): (&HeaderName, &HeaderValue)| {
+        line_bytes(&Header { name: name.as_str(), value: value.as_bytes() })
+    };
+    fields.iter().map(bytes).sum::<usize>() as u64
 }
 
 /// What a field counts: as a line of HTTP/1.1 does.

@@ -56,7 +56,8 @@ pub fn checked<'h, 'b>(
         (Some(authority), _) => host::valid(authority.as_bytes()).ok_or(Malformed::BadHost)?,
         (None, Some(host)) => host,
     };
-    let body = match said.framing.body(Version::Http2)? {
+    let announced = said.framing.body(Version::Http2)?;
+    let body = match announced {
         _ if ended => Body::Empty,
         Some(body) => body,
         None => Body::Chunked,
@@ -76,8 +77,10 @@ pub fn checked<'h, 'b>(
         keep_alive: true,
         // ALB ignores it here, and does not pass it on (`alb-contract.md`, section 6.1).
         expects_continue: false,
-        // ALB's classes are about HTTP/1 alone.
-        class_reason: None,
+        // Frames say how long a message is: what is left of ALB's classes is content of GET and HEAD, which
+        // is about the message that a target gets.
+        class_reason: head::class_reason(method, announced.unwrap_or(body)),
+        sent: None,
         // A target may leave the content of these unread (RFC 9110, section 9.3.1): on a kept connection
         // it would be the beginning of another client's request.
         closes: matches!(method, "GET" | "HEAD") && !matches!(body, Body::Empty | Body::Length(0)),

@@ -11,9 +11,9 @@ use crate::limits;
 use h2::Reason;
 use std::collections::VecDeque;
 
-/// Why the crate refused a request.
+/// Why the crate refused a request that nobody has seen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Refused {
+pub enum Unseen {
     /// Its head breaks a rule of HTTP/2's own; the stream was reset.
     Malformed,
     /// Its head is over `limits::H2_HEADER_LIST_BYTES_MAX`; the answer was 431.
@@ -24,7 +24,7 @@ pub enum Refused {
 #[derive(Debug)]
 pub(super) struct Untaken {
     /// In order, and how the crate has ended them, where it has.
-    streams: VecDeque<(u32, Option<Refused>)>,
+    streams: VecDeque<(u32, Option<Unseen>)>,
     cursor: Cursor,
     /// The stream of an RST_STREAM whose code comes next.
     reset: Option<u32>,
@@ -53,7 +53,7 @@ impl Untaken {
     }
 
     /// The next that the crate has refused.
-    pub(super) fn refused(&mut self) -> Option<Refused> {
+    pub(super) fn refused(&mut self) -> Option<Unseen> {
         let index = self.streams.iter().position(|(_, refused)| refused.is_some())?;
         self.streams.remove(index)?.1
     }
@@ -80,7 +80,7 @@ impl Untaken {
             self.cursor.expect(frame.length, HEADER_BYTES);
             if frame.kind == kind::HEADERS {
                 // The crate answers nothing else itself.
-                self.ended(frame.stream, Refused::TooLarge);
+                self.ended(frame.stream, Unseen::TooLarge);
             }
         }
         refused_streams
@@ -89,13 +89,13 @@ impl Untaken {
     fn was_reset(&mut self, stream: u32, code: Reason) {
         if code == Reason::PROTOCOL_ERROR {
             // That of an answer that went before says no more.
-            self.ended(stream, Refused::Malformed);
+            self.ended(stream, Unseen::Malformed);
         } else {
             self.taken(stream);
         }
     }
 
-    fn ended(&mut self, stream: u32, how: Refused) {
+    fn ended(&mut self, stream: u32, how: Unseen) {
         if let Some((_, refused)) = self.place(stream).and_then(|index| self.streams.get_mut(index))
         {
             refused.get_or_insert(how);
@@ -135,7 +135,7 @@ mod tests {
         untaken.taken(1);
         let sent = [frame(kind::SETTINGS, 0, &[0; 6]), reset(3, Reason::PROTOCOL_ERROR)].concat();
         assert_eq!(untaken.sent(&sent), 0);
-        assert_eq!((untaken.refused(), untaken.refused()), (Some(Refused::Malformed), None));
+        assert_eq!((untaken.refused(), untaken.refused()), (Some(Unseen::Malformed), None));
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
         let mut untaken = begun([1]);
         let answer = frame(kind::HEADERS, 1, &[0x88]);
         untaken.sent(&[answer, reset(1, Reason::PROTOCOL_ERROR)].concat());
-        assert_eq!((untaken.refused(), untaken.refused()), (Some(Refused::TooLarge), None));
+        assert_eq!((untaken.refused(), untaken.refused()), (Some(Unseen::TooLarge), None));
     }
 
     #[test]

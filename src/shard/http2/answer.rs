@@ -5,10 +5,11 @@
 //! windows have no room for waits here, in one buffer.
 use super::StreamPlace;
 use super::flow::{is_small, poll_room};
+use super::idle::Idle;
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::Floor;
-use crate::http::h2::answer;
+use crate::http::h2::{answer, fields_bytes};
 use crate::http::respond::{Answer, Manner};
 use crate::net::ByteStream;
 use crate::shard::connection::{Client, Connection};
@@ -26,7 +27,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// What answers a stream.
 pub(super) struct Sender {
@@ -80,16 +80,16 @@ impl Sender {
         };
         self.connection().count_response(own.status);
         self.recording.note(|record| record.elb_status = Some(own.status));
-        let Some(response) = answer::own(own, &manner, grpc) else { return };
-        let content = own.has_content() && !manner.head_only && !own.content.is_empty();
-        if self.begin(response, !content).is_ok() && content {
-            self.put(Bytes::copy_from_slice(&own.content), true);
+        let Some((response, content)) = answer::own(own, &manner, grpc) else { return };
+        if self.begin(response, content.is_empty()).is_ok() {
+            self.put(content, true);
         }
     }
 
     /// Sends an interim answer.
     pub(super) fn inform(&self, response: http::Response<()>) {
         if let State::Unanswered(respond) = &mut *self.state.borrow_mut() {
+            self.recording.note(|record| record.sent_bytes += answer::head_bytes(&response));
             // A stream that is gone is noticed by its reset.
             let _ = respond.send_informational(response);
         }
@@ -108,23 +108,25 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends content as the client's windows have room, to a client that takes some within each `idle`;
-    /// `last` ends the answer.
+    /// Sends content as the client's windows have room, to a client that takes some before its stream has
+    /// been idle for too long; `last` ends the answer.
     pub(super) async fn send(
         &self,
         mut out: Bytes,
         last: bool,
-        idle: Duration,
+        idle: &Idle,
         floor: Option<Floor>,
     ) -> Result<(), Reason> {
         while !out.is_empty() {
             let socket = self.place.shared.wire.socket();
             let sending = pin!(self.send_some(&mut out, last));
             let mut taking = self.taking.get();
-            // What its connection acknowledges, answers to PING among it, says nothing of this stream.
-            let sent = timeout(idle, taking.wait(socket, idle, floor, sending)).await;
+            // What its connection acknowledges, answers to PING among it, says nothing of this stream: silence
+            // is for `idle` to end.
+            let sent = idle.within(taking.wait(socket, Duration::MAX, floor, sending)).await;
             self.taking.set(taking);
-            sent.map_err(|_| Reason::ClientTimeout)???;
+            sent.ok_or(Reason::ClientTimeout)???;
+            idle.moved();
         }
         if last {
             self.finish();
@@ -154,7 +156,7 @@ impl Sender {
     }
 
     /// Ends the answer, unless that has been said.
-    pub(super) fn finish(&self) {
+    fn finish(&self) {
         self.put(Bytes::new(), true);
     }
 
@@ -173,12 +175,18 @@ impl Sender {
         }
     }
 
-    /// Ends the answer with trailers.
-    pub(super) fn trailers(&self, trailers: HeaderMap) {
+    /// Ends the answer with these trailers, if there are any, unless its end has been said.
+    pub(super) fn end(&self, trailers: HeaderMap) {
+        if trailers.is_empty() {
+            return self.finish();
+        }
         let state = &mut *self.state.borrow_mut();
         let State::Answering(stream) = state else { return };
+        let count = fields_bytes(&trailers);
         // A stream that is gone is noticed by its reset.
-        let _ = stream.send_trailers(trailers);
+        if stream.send_trailers(trailers).is_ok() {
+            self.recording.note(|record| record.sent_bytes += count);
+        }
         *state = State::Answered;
         self.place.answered.set(true);
     }

@@ -1,6 +1,6 @@
 //! What a client's bytes are to a connection: counted, and its frames guarded against.
 use crate::http::h2::guard::{Guard, Halt, Offence};
-use crate::http::h2::untaken::Refused;
+use crate::http::h2::untaken::Unseen;
 use crate::net::polled::{self, Stop, Watch};
 use crate::observe::count;
 use crate::shard::wire::Wire;
@@ -35,7 +35,7 @@ impl Metered {
     }
 
     /// A request that the crate has refused itself.
-    pub(super) fn refused(&mut self) -> Option<Refused> {
+    pub(super) fn refused(&mut self) -> Option<Unseen> {
         self.guard.refused()
     }
 

@@ -15,7 +15,9 @@
 //! Bounds: `limits::{H2_STREAMS_MAX,H2_REQUESTS_MAX,H2_HEADS_BYTES_MAX}` and the windows.
 //! Source: RFC 9113; `alb-contract.md`, sections 5.1 and 6.2; `threats.md`, section 4.
 mod answer;
+mod download;
 mod flow;
+mod idle;
 mod kept;
 mod meter;
 mod relay;
@@ -29,15 +31,17 @@ use super::recording::Recording;
 use super::request::{self, Asked, Decision};
 use super::wire::Wire;
 use crate::close::Reason;
+use crate::http::desync::{self, Refused};
 use crate::http::h2::flood::Flood;
 use crate::http::h2::guard::Offence;
-use crate::http::h2::untaken::Refused;
+use crate::http::h2::untaken::Unseen;
 use crate::http::h2::{fields, request as head, settings};
 use crate::http::head::Malformed;
 use crate::http::respond::Answer;
 use crate::limits;
 use crate::net::ByteStream;
 use crate::observe::access_log::Kind;
+use crate::observe::count::Relief;
 use answer::Sender;
 use bytes::Bytes;
 use h2::server::{self, SendResponse};
@@ -229,8 +233,10 @@ impl Session {
         self.requests += 1;
         if self.requests >= limits::H2_REQUESTS_MAX
             || connection.accepted.elapsed() >= rules.listener.client_keep_alive
-            || !connection.shard.keeps_connections()
         {
+            self.leave(h2, Leaving::Refusing);
+        } else if connection.shard.is_pressed() {
+            connection.shard.count_relief(Relief::Ended);
             self.leave(h2, Leaving::Refusing);
         }
         if self.dispatch(&rules, request, respond) == Then::Leave {
@@ -243,8 +249,8 @@ impl Session {
         let connection = &self.shared.connection;
         while let Some(refused) = self.shared.transport.with_watch(Metered::refused) {
             let (malformed, status) = match refused {
-                Refused::Malformed => (Malformed::BreaksHttp2, None),
-                Refused::TooLarge => (Malformed::HeadTooLong, Some(431)),
+                Unseen::Malformed => (Malformed::BreaksHttp2, None),
+                Unseen::TooLarge => (Malformed::HeadTooLong, Some(431)),
             };
             connection.note_malformed(malformed);
             if let Some(status) = status {
@@ -273,20 +279,29 @@ impl Session {
             Ok(fields) => head::checked(&parts, fields, body.is_end_stream()),
             Err(malformed) => Err(*malformed),
         };
+        let read = read.map_err(Refused::without_class).and_then(|mut request| {
+            desync::judge(&mut request, rules.listener.attributes.desync).map(|()| request)
+        });
+        let class_reason = match &read {
+            Ok(request) => request.class_reason,
+            Err(refused) => refused.class_reason,
+        };
         let head_bytes = read.as_ref().map_or(0, |request| request.length);
         let Some(place) = self.shared.admit(head_bytes) else {
             respond.send_reset(h2::Reason::REFUSED_STREAM);
             return Then::GoOn;
         };
         let sender = Sender::new(place, Rc::clone(rules), Rc::clone(&self.client), respond);
+        self.shared.connection.count_class(class_reason);
         let request = match read {
             Ok(request) => request,
-            Err(malformed) => {
+            Err(Refused { malformed, .. }) => {
                 self.shared.connection.note_malformed(malformed);
                 sender.recording.note(|record| {
                     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
                     record.unreadable(format!("{} {path} HTTP/2.0", parts.method).as_bytes());
                     record.kind = Kind::H2;
+                    record.classification = class_reason;
                     record.reason = Some(malformed.word());
                 });
                 if malformed == Malformed::BreaksHttp2 {

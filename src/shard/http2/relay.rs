@@ -5,33 +5,34 @@
 //! memory. No operation on a socket stands here, so whatever waits may be dropped: that resets the stream it
 //! waits for, the target's with CANCEL, the client's with NO_ERROR once its answer is whole.
 //!
-//! The idle timeout counts from the last bytes in either direction. A request is sent a second time only where
+//! A request is sent a second time only where
 //! the target has certainly done nothing with it (RFC 9113, section 8.7), or may do it twice (RFC 9110,
 //! section 9.2.2); content goes with it as far as it was kept.
 use super::flow::{is_small, poll_room, unpinned};
+use super::idle::Idle;
 use super::kept::Kept;
 use super::stream::Stream;
 use crate::close::Reason;
-use crate::http::h2::{answer, fields, response, trailers as trailers_onward};
+use crate::http::h2::{answer, fields, fields_bytes, response, trailers as trailers_onward};
 use crate::http::head::Malformed;
-use crate::http::respond::Answer;
 use crate::http::trailers::Filter;
 use crate::limits;
 use crate::observe::access_log::Record;
 use crate::observe::count;
 use crate::shard::download::Told;
 use crate::shard::front::Rules;
+use crate::shard::target::Uncounted;
 use crate::upstream::{Lost, Place, Unreached};
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
+use http::HeaderMap;
 use http::request::Parts;
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
-use tokio::time::Sleep;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Instant;
 
 /// Why there is no whole answer.
 #[derive(Clone, Copy, Debug)]
@@ -64,9 +65,11 @@ impl Stream {
         let shard = &self.sender.connection().shard;
         let counters = shard.target_group(&self.group.name);
         let kept = Kept::new(&self.sender.place);
+        let uncounted = Uncounted::new(&counters.requests);
         let mut refused = None;
         loop {
-            let place = shard.upstreams.place(&self.group, refused.as_ref(), &counters);
+            let place =
+                shard.upstreams.place(&self.group, refused.as_ref(), &counters, self.due_at());
             let place = match self.unless_reset(place).await {
                 Some(Ok(place)) => place,
                 Some(Err(Unreached { reason, target })) => {
@@ -76,10 +79,14 @@ impl Stream {
                 None => return self.gone(),
             };
             self.note(|record| record.chose(Some(place.target())));
-            if refused.is_none() {
-                counters.requests.add(1);
-            }
-            let attempt = Attempt { stream: &self, place: &place, kept: &kept };
+            let attempt = Attempt {
+                stream: &self,
+                place: &place,
+                kept: &kept,
+                uncounted: &uncounted,
+                idle: Idle::new(self.sender.rules.listener.idle_timeout),
+                blocked: Blocked::default(),
+            };
             let Err(failed) = attempt.run(head, &mut body).await else { return };
             if refused.is_some() || !self.may_repeat(failed, &kept) {
                 return self.give_up(&counters, failed);
@@ -122,39 +129,20 @@ impl Stream {
 
     /// Ends a request without a whole answer of its target's.
     fn give_up(&self, counters: &count::TargetGroup, failed: Failed) {
-        let code = match failed.by {
+        let (reason, code) = match failed.by {
+            By::Malformed(malformed) => return self.refuse_malformed(failed.told, malformed),
             By::Client { reason, uploading } => {
                 if uploading && failed.told == Told::Nothing {
                     self.note(Record::cut_short);
                 }
-                self.note(|record| record.failed(reason));
-                h2::Reason::INTERNAL_ERROR
-            }
-            By::Malformed(malformed) => {
-                self.sender.connection().note_malformed(malformed);
-                self.note(|record| record.reason = Some(malformed.word()));
-                h2::Reason::PROTOCOL_ERROR
+                (reason, h2::Reason::INTERNAL_ERROR)
             }
             By::Target(lost) => {
                 counters.errors[lost.reason.index()].add(1);
-                self.note(|record| record.failed(lost.reason));
-                code_for_client(lost.code)
+                (lost.reason, code_for_client(lost.code))
             }
         };
-        match (failed.told, failed.by) {
-            (Told::Nothing, By::Client { reason, .. } | By::Target(Lost { reason, .. })) => {
-                self.refuse(reason);
-            }
-            (Told::Nothing, By::Malformed(malformed)) => {
-                self.sender.own(Some(&self.asked), &Answer::standard(malformed.status()));
-            }
-            (Told::Part | Told::Refusal, by) => {
-                if let By::Client { reason, .. } | By::Target(Lost { reason, .. }) = by {
-                    self.sender.connection().count_failed(reason);
-                }
-                self.sender.reset(code);
-            }
-        }
+        self.end(failed.told, reason, code);
     }
 }
 
@@ -170,6 +158,9 @@ struct Attempt<'a> {
     stream: &'a Stream,
     place: &'a Place,
     kept: &'a Kept<'a>,
+    uncounted: &'a Uncounted<'a>,
+    idle: Idle,
+    blocked: Blocked,
 }
 
 /// How the request's content went to the target.
@@ -187,12 +178,12 @@ impl Attempt<'_> {
         let opened = self.place.open(head, !has_content);
         let (mut response, mut target) =
             opened.map_err(|lost| Failed { by: By::Target(lost), told: Told::Nothing })?;
+        self.uncounted.sent();
         self.stream.note(|record| record.dispatched(Instant::now()));
-        let clock = Clock::new(sender.rules.listener.idle_timeout);
         let told = Cell::new(Told::Nothing);
-        let mut up = pin!(self.upload(body, &mut target, &clock));
-        let mut down = pin!(self.download(&mut response, &clock, &told));
-        let mut idle = pin!(tokio::time::sleep(clock.idle));
+        let mut up = pin!(self.upload(body, &mut target));
+        let mut down = pin!(self.download(&mut response, &told));
+        let mut silence = pin!(self.idle.sleep());
         let mut due = self.stream.due();
         let mut uploading = has_content;
         let failed = poll_fn(|context| {
@@ -215,18 +206,19 @@ impl Attempt<'_> {
                 let by = if is_of_target { TIMED_OUT } else { By::Client { reason, uploading } };
                 return Poll::Ready(Err(by));
             }
-            clock.poll_idle(idle.as_mut(), context).map(|()| Err(self.timed_out(&clock, uploading)))
+            let over = self.idle.poll_over(silence.as_mut(), context);
+            over.map(|()| Err(self.timed_out(uploading)))
         });
         failed.await.map_err(|by| Failed { by, told: told.get() })
     }
 
     /// Nothing has moved for as long as it may. Who is to blame is who was waited for.
-    fn timed_out(&self, clock: &Clock, uploading: bool) -> By {
-        let for_target = clock.target_takes_nothing.get() || !uploading;
-        if clock.client_takes_nothing.get() || !for_target {
+    fn timed_out(&self, uploading: bool) -> By {
+        let for_target = self.blocked.by_target.get() || !uploading;
+        if self.blocked.by_client.get() || !for_target {
             return By::Client { reason: Reason::ClientTimeout, uploading };
         }
-        self.place.timed_out(clock.moved.get());
+        self.place.timed_out(self.idle.since());
         TIMED_OUT
     }
 
@@ -235,27 +227,26 @@ impl Attempt<'_> {
         &self,
         body: &mut RecvStream,
         target: &mut SendStream<Bytes>,
-        clock: &Clock,
     ) -> Result<Uploaded, By> {
         let gone = |_| By::Client { reason: Reason::ClientClosed, uploading: true };
         // What was kept of an earlier attempt has been taken from the client already.
         let mut index = 0;
         while let Some(piece) = self.kept.piece(index) {
             index += 1;
-            if !self.send(target, piece, false, clock).await {
+            if !self.send(target, piece, false).await {
                 return Ok(Uploaded::TargetStopped);
             }
         }
         while let Some(content) = poll_fn(|context| body.poll_data(context)).await {
             let content = content.map_err(gone)?;
-            clock.moved();
+            self.idle.moved();
             let bytes = content.len();
             self.stream.note(|record| record.received_bytes += bytes as u64);
             let (content, last) = (unpinned(content), body.is_end_stream());
             if bytes > 0 {
                 self.kept.add(&content);
             }
-            let sent = self.send(target, content, last, clock).await;
+            let sent = self.send(target, content, last).await;
             // It fails only on a stream that is gone, which the next read says.
             let _ = body.flow_control().release_capacity(bytes);
             match (sent, last) {
@@ -267,6 +258,8 @@ impl Attempt<'_> {
         let trailers = poll_fn(|context| body.poll_trailers(context)).await.map_err(gone)?;
         let sent = match trailers {
             Some(trailers) => {
+                self.idle.moved();
+                self.stream.note(|record| record.received_bytes += fields_bytes(&trailers));
                 // They cannot be read twice.
                 self.kept.let_go();
                 let Rules { listener, forbidden, .. } = &*self.stream.sender.rules;
@@ -279,17 +272,11 @@ impl Attempt<'_> {
     }
 
     /// Sends content as the target's windows have room. False when the target takes no more.
-    async fn send(
-        &self,
-        target: &mut SendStream<Bytes>,
-        mut content: Bytes,
-        last: bool,
-        clock: &Clock,
-    ) -> bool {
+    async fn send(&self, target: &mut SendStream<Bytes>, mut content: Bytes, last: bool) -> bool {
         if content.is_empty() {
             return !last || target.send_data(content, true).is_ok();
         }
-        clock.target_takes_nothing.set(true);
+        self.blocked.by_target.set(true);
         while !content.is_empty() {
             let mut room = poll_fn(|context| poll_room(target, content.len(), context)).await;
             if room.is_some_and(is_small) {
@@ -298,28 +285,23 @@ impl Attempt<'_> {
             }
             let Some(room) = room else { return false };
             let part = content.split_to(room);
-            clock.moved();
+            self.idle.moved();
             if target.send_data(part, last && content.is_empty()).is_err() {
                 return false;
             }
         }
-        clock.target_takes_nothing.set(false);
+        self.blocked.by_target.set(false);
         true
     }
 
     /// The answer, from the target to the client.
-    async fn download(
-        &self,
-        response: &mut ResponseFuture,
-        clock: &Clock,
-        told: &Cell<Told>,
-    ) -> Result<(), By> {
+    async fn download(&self, response: &mut ResponseFuture, told: &Cell<Told>) -> Result<(), By> {
         let sender = &self.stream.sender;
         let lost = |error: h2::Error| By::Target(self.place.lost(&error));
         let gone = |reason| By::Client { reason, uploading: false };
-        self.interim(response, clock).await?;
+        self.interim(response).await?;
         let (head, mut body) = response.await.map_err(lost)?.into_parts();
-        self.heard(clock);
+        self.heard();
         let ended = body.is_end_stream();
         let head = self.onward(&head, ended)?;
         let status = head.status().as_u16();
@@ -338,40 +320,37 @@ impl Attempt<'_> {
         }
         while let Some(content) = poll_fn(|context| body.poll_data(context)).await {
             let content = content.map_err(lost)?;
-            self.heard(clock);
+            self.heard();
             let (bytes, last) = (content.len(), body.is_end_stream());
             let mut content = unpinned(content);
-            clock.client_takes_nothing.set(true);
+            self.blocked.by_client.set(true);
             while !content.is_empty() {
                 sender.send_some(&mut content, last).await.map_err(gone)?;
-                clock.moved();
+                self.idle.moved();
             }
-            clock.client_takes_nothing.set(false);
+            self.blocked.by_client.set(false);
             // It fails only on a stream that is gone, which the next read says.
             let _ = body.flow_control().release_capacity(bytes);
             if last {
-                sender.finish();
+                sender.end(HeaderMap::new());
                 return Ok(());
             }
         }
-        match poll_fn(|context| body.poll_trailers(context)).await.map_err(lost)? {
-            Some(trailers) => {
-                let Rules { listener, forbidden, .. } = &*sender.rules;
-                let filter = Filter::of_response(true, forbidden, &listener.attributes);
-                sender.trailers(trailers_onward(&trailers, filter).map_err(|_| MALFORMED)?);
-            }
-            None => sender.finish(),
-        }
+        let trailers = poll_fn(|context| body.poll_trailers(context)).await.map_err(lost)?;
+        let Rules { listener, forbidden, .. } = &*sender.rules;
+        let filter = Filter::of_response(true, forbidden, &listener.attributes);
+        let onward = trailers.map(|trailers| trailers_onward(&trailers, filter)).transpose();
+        sender.end(onward.map_err(|_| MALFORMED)?.unwrap_or_default());
         Ok(())
     }
 
     /// Passes on what comes before the answer.
-    async fn interim(&self, response: &mut ResponseFuture, clock: &Clock) -> Result<(), By> {
+    async fn interim(&self, response: &mut ResponseFuture) -> Result<(), By> {
         for _ in 0..=limits::INTERIM_ANSWERS_MAX {
             let interim = poll_fn(|context| response.poll_informational(context)).await;
             let Some(interim) = interim else { return Ok(()) };
             let interim = interim.map_err(|error| By::Target(self.place.lost(&error)))?;
-            self.heard(clock);
+            self.heard();
             let head = self.onward(&interim.into_parts().0, false)?;
             self.stream.note(Record::interim);
             // A client of HTTP/2 does not wait for 100.
@@ -383,8 +362,8 @@ impl Attempt<'_> {
     }
 
     /// The target said something.
-    fn heard(&self, clock: &Clock) {
-        clock.moved();
+    fn heard(&self) {
+        self.idle.moved();
         self.place.answered();
     }
 
@@ -403,40 +382,9 @@ const MALFORMED: By =
 const TIMED_OUT: By =
     By::Target(Lost { reason: Reason::TargetTimeout, unprocessed: false, code: None });
 
-/// The idle timeout of a stream, and who is waited for.
-struct Clock {
-    idle: Duration,
-    /// When bytes moved last, in either direction.
-    moved: Cell<Instant>,
-    /// Whether content waits for the target's windows.
-    target_takes_nothing: Cell<bool>,
-    /// The same of the client's.
-    client_takes_nothing: Cell<bool>,
-}
-
-impl Clock {
-    fn new(idle: Duration) -> Self {
-        Self {
-            idle,
-            moved: Cell::new(Instant::now()),
-            target_takes_nothing: Cell::new(false),
-            client_takes_nothing: Cell::new(false),
-        }
-    }
-
-    fn moved(&self) {
-        self.moved.set(Instant::now());
-    }
-
-    /// Ready once nothing has moved for as long as it may. `sleep` is set anew only when it has passed.
-    fn poll_idle(&self, mut sleep: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<()> {
-        loop {
-            ready!(sleep.as_mut().poll(context));
-            let deadline = self.moved.get() + self.idle;
-            if deadline <= Instant::now() {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(deadline.into());
-        }
-    }
+/// Whose windows content waits for.
+#[derive(Default)]
+struct Blocked {
+    by_target: Cell<bool>,
+    by_client: Cell<bool>,
 }

@@ -5,16 +5,16 @@
 //! a socket is dropped before it completes, and a request is sent a second time only where that is safe.
 //! Unlike there, nothing of it ends the client's connection: what cannot be answered any more is reset.
 use super::answer::Sender;
+use super::download::KeepTarget;
+use super::idle::Idle;
 use super::upload::{Upload, Uploaded};
 use crate::close::Reason;
 use crate::config::snapshot::Floor;
-use crate::http::body::Transfer;
 use crate::http::forward::{self, InvalidNames};
-use crate::http::h2::{answer, fields, request as head};
-use crate::http::head::{Body, Malformed, Request, response, slots};
+use crate::http::h2::{fields, request as head};
+use crate::http::head::{Malformed, Request};
 use crate::http::respond::Answer;
-use crate::http::trailers::{self, Filter};
-use crate::limits;
+use crate::http::trailers::Filter;
 use crate::net::{self, Buf};
 use crate::observe::access_log::Record;
 use crate::observe::count;
@@ -22,7 +22,7 @@ use crate::shard::download::{Told, Unanswered};
 use crate::shard::front::Rules;
 use crate::shard::pace::Pace;
 use crate::shard::request::Asked;
-use crate::shard::target::{Target, timed_out};
+use crate::shard::target::{Target, Uncounted, Waits};
 use crate::target::{Group, ProtocolVersion};
 use crate::upstream::{Connection as Upstream, Unreached};
 use h2::RecvStream;
@@ -46,9 +46,9 @@ pub(super) struct Stream {
 }
 
 /// How slow a client may be.
-struct Floors {
-    body: Option<Floor>,
-    answer: Option<Floor>,
+pub(super) struct Floors {
+    pub(super) body: Option<Floor>,
+    pub(super) answer: Option<Floor>,
 }
 
 /// What a target gets first.
@@ -124,22 +124,24 @@ impl Stream {
         if self.is_taken_back().await {
             return self.note(Record::cut_short);
         }
-        let mut upstream = match shard.upstreams.checkout(&self.group, &counters).await {
-            Ok(upstream) => upstream,
-            Err(Unreached { reason, target }) => {
-                self.note(|record| record.chose(target));
-                return self.refuse(reason);
-            }
-        };
+        let mut upstream =
+            match shard.upstreams.checkout(&self.group, &counters, self.due_at()).await {
+                Ok(upstream) => upstream,
+                Err(Unreached { reason, target }) => {
+                    self.note(|record| record.chose(target));
+                    return self.refuse(reason);
+                }
+            };
         if self.is_taken_back().await {
             shard.upstreams.put_back(upstream);
             return self.note(Record::cut_short);
         }
         self.note(|record| record.chose(Some(upstream.target)));
-        counters.requests.add(1);
+        let uncounted = Uncounted::new(&counters.requests);
         let mut body = Some(body);
         loop {
-            let (answered, uploaded) = self.attempt(&upstream, head, &mut body).await;
+            let attempt = self.attempt(&upstream, &uncounted, head, &mut body);
+            let (answered, uploaded) = attempt.await;
             // Where this node ended it there is nobody to try again for.
             let vanished =
                 |failed: &Unanswered| failed.silent && failed.reason == Reason::TargetClosed;
@@ -149,7 +151,7 @@ impl Stream {
                 return self.conclude(&counters, upstream, answered, uploaded);
             }
             counters.retries.add(1);
-            let fresh = shard.upstreams.fresh(upstream.target, &counters).await;
+            let fresh = shard.upstreams.fresh(upstream.target, &counters, self.due_at()).await;
             let again = parts
                 .as_ref()
                 .and_then(|parts| self.again(parts, |request| Some(self.head_by_http1(request).0)));
@@ -187,27 +189,42 @@ impl Stream {
                 if failed.told == Told::Nothing {
                     self.note(Record::cut_short);
                 }
-                self.end(failed.told, reason);
+                self.end(failed.told, reason, h2::Reason::INTERNAL_ERROR);
+            }
+            (Err(failed), Uploaded::Malformed(malformed)) => {
+                self.refuse_malformed(failed.told, malformed);
             }
             (Err(failed), Uploaded::Whole | Uploaded::TargetStopped | Uploaded::Abandoned) => {
                 // Without its client an exchange is no failure of the target's.
                 if !failed.reason.is_of_client() {
                     counters.errors[failed.reason.index()].add(1);
                 }
-                self.end(failed.told, failed.reason);
+                self.end(failed.told, failed.reason, h2::Reason::INTERNAL_ERROR);
             }
         }
     }
 
-    /// Ends a request without a whole answer of its target's.
-    fn end(&self, told: Told, reason: Reason) {
+    /// Ends a request without a whole answer of its target's; with `code` where part of it has gone.
+    pub(super) fn end(&self, told: Told, reason: Reason, code: h2::Reason) {
         self.note(|record| record.failed(reason));
         match told {
             Told::Nothing => self.refuse(reason),
             Told::Part | Told::Refusal => {
                 self.sender.connection().count_failed(reason);
-                self.sender.reset(h2::Reason::INTERNAL_ERROR);
+                self.sender.reset(code);
             }
+        }
+    }
+
+    /// The same of a request whose trailers cannot go on.
+    pub(super) fn refuse_malformed(&self, told: Told, malformed: Malformed) {
+        self.sender.connection().note_malformed(malformed);
+        self.note(|record| record.reason = Some(malformed.word()));
+        match told {
+            Told::Nothing => {
+                self.sender.own(Some(&self.asked), &Answer::standard(malformed.status()));
+            }
+            Told::Part | Told::Refusal => self.sender.reset(h2::Reason::PROTOCOL_ERROR),
         }
     }
 
@@ -224,7 +241,7 @@ impl Stream {
     }
 
     /// How slow the client may be. A call of gRPC may be as slow as both sides like.
-    fn floors(&self) -> Floors {
+    pub(super) fn floors(&self) -> Floors {
         let slow_clients = &self.sender.rules.listener.slow_clients;
         match self.grpc {
             true => Floors { body: None, answer: None },
@@ -233,9 +250,14 @@ impl Stream {
     }
 
     /// When the answer must be whole.
-    pub(super) fn due(&self) -> Option<Pin<Box<Sleep>>> {
+    pub(super) fn due_at(&self) -> Option<Instant> {
         let within = self.sender.rules.listener.slow_clients.request_timeout.filter(|_| !self.grpc);
-        within.map(|within| Box::pin(sleep_until((self.sender.place.began + within).into())))
+        within.map(|within| self.sender.place.began + within)
+    }
+
+    /// Waits until then.
+    pub(super) fn due(&self) -> Option<Pin<Box<Sleep>>> {
+        self.due_at().map(|due| Box::pin(sleep_until(due.into())))
     }
 
     /// What a request is ended by whose time is up: one that is whole waits for its target. An answer that has
@@ -255,38 +277,41 @@ impl Stream {
     async fn attempt(
         &self,
         upstream: &Upstream,
+        uncounted: &Uncounted<'_>,
         head: Buf,
         body: &mut Option<RecvStream>,
     ) -> (Result<KeepTarget, Unanswered>, Uploaded) {
+        let Rules { listener, forbidden, .. } = &*self.sender.rules;
+        let waits = Waits::default();
         let target = Target {
             socket: &upstream.socket,
-            idle: self.sender.rules.listener.idle_timeout,
+            idle: listener.idle_timeout,
             receive_bytes_max: self.sender.place.shared.wire.write_bytes_max().min(FRAME_BYTES),
+            waits: &waits,
         };
         self.note(|record| record.dispatched(Instant::now()));
         if target.send(head).await.is_err() {
             return (Err(target.unsent()), Uploaded::Whole);
         }
+        uncounted.sent();
+        let idle = Idle::new(target.idle);
         let whole = Cell::new(!self.asked.has_body());
         let answered = Cell::new(false);
         let up = async {
             match body.take().filter(|_| self.asked.has_body()) {
                 Some(body) => {
-                    let framing = self.asked.body;
-                    let (whole, answered) = (&whole, &answered);
-                    let recording = &self.sender.recording;
-                    let (floor, pace) = (self.floors().body, Pace::default());
-                    let stalled = &self.sender.place.shared.stalled;
                     let upload = Upload {
                         body,
                         target,
-                        framing,
-                        floor,
-                        pace,
-                        stalled,
-                        whole,
-                        answered,
-                        recording,
+                        framing: self.asked.body,
+                        trailers: Filter::of_request(true, forbidden, &listener.attributes),
+                        idle: &idle,
+                        floor: self.floors().body,
+                        pace: Pace::default(),
+                        stalled: &self.sender.place.shared.stalled,
+                        whole: &whole,
+                        answered: &answered,
+                        recording: &self.sender.recording,
                     };
                     upload.run().await
                 }
@@ -297,14 +322,16 @@ impl Stream {
         let mut uploaded = None;
         let mut due = self.due();
         let download = {
-            let mut down = pin!(self.download(target, &whole));
+            let mut down = pin!(self.download(target, &idle, &whole));
             let mut reset = false;
             poll_fn(|context| {
                 if uploaded.is_none()
                     && let Poll::Ready(how) = up.as_mut().poll(context)
                 {
-                    if let Uploaded::ClientEnded(reason) = how {
-                        target.socket.kill(reason);
+                    match how {
+                        Uploaded::ClientEnded(reason) => target.socket.kill(reason),
+                        Uploaded::Malformed(_) => target.socket.kill(Reason::ClientClosed),
+                        Uploaded::Whole | Uploaded::TargetStopped | Uploaded::Abandoned => {}
                     }
                     uploaded = Some(how);
                 }
@@ -331,116 +358,7 @@ impl Stream {
             }
         }
     }
-
-    /// The answer, from the target to the client.
-    async fn download(
-        &self,
-        target: Target<'_>,
-        uploaded: &Cell<bool>,
-    ) -> Result<KeepTarget, Unanswered> {
-        let mut received = Buf::take();
-        let floor = self.floors().answer;
-        let head = self.final_head(target, uploaded, &mut received).await?;
-        let failed = |reason, told| Unanswered { reason, told, silent: false };
-        let Rules { listener, forbidden, .. } = &*self.sender.rules;
-        let trailers = Filter::of_response(head.trailers_may_pass, forbidden, &listener.attributes);
-        let mut transfer = Transfer::new(head.body, Body::UntilClose, trailers);
-        let status = head.response.status().as_u16();
-        self.sender.connection().count_response(status);
-        self.note(|record| {
-            let now = Instant::now();
-            record.answered(status, now);
-            record.passed_on(now);
-            record.elb_status = Some(status);
-        });
-        self.sender
-            .begin(head.response, transfer.is_done())
-            .map_err(|reason| failed(reason, Told::Part))?;
-        let failed = |reason| failed(reason, Told::Part);
-        while !transfer.is_done() {
-            let mut out = Buf::default();
-            transfer.step(&mut received, &mut out).map_err(|_| failed(Reason::TargetMalformed))?;
-            if !out.is_empty() || transfer.is_done() {
-                let last = transfer.is_done();
-                self.sender.send(out.into(), last, target.idle, floor).await.map_err(failed)?;
-                continue;
-            }
-            match target.receive(&mut received, uploaded.get()).await.map_err(failed)? {
-                0 if transfer.ends_by_close() => {
-                    transfer.close(&mut out);
-                    self.sender.send(out.into(), true, target.idle, floor).await.map_err(failed)?;
-                }
-                0 => return Err(failed(Reason::TargetClosed)),
-                _ => {}
-            }
-        }
-        Ok(KeepTarget(head.keep_target && received.is_empty()))
-    }
-
-    /// Reads up to the final response head; interim ones go on.
-    async fn final_head(
-        &self,
-        target: Target<'_>,
-        uploaded: &Cell<bool>,
-        received: &mut Buf,
-    ) -> Result<Answered, Unanswered> {
-        let mut silent = true;
-        for _ in 0..=limits::INTERIM_ANSWERS_MAX {
-            let parse = |received: &Buf| {
-                self.note(|record| record.answering(Instant::now()));
-                self.parse(received)
-            };
-            let head = target.head(received, uploaded, &mut silent, parse).await;
-            let head = head.map_err(|reason| {
-                let silent = silent && !timed_out(reason);
-                Unanswered { reason, told: Told::Nothing, silent }
-            })?;
-            received.consume(head.bytes);
-            let status = head.response.status().as_u16();
-            if status >= 200 {
-                return Ok(head);
-            }
-            self.note(Record::interim);
-            match status {
-                // A client of HTTP/2 does not wait for it.
-                100 => {}
-                _ => self.sender.inform(head.response),
-            }
-        }
-        Err(Unanswered { reason: Reason::TargetMalformed, told: Told::Nothing, silent: false })
-    }
-
-    fn parse(&self, received: &Buf) -> Result<Option<Answered>, Malformed> {
-        let mut slots = slots();
-        let expected = self.asked.expected();
-        let Some(read) = response(received, expected, &mut slots)? else { return Ok(None) };
-        let Rules { listener, forbidden, .. } = &*self.sender.rules;
-        let response = answer::of_target(&read, &listener.attributes, forbidden);
-        let response = response.ok_or(Malformed::BadStatus)?;
-        let (bytes, body) = (read.length, read.body);
-        let trailers_may_pass = trailers::may_pass(&read.connection);
-        Ok(Some(Answered {
-            bytes,
-            body,
-            response,
-            keep_target: read.keep_alive,
-            trailers_may_pass,
-        }))
-    }
 }
-
-/// A response head that has been read, as it goes on.
-struct Answered {
-    bytes: usize,
-    body: Body,
-    response: http::Response<()>,
-    keep_target: bool,
-    trailers_may_pass: bool,
-}
-
-/// Whether the target's connection can serve another request.
-#[derive(Clone, Copy, Debug)]
-struct KeepTarget(bool);
 
 /// Content of one DATA frame, which is then one TLS record with its header.
 const FRAME_BYTES: usize = 16 * 1024 - 512;

@@ -1,21 +1,25 @@
-//! A request's content on its way from a stream to an HTTP/1.1 target.
+//! A request's content and trailers on their way from a stream to an HTTP/1.1 target.
 //!
 //! The client's windows open again only for what the target has taken, so that a slow target holds its
 //! client and not this node's memory.
+use super::idle::Idle;
 use crate::close::Reason;
 use crate::config::snapshot::Floor;
 use crate::http::body;
 use crate::http::chunked;
-use crate::http::head::Body;
+use crate::http::h2::{fields_bytes, write_trailers};
+use crate::http::head::{Body, Malformed};
+use crate::http::trailers::Filter;
 use crate::net::Buf;
 use crate::shard::pace::{Pace, TooSlow};
 use crate::shard::recording::Recording;
 use crate::shard::target::Target;
+use bytes::Bytes;
 use h2::RecvStream;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// How the content went to the target.
@@ -29,6 +33,8 @@ pub(super) enum Uploaded {
     Abandoned,
     /// The client took its request back, or was silent for too long.
     ClientEnded(Reason),
+    /// Its trailers cannot go on.
+    Malformed(Malformed),
 }
 
 /// The content, from the client to the target.
@@ -36,6 +42,10 @@ pub(super) struct Upload<'a> {
     pub(super) body: RecvStream,
     pub(super) target: Target<'a>,
     pub(super) framing: Body,
+    /// Which of its trailers go on, where it goes on in chunks; a length has no place for any.
+    pub(super) trailers: Filter<'a>,
+    /// Of both directions.
+    pub(super) idle: &'a Idle,
     /// What the client must bring.
     pub(super) floor: Option<Floor>,
     pub(super) pace: Pace,
@@ -59,6 +69,7 @@ impl Upload<'_> {
                 Ok(None) => break,
                 Err(reason) => return Uploaded::ClientEnded(reason),
             };
+            self.idle.moved();
             self.recording.note(|record| record.received_bytes += content.len() as u64);
             let mut out = Buf::take();
             body::append(&content, self.framing == Body::Chunked, &mut out);
@@ -68,43 +79,67 @@ impl Upload<'_> {
             if sent.is_err() {
                 return Uploaded::TargetStopped;
             }
+            self.idle.moved();
             // It fails only on a stream that is gone, which the next read says.
             let _ = self.body.flow_control().release_capacity(content.len());
         }
         if self.framing == Body::Chunked {
-            let mut out = Buf::take();
-            out.extend_from_slice(chunked::BODY_END);
-            if self.target.send(out).await.is_err() {
+            let end = match self.end().await {
+                Ok(end) => end,
+                Err(ended) => return ended,
+            };
+            if self.target.send(end).await.is_err() {
                 return Uploaded::TargetStopped;
             }
         }
         self.whole.set(true);
-        // From now on the target is waited for.
-        self.target.socket.arm_reading(self.target.idle, Reason::TargetTimeout);
+        self.target.has_all();
         Uploaded::Whole
     }
 
-    /// The same, within the idle timeout and at the pace that is asked for.
-    async fn next(&mut self) -> Result<Option<Result<bytes::Bytes, h2::Error>>, Reason> {
-        let (idle, floor) = (self.target.idle, self.floor.filter(|_| self.stalled.get() == 0));
-        let patience = floor.map_or(idle, |floor| self.pace.patience(floor));
-        let began = Instant::now();
-        let next = timeout(idle.min(patience), self.content()).await;
-        if let Some(floor) = floor.filter(|_| self.stalled.get() == 0) {
-            let bytes = match &next {
-                Ok(Some(Ok(content))) => content.len() as u64,
-                // It has brought all.
-                Ok(Some(Err(_)) | None) => return next.map_err(|_| Reason::ClientTimeout),
-                Err(_) => 0,
-            };
-            let noted = self.pace.note(floor, began.elapsed(), bytes);
-            noted.map_err(|TooSlow| Reason::SlowBody)?;
+    /// What ends the chunks, with the trailers that came.
+    async fn end(&mut self) -> Result<Buf, Uploaded> {
+        let trailers = poll_fn(|context| self.body.poll_trailers(context)).await;
+        let trailers = trailers.map_err(|_| Uploaded::ClientEnded(Reason::ClientClosed))?;
+        let mut end = chunked::LAST_CHUNK.to_vec();
+        if let Some(trailers) = trailers {
+            self.recording.note(|record| record.received_bytes += fields_bytes(&trailers));
+            let written = write_trailers(&mut end, &trailers, self.trailers);
+            written.map_err(Uploaded::Malformed)?;
         }
-        next.map_err(|_| Reason::ClientTimeout)
+        end.extend_from_slice(chunked::SECTION_END);
+        let mut out = Buf::take();
+        out.extend_from_slice(&end);
+        Ok(out)
+    }
+
+    /// The next content, within the idle timeout and at the pace that is asked for.
+    async fn next(&mut self) -> Result<Option<Result<Bytes, h2::Error>>, Reason> {
+        let idle = self.idle;
+        loop {
+            let floor = self.floor.filter(|_| self.stalled.get() == 0);
+            let patience = floor.map_or(Duration::MAX, |floor| self.pace.patience(floor));
+            let began = Instant::now();
+            let content = match timeout(patience, idle.within(self.content())).await {
+                Ok(Some(Some(Ok(content)))) => Some(content),
+                // It has brought all, or has gone.
+                Ok(Some(end)) => return Ok(end),
+                Ok(None) => return Err(Reason::ClientTimeout),
+                Err(_) => None,
+            };
+            if let Some(floor) = floor.filter(|_| self.stalled.get() == 0) {
+                let bytes = content.as_ref().map_or(0, Bytes::len) as u64;
+                let noted = self.pace.note(floor, began.elapsed(), bytes);
+                noted.map_err(|TooSlow| Reason::SlowBody)?;
+            }
+            if let Some(content) = content {
+                return Ok(Some(Ok(content)));
+            }
+        }
     }
 
     /// The next content that is not empty; `None` at its end, or once the answer is whole.
-    async fn content(&mut self) -> Option<Result<bytes::Bytes, h2::Error>> {
+    async fn content(&mut self) -> Option<Result<Bytes, h2::Error>> {
         loop {
             let next = poll_fn(|context| match self.answered.get() {
                 true => Poll::Ready(None),

@@ -1,6 +1,8 @@
 //! What is told at the end: a table for people, JSON for programs.
+use crate::probe::{Negotiated, Protocol};
 use crate::run::{Outcome, Pace};
-use crate::tally::Tally;
+use crate::tally::{Handshakes, Latencies};
+use crate::timeline::{Slot, Timeline};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +15,16 @@ pub(crate) struct Setting {
     pub(crate) server_name: String,
     /// Different clients; 0 where none shows a certificate.
     pub(crate) clients: usize,
-    pub(crate) requests_per_connection: u32,
+    pub(crate) protocol: Protocol,
+    pub(crate) negotiated: Negotiated,
+    /// Connections that are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) connections: Option<usize>,
+    /// Requests at a time on each of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) streams: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) requests_per_connection: Option<u32>,
     pub(crate) threads: usize,
     pub(crate) pace: Pace,
 }
@@ -25,6 +36,8 @@ pub(crate) struct Report {
     #[serde(flatten)]
     setting: Setting,
     seconds: f64,
+    /// Begun, or due to.
+    attempted: u64,
     done: u64,
     done_per_second: f64,
     failed: u64,
@@ -32,6 +45,25 @@ pub(crate) struct Report {
     failures: BTreeMap<String, u64>,
     /// Of those that are done; none without any.
     latency_us: Option<Latency>,
+    handshakes: Handshakes,
+    /// From connect to the end of the handshake; none without any.
+    handshake_us: Option<Latency>,
+    /// Content of answers.
+    received_bytes: u64,
+    /// CPU time of the load itself.
+    load_cpu_seconds: f64,
+    timeline: Slots,
+}
+
+/// How it went over time: one entry for each slot.
+#[derive(Debug, Serialize)]
+struct Slots {
+    slot_seconds: f64,
+    done: Vec<u64>,
+    failed: Vec<u64>,
+    /// Nothing where nothing was done.
+    p50_us: Vec<Option<f64>>,
+    p99_us: Vec<Option<f64>>,
 }
 
 /// From the moment an attempt began (in an open loop: should have begun) to the end of its last answer.
@@ -47,31 +79,50 @@ struct Latency {
 
 impl Report {
     pub(crate) fn new(setting: Setting, outcome: &Outcome) -> Self {
-        let Outcome { tally, elapsed } = outcome;
+        let Outcome { tally, attempted, elapsed, cpu } = outcome;
         let failures = tally.failures().iter().map(|(kind, count)| (kind.to_string(), *count));
         Self {
             version: env!("CARGO_PKG_VERSION"),
             setting,
             seconds: elapsed.as_secs_f64(),
+            attempted: *attempted,
             done: tally.done(),
             done_per_second: tally.done() as f64 / elapsed.as_secs_f64(),
             failed: tally.failed(),
             failures: failures.collect(),
-            latency_us: (tally.done() > 0).then(|| Latency::of(tally)),
+            latency_us: Latency::of(tally.latencies()),
+            handshakes: tally.handshakes(),
+            handshake_us: Latency::of(tally.opening()),
+            received_bytes: tally.received_bytes(),
+            load_cpu_seconds: cpu.as_secs_f64(),
+            timeline: Slots::of(tally.timeline()),
+        }
+    }
+}
+
+impl Slots {
+    fn of(timeline: &Timeline) -> Self {
+        let slots = timeline.slots();
+        Self {
+            slot_seconds: timeline.width().as_secs_f64(),
+            done: slots.iter().map(Slot::done).collect(),
+            failed: slots.iter().map(Slot::failed).collect(),
+            p50_us: slots.iter().map(|slot| slot.quantile_us(0.5)).collect(),
+            p99_us: slots.iter().map(|slot| slot.quantile_us(0.99)).collect(),
         }
     }
 }
 
 impl Latency {
-    fn of(tally: &Tally) -> Self {
-        Self {
-            mean: tally.mean_us(),
-            p50: tally.quantile_us(0.5),
-            p90: tally.quantile_us(0.9),
-            p99: tally.quantile_us(0.99),
-            p999: tally.quantile_us(0.999),
-            max: tally.quantile_us(1.0),
-        }
+    fn of(latencies: &Latencies) -> Option<Self> {
+        (latencies.count() > 0).then(|| Self {
+            mean: latencies.mean_us(),
+            p50: latencies.quantile_us(0.5),
+            p90: latencies.quantile_us(0.9),
+            p99: latencies.quantile_us(0.99),
+            p999: latencies.quantile_us(0.999),
+            max: latencies.quantile_us(1.0),
+        })
     }
 }
 
