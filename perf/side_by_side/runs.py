@@ -20,12 +20,17 @@ class Fault(NamedTuple):
     of_time: bool = False
 
 
-def arguments(doc, quick):
-    """A parser with the options that every run has; `quick` says what a quick one leaves out."""
+def arguments(doc, quick, peers=False):
+    """A parser with the options that every run has; `quick` says what a quick one leaves out.
+
+    `peers`: others are measured beside Portcullis.
+    """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (default 5)")
     parser.add_argument("--seconds", type=float, default=3, help="for each measurement (default 3)")
+    if peers:
+        parser.add_argument("--no-peers", action="store_true", help="measure Portcullis alone")
     parser.add_argument("--no-build", action="store_true", help="measure what is built already")
     parser.add_argument("--results", type=Path, default=PERF / "results", help="where raw results go")
     return parser

@@ -17,7 +17,7 @@ use crate::close::Reason;
 use crate::config::snapshot::{Live, Logs, Name};
 use crate::http::desync::ClassReason;
 use crate::http::forward::InvalidNames;
-use crate::http::h2::frames::Flood;
+use crate::http::h2::flood::Flood;
 use crate::http::head::Malformed;
 use crate::net::Engine;
 use crate::pressure::Level;
@@ -390,6 +390,8 @@ fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
     );
     let frames = Flood::ALL.map(Flood::word);
     page.counter(&names::HTTP2_FLOODS, totals_by(listeners, &frames, |of| &of.http2_floods));
+    let refused = totals(listeners, |of| &of.http2_streams_refused);
+    page.counter(&names::HTTP2_STREAMS_REFUSED, refused);
     let refusals = Refusal::ALL.map(|refusal| Handshake::Refused(refusal).word());
     let ended = totals_by(listeners, &refusals, |of| &of.ended_by_trust);
     page.counter(&names::CONNECTIONS_ENDED_BY_TRUST, ended);

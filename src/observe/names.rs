@@ -76,6 +76,8 @@ metrics! {
         "Requests that are not as the standard says, let in or refused, by class of desync mitigation.";
     HTTP2_FLOODS = "portcullis_http2_floods_total", ["listener", "frames"],
         "Connections ended because of a flood of HTTP/2 frames, by their kind.";
+    HTTP2_STREAMS_REFUSED = "portcullis_http2_streams_refused_total", ["listener"],
+        "HTTP/2 streams refused, to be tried again: their connection has too many, their heads take too much, or it is ending.";
     RECEIVED_BYTES = "portcullis_client_received_bytes_total", ["listener"],
         "Bytes received from clients, without TLS.";
     SENT_BYTES = "portcullis_client_sent_bytes_total", ["listener"],

@@ -10,7 +10,7 @@ use crate::close::Reason;
 use crate::config::snapshot::{OnRevocation, RefusalForm};
 use crate::http::desync::ClassReason;
 use crate::http::forward::{self, InvalidNames};
-use crate::http::h2::frames::Flood;
+use crate::http::h2::flood::Flood;
 use crate::http::head::{Body, Expected, Malformed, Request, Version};
 use crate::http::respond::Answer;
 use crate::http::{trace_id, trailers, upgrade};
@@ -308,11 +308,19 @@ impl Connection {
         tracing::debug!(listener, client = %self.client, reason = malformed.word(), "malformed");
     }
 
-    /// Counts a flood of HTTP/2 frames, and names their kind in the debug log.
-    pub(super) fn note_flood(&self, flood: Flood) {
+    /// Counts a flood of HTTP/2 frames, and names their kind in the debug log. Why the connection ends.
+    pub(super) fn note_flood(&self, flood: Flood) -> Reason {
         self.front.counters.http2_floods[flood.index()].add(1);
         let listener = &*self.front.rules().listener.name;
         tracing::debug!(listener, client = %self.client, frames = flood.word(), "flood");
+        Reason::Http2Flood
+    }
+
+    /// Names the code of what a client's frames broke in the debug log. Why the connection ends.
+    pub(super) fn note_broken(&self, code: h2::Reason) -> Reason {
+        let listener = &*self.front.rules().listener.name;
+        tracing::debug!(listener, client = %self.client, ?code, "broken frames");
+        Reason::Http2Malformed
     }
 }
 

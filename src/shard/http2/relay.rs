@@ -92,7 +92,7 @@ impl Stream {
                 return self.give_up(&counters, failed);
             }
             counters.retries.add(1);
-            refused = Some(place);
+            refused = Some(place.turned_away());
             head = match self.again(&parts, |request| self.head_by_http2(request, &parts)) {
                 Some((head, _)) => head,
                 None => return self.refuse(Reason::Internal),

@@ -55,7 +55,10 @@ impl Line {
         for (index, value) in values.enumerate() {
             let begin = slot_seconds * index as f64;
             points.push((begin, value));
-            points.push(((begin + slot_seconds).min(end), value));
+            points.push((begin + slot_seconds, value));
+        }
+        if let Some(last) = points.last_mut() {
+            last.0 = end;
         }
         Self { class, name, points, is_filled: false }
     }
@@ -87,15 +90,17 @@ impl Chart {
         svg + "</svg>\n"
     }
 
-    /// The names of its lines, each in its colour; nothing where there is only one.
+    /// The names of its lines and marks, each in its colour; nothing where there is only one.
     pub(super) fn legend(&self) -> String {
-        if self.lines.len() < 2 {
+        let names = self.lines.iter().map(|line| (line.class, line.name));
+        let marks = self.marks.iter().take(1).map(|_| ("changes", "changes"));
+        let all: Vec<_> = names.chain(marks).collect();
+        if all.len() < 2 {
             return String::new();
         }
-        let names = self.lines.iter();
-        let names =
-            names.map(|line| format!("<span class=\"{}\">{}</span>", line.class, line.name));
-        format!("<p class=\"legend\">{}</p>\n", names.collect::<String>())
+        let spans =
+            all.iter().map(|(class, name)| format!("<span class=\"{class}\">{name}</span>"));
+        format!("<p class=\"legend\">{}</p>\n", spans.collect::<String>())
     }
 
     fn draw_axes(&self, svg: &mut String) {

@@ -5,11 +5,12 @@ mod page;
 mod scale;
 mod table;
 
+use crate::events::Whose;
 use crate::probe::{Negotiated, Protocol};
 use crate::run::{Outcome, Pace};
 use crate::tally::{Handshakes, Latencies};
 use crate::timeline::{Slot, Timeline};
-use happenings::Happenings;
+use happenings::{Happenings, Refusal};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -107,9 +108,14 @@ impl Report {
         let failures = tally.failures().iter().map(|(kind, count)| (kind.to_string(), *count));
         let seconds = elapsed.as_secs_f64();
         let load_cpu_seconds = cpu.as_secs_f64();
+        let happenings =
+            matches!(setting.work, "idle" | "swap").then(|| Happenings::of(tally.events()));
+        let mut picture = Slots::of(&tally.timeline().for_picture());
+        picture.add_losses(happenings.iter().flat_map(|all| &all.refusals));
+        picture.end_at(seconds);
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            at: OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default(),
+            at: now(),
             seconds,
             attempted: *attempted,
             done: tally.done(),
@@ -122,11 +128,10 @@ impl Report {
             received_bytes: tally.received_bytes(),
             load_cpu_seconds,
             load_busy: load_cpu_seconds / (seconds * setting.threads as f64),
-            happenings: matches!(setting.work, "idle" | "swap")
-                .then(|| Happenings::of(tally.events())),
+            happenings,
             timeline: Slots::of(tally.timeline()),
             percentiles: percentiles(tally.latencies()),
-            picture: Slots::of(&tally.timeline().for_picture()),
+            picture,
             setting,
         }
     }
@@ -152,6 +157,40 @@ impl Slots {
             p99_us: slots.iter().map(|slot| slot.quantile_us(0.99)).collect(),
         }
     }
+
+    /// Counts connections that were lost as what failed, at their time.
+    fn add_losses<'a>(&mut self, refusals: impl Iterator<Item = &'a Refusal>) {
+        for refusal in refusals.filter(|refusal| refusal.connection == Whose::Kept) {
+            let mut begins = (1_u32..).map(|index| f64::from(index) * self.slot_seconds);
+            let index = begins.position(|begin| begin > refusal.at_seconds).unwrap_or_default();
+            while self.done.len() <= index {
+                self.done.push(0);
+                self.failed.push(0);
+                self.p50_us.push(None);
+                self.p99_us.push(None);
+            }
+            self.failed[index] += 1;
+        }
+    }
+
+    /// A rest of a slot in which the run ended says little: it goes to the slot before.
+    fn end_at(&mut self, seconds: f64) {
+        let rest = seconds - self.done.len().saturating_sub(1) as f64 * self.slot_seconds;
+        if self.done.len() > 1 && rest < self.slot_seconds / 2.0 {
+            for counts in [&mut self.done, &mut self.failed] {
+                let last = counts.pop().unwrap_or_default();
+                counts.iter_mut().last().into_iter().for_each(|before| *before += last);
+            }
+            self.p50_us.pop();
+            self.p99_us.pop();
+        }
+    }
+}
+
+/// The time of day, to the second.
+fn now() -> String {
+    let now = OffsetDateTime::now_utc();
+    now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).unwrap_or_default()
 }
 
 impl Latency {
@@ -196,10 +235,29 @@ fn percentiles(latencies: &Latencies) -> Vec<Percentile> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::tally::Tally;
     use std::time::Duration;
+
+    /// The report of a run in which that came to its end.
+    pub(super) fn report(tally: Tally, elapsed: Duration) -> Report {
+        let setting = Setting {
+            work: "handshake",
+            connect: "127.0.0.1:8443".to_owned(),
+            server_name: "localhost".to_owned(),
+            clients: 1,
+            protocol: Protocol::Http1,
+            negotiated: Negotiated::default(),
+            connections: None,
+            streams: None,
+            requests_per_connection: Some(1),
+            threads: 2,
+            pace: Pace::Concurrency(16),
+        };
+        let attempted = tally.done() + tally.failed();
+        Report::new(setting, &Outcome { tally, attempted, elapsed, cpu: elapsed / 2 })
+    }
 
     #[test]
     fn percentiles_rise_to_the_longest_of_all() {

@@ -66,10 +66,9 @@ impl Report {
     fn throughput(&self) -> String {
         let Slots { slot_seconds, done, failed, .. } = &self.picture;
         let rates = |counts: &[u64]| -> Vec<f64> {
-            let begin = |index: usize| slot_seconds * index as f64;
-            // The last slot may have lasted but a moment, in which one more is no rate.
+            let last = counts.len().saturating_sub(1);
             let width =
-                |index| (self.seconds - begin(index)).clamp(slot_seconds / 2.0, *slot_seconds);
+                |index| if index == last { self.last_slot_seconds() } else { *slot_seconds };
             let counts = counts.iter().enumerate();
             counts.map(|(index, count)| *count as f64 / width(index)).collect()
         };
@@ -78,13 +77,13 @@ impl Report {
         if highest <= 0.0 {
             return nothing("Nothing came to an end.");
         }
-        let line = |class, values: &[f64]| {
+        let line = |class, name, values: &[f64]| {
             let values = values.iter().copied().map(Some);
-            Line::of_slots(class, class, *slot_seconds, self.seconds, values)
+            Line::of_slots(class, name, *slot_seconds, self.seconds, values)
         };
-        let mut lines = vec![Line { is_filled: true, ..line("done", &done) }];
+        let mut lines = vec![Line { is_filled: true, ..line("done", "done", &done) }];
         if failed.iter().any(|rate| *rate > 0.0) {
-            lines.push(line("failed", &failed));
+            lines.push(line("failed", "failed or lost", &failed));
         }
         let scale = Scale::from_zero(highest);
         let up = Axis { ticks: scale.counts(), scale };
@@ -107,14 +106,15 @@ impl Report {
         let scale = Scale::to(self.seconds);
         let changes = self.happenings.iter().flat_map(|all| &all.changes);
         let marks: Vec<_> = changes.map(|change| change.at_seconds).collect();
-        let legend = if marks.is_empty() {
-            ""
-        } else {
-            "<p class=\"legend\"><span class=\"changes\">changes</span></p>\n"
-        };
         let across = Axis { ticks: scale.times(), scale };
         let chart = Chart { label, across, up, lines, marks };
-        format!("{}{legend}{}", chart.legend(), chart.svg())
+        chart.legend() + &chart.svg()
+    }
+
+    /// How long the last slot of the picture lasted.
+    fn last_slot_seconds(&self) -> f64 {
+        let before = self.picture.done.len().saturating_sub(1) as f64;
+        (self.seconds - before * self.picture.slot_seconds).max(f64::MIN_POSITIVE)
     }
 
     fn latency_by_percentile(&self) -> String {
@@ -194,6 +194,8 @@ impl Report {
                 format!("open loop, {per_second} per second, {outstanding_max} outstanding at most")
             }
         };
+        let first = [&negotiated.version, &negotiated.cipher, &negotiated.group];
+        let first = first.into_iter().filter(|word| !word.is_empty()).cloned().collect::<Vec<_>>();
         let (full, resumed) = (self.handshakes.full, self.handshakes.resumed);
         let number = |count: Option<u64>| count.map(|count| count.to_string()).unwrap_or_default();
         let rows = [
@@ -202,10 +204,7 @@ impl Report {
             ("kept connections", number(self.setting.connections)),
             ("streams on each", number(self.setting.streams.map(u64::from))),
             ("requests on each", number(self.setting.requests_per_connection.map(u64::from))),
-            (
-                "first handshake",
-                format!("{}, {}, {}", negotiated.version, negotiated.cipher, negotiated.group),
-            ),
+            ("first handshake", first.join(", ")),
             ("handshakes", format!("{full} in full, {resumed} resumed")),
             ("content received", format!("{} bytes", self.received_bytes)),
             ("attempted", self.attempted.to_string()),
@@ -290,4 +289,74 @@ fn nothing(text: &str) -> String {
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::report;
+    use crate::failure::Failure;
+    use crate::tally::Tally;
+    use std::time::Duration;
+
+    /// Every number that is drawn, and whether all elements end.
+    fn assert_drawn(page: &str) {
+        for wrong in ["NaN", "inf", "-0.0\"", "http://", "https://"] {
+            assert!(!page.contains(wrong), "{wrong}");
+        }
+        for tag in ["section", "svg", "table", "tr", "td", "text", "p", "div"] {
+            let opened = page.matches(&format!("<{tag}>")).count()
+                + page.matches(&format!("<{tag} ")).count();
+            assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
+        }
+        let points = page.split("points=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        for pair in points.flat_map(str::split_whitespace) {
+            let (x, y) = pair.split_once(',').unwrap();
+            assert!((0.0..=900.0).contains(&x.parse::<f64>().unwrap()), "{pair}");
+            assert!((0.0..=260.0).contains(&y.parse::<f64>().unwrap()), "{pair}");
+        }
+    }
+
+    fn page(tally: Tally, seconds: u64) -> String {
+        let page = report(tally, Duration::from_secs(seconds)).page();
+        assert_drawn(&page);
+        page
+    }
+
+    #[test]
+    fn a_run_of_nothing_has_a_page_that_says_so() {
+        let page = page(Tally::new(), 10);
+        assert!(page.contains("Nothing came to an end.") && page.contains("None."));
+    }
+
+    #[test]
+    fn a_run_of_errors_alone_has_them_by_reason_and_no_latency() {
+        let mut tally = Tally::new();
+        for millisecond in 0..5_000 {
+            let failure = if millisecond % 10 == 0 { Failure::Reset } else { Failure::Alert(44) };
+            tally.failed_at(Duration::from_millis(millisecond), failure);
+        }
+        let page = page(tally, 5);
+        assert!(page.contains("alert certificate_revoked") && page.contains(">4500<"));
+        assert!(page.contains("polyline class=\"failed\"") && page.contains("there is no latency"));
+    }
+
+    #[test]
+    fn a_second_and_an_hour_have_as_many_points_as_one_can_see() {
+        for (seconds, each) in [(1, 1), (3_600, 50)] {
+            let mut tally = Tally::new();
+            for at in (0..seconds * 1_000).step_by(each) {
+                tally.done_at(Duration::from_millis(at), Duration::from_micros(300 + at % 977));
+            }
+            let page = page(tally, seconds);
+            let points = page.split("points=\"").nth(2).unwrap().split('"').next().unwrap();
+            assert!((20..=600).contains(&points.split_whitespace().count()), "{seconds} s");
+        }
+    }
+
+    #[test]
+    fn what_came_from_outside_is_text() {
+        let mut report = report(Tally::new(), Duration::from_secs(1));
+        report.setting.connect = "<script>".to_owned();
+        assert!(!report.page().contains("<script>"));
+    }
 }
