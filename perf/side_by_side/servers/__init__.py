@@ -7,7 +7,7 @@ from .haproxy import Haproxy
 from .install import all_peers, install, peers
 from .nginx import Nginx, Target
 from .portcullis import Portcullis, PortcullisLogging, PortcullisReloading, PortcullisTwoShards, PortcullisWithRoom
-from .server import ANSWER, IDENTITY, LARGE, LARGE_ANSWER, Server, Wanted, free_port
+from .server import ANSWER, IDENTITY, LARGE, LARGE_ANSWER, UPLOAD, Server, Wanted, free_port
 
 __all__ = [
     "ANSWER",
@@ -24,6 +24,7 @@ __all__ = [
     "PortcullisWithRoom",
     "Server",
     "Target",
+    "UPLOAD",
     "Wanted",
     "all_peers",
     "free_port",

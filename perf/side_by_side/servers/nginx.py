@@ -2,7 +2,7 @@
 import os
 
 from .. import machine
-from .server import ANSWER, IDENTITY, IDENTITY_HEADERS, LARGE, LARGE_ANSWER, Server
+from .server import ANSWER, IDENTITY, IDENTITY_HEADERS, LARGE, LARGE_ANSWER, UPLOAD, Server
 
 PROGRAM = "/usr/sbin/nginx"
 # What it calls the values of IDENTITY_HEADERS.
@@ -95,6 +95,7 @@ class Target(Nginx):
   server {{
     listen 127.0.0.1:{self.port} backlog=4096;
     location / {{ return 200 "{ANSWER}"; }}
+    location = {UPLOAD} {{ proxy_pass http://127.0.0.1:{self.port}/; }}
     location = {IDENTITY} {{ return 200 "{told}"; }}
     location = {LARGE} {{ root {self.directory}; sendfile on; open_file_cache max=10; }}
   }}"""

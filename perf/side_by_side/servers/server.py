@@ -12,6 +12,8 @@ from .. import machine
 ANSWER = "Hello, client"
 LARGE = "/large"
 LARGE_ANSWER = (ANSWER + "\n") * (100 * 1024 // 14) + "*" * (100 * 1024 % 14)
+# Answers ANSWER once the target has all of the request's content; elsewhere it does not wait for that.
+UPLOAD = "/upload"
 # Answers what the target was told of the client.
 IDENTITY = "/identity"
 # The headers that tell it, as ALB calls them, without X-Amzn-Mtls-Clientcert-.
