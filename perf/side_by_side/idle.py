@@ -31,9 +31,9 @@ class IdleMemory:
         """
         count = QUICK_CONNECTIONS if quick else self.connections
         foreign = machine.Foreign()
-        before = self.settled_kib(server)
+        before = machine.settle(server.pid)
         with Holding(server, scratch, count):
-            held = self.settled_kib(server)
+            held = machine.settle(server.pid)
         return {
             "connections": count,
             "before_kib": before,
@@ -41,13 +41,6 @@ class IdleMemory:
             "kb_each": (held - before) * 1.024 / count,
             "foreign": foreign.share(),
         }
-
-    @staticmethod
-    def settled_kib(server):
-        family = machine.family(server.pid)
-        for process in family:
-            machine.settle(process)
-        return sum(machine.memory_kib(process, "VmRSS") for process in family)
 
 
 class Holding:

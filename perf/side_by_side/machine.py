@@ -181,16 +181,21 @@ class Calm:
 
 
 def settle(pid):
-    """Waits until a process has given back the memory that it frees a little later."""
+    """Waits until a process and its descendants have given back the memory that they free a little later.
+
+    Answers what stays resident, in KiB.
+    """
     deadline = time.monotonic() + SETTLE_S_MAX
     last, since = None, time.monotonic()
     while time.monotonic() - since < SETTLED_S:
         if time.monotonic() > deadline:
             raise CannotRun(f"its memory does not settle within {SETTLE_S_MAX} s")
         time.sleep(0.05)
-        now = memory_kib(pid, "VmRSS")
-        if now != last or works(pid):
+        processes = family(pid)
+        now = sum(memory_kib(process, "VmRSS") for process in processes)
+        if now != last or any(works(process) for process in processes):
             last, since = now, time.monotonic()
+    return last
 
 
 def works(pid):
