@@ -109,7 +109,7 @@ def resumption(server):
 
 def http2(server):
     context = context_of(server.pki, GOOD if server.wanted.client_certificates else None)
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols(["h2", "http/1.1"])
     with socket.create_connection(("127.0.0.1", server.port), 20) as plain:
         with context.wrap_socket(plain, server_hostname="localhost") as stream:
             spoken = stream.selected_alpn_protocol()
