@@ -43,6 +43,7 @@ mod http2_ends;
 mod http2_floods;
 mod http2_heads;
 mod http2_memory;
+mod http2_messages;
 mod http2_target_ends;
 mod http2_targets;
 mod http2_trailers;
