@@ -69,6 +69,7 @@ mod shown_tickets;
 mod slow_attacks;
 mod slow_clients;
 mod smuggling;
+mod split;
 mod start_up;
 mod swaps_under_load;
 mod targets;
