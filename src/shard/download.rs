@@ -85,9 +85,7 @@ impl Download<'_, '_> {
         });
         let mut told = Told::Nothing;
         let failed = |reason, told| Unanswered { reason, told, silent: false };
-        // Where the end of the connection is the end of the answer, one that is cut off must not look whole.
         let socket = self.session.wire.socket();
-        socket.reset_on_kill(head.onward.body == Body::UntilClose);
         loop {
             transfer
                 .step(&mut received, &mut out)
@@ -98,6 +96,8 @@ impl Download<'_, '_> {
                 }
                 told = Told::Part;
                 self.begun.set(true);
+                // Where its connection's end is an answer's end, half of one must not look whole.
+                socket.reset_on_kill(head.onward.body == Body::UntilClose);
                 self.send(out).await.map_err(|reason| {
                     self.session.recording.note(Record::not_passed_on);
                     failed(reason, told)
