@@ -154,12 +154,20 @@ pub const H2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
 pub const H2_SEND_BUFFER_BYTES_MAX: usize = 32 * 1024;
 /// Streams of one connection that this node may have to reset because of a client's errors.
 pub const H2_ERRORS_MAX: usize = 100;
+/// What small DATA frames that wait for their targets may take beside their content, by the crate's count: 256
+/// bytes for each, less its own. The windows bound content alone, and let 13,000 messages of 20 bytes wait.
+pub const H2_SMALL_FRAMES_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Streams that a client has neither ended nor reset and that are told from those that it has.
+pub const H2_SENDING_STREAMS_MAX: usize = 2 * H2_STREAMS_MAX as usize;
+/// Streams that a client has begun and that the crate has neither refused nor handed over, of which it is said
+/// which.
+pub const H2_UNTAKEN_STREAMS_MAX: usize = 2 * H2_STREAMS_MAX as usize;
 /// Streams that were reset and are remembered for a while.
 pub const H2_RESETS_KEPT_MAX: usize = 50;
 /// A request that is taken back before that was premature: a client that does so again and again is a flood
 /// (Envoy's measure of rapid resets).
 pub const H2_PREMATURE: Duration = Duration::from_secs(1);
-/// What a client's frames of control may cost at once ([`crate::http::h2::frames`]).
+/// What a client's frames of control may cost at once ([`crate::http::h2::flood`]).
 pub const H2_ALLOWANCE_MAX: u32 = 2_000;
 /// What time gives back of it.
 pub const H2_ALLOWANCE_PER_SECOND: u32 = 200;
@@ -232,6 +240,9 @@ pub const SOURCE_SLOTS: usize = 65_536;
 /// How often memory is held against its budget, and shards give some back: an attacker with a gigabit brings some
 /// 30 MB in between.
 pub const MEMORY_LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The share of the memory budget, in percent, that clients may hold whatever else takes memory: no reset takes
+/// them below it.
+pub const MEMORY_LEFT_TO_CLIENTS_PERCENT: u64 = 5;
 /// Connections that a shard resets at a time to give memory back.
 pub const RESETS_AT_ONCE_MAX: usize = 256;
 /// File descriptors kept free for configuration files, logs and the admin socket.

@@ -2,7 +2,8 @@
 //!
 //! The control thread judges a few times a second and publishes through one atomic; shards read it where they
 //! keep a connection, accept one, and a few times a second to end some. Each level includes those below it.
-//! What a level takes away comes back only well below where it began, so that nothing flaps.
+//! What a level takes away comes back only well below where it began, so that nothing flaps. What shards are
+//! to give back is an order with a number, so that none acts twice on one reading of memory.
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How hard.
@@ -62,30 +63,64 @@ impl Level {
 /// How far below its share a level is left.
 const HYSTERESIS_PERCENT: u64 = 5;
 
-/// What the control thread tells the shards.
+/// A share in thousandths.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct PerMille(u16);
+
+impl PerMille {
+    /// The share that `part` is of `whole`, rounded up.
+    pub fn new(part: u64, whole: u64) -> Self {
+        let share = (u128::from(part) * 1_000).div_ceil(u128::from(whole.max(1)));
+        Self(u16::try_from(share).unwrap_or(u16::MAX).min(1_000))
+    }
+
+    /// So much of it.
+    pub fn of(self, whole: u64) -> u64 {
+        let part = u128::from(whole) * u128::from(self.0) / 1_000;
+        u64::try_from(part).unwrap_or(u64::MAX)
+    }
+}
+
+/// An order to give memory back.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Order {
+    /// Counted from 1; a shard carries each out once. 0 is none.
+    pub number: u32,
+    /// How much of what its clients hold a shard is to give back.
+    pub share: PerMille,
+}
+
+/// What the control thread tells the shards: the level in the low 16 bits, the share of an order in the next
+/// 16, its number above them.
 #[derive(Debug, Default)]
 pub struct Pressure(AtomicU64);
 
-/// Bits of the level; what is to be given back stands above them.
-const LEVEL_BITS: u32 = 2;
-
 impl Pressure {
-    /// Publishes a level, and how many bytes each shard is to give back by resets.
-    pub fn publish(&self, level: Level, give_back_bytes: u64) {
-        let bytes = give_back_bytes.min(u64::MAX >> LEVEL_BITS);
-        self.0.store(bytes << LEVEL_BITS | level.index() as u64, Relaxed);
+    /// Publishes a level, and an order.
+    pub fn publish(&self, level: Level, order: Order) {
+        let share = u64::from(order.share.0) << 16;
+        self.0.store(u64::from(order.number) << 32 | share | level.index() as u64, Relaxed);
     }
 
     /// The level.
     pub fn level(&self) -> Level {
-        let index = self.0.load(Relaxed) & ((1 << LEVEL_BITS) - 1);
-        Level::ALL.into_iter().find(|level| level.index() as u64 == index).unwrap_or_default()
+        level(self.0.load(Relaxed))
     }
 
-    /// Bytes that each shard is to give back now; none below [`Level::Reset`].
-    pub fn give_back_bytes(&self) -> Option<u64> {
-        (self.level() == Level::Reset).then(|| self.0.load(Relaxed) >> LEVEL_BITS)
+    /// The share to give back by an order that is newer than `carried_out`, which it then is; none below
+    /// [`Level::Reset`].
+    pub fn order_after(&self, carried_out: &mut u32) -> Option<PerMille> {
+        let published = self.0.load(Relaxed);
+        let number = u32::try_from(published >> 32).unwrap_or_default();
+        let is_new = std::mem::replace(carried_out, number) != number && number != 0;
+        let share = u16::try_from(published >> 16 & 0xffff).unwrap_or_default();
+        (is_new && level(published) == Level::Reset).then_some(PerMille(share))
     }
+}
+
+fn level(published: u64) -> Level {
+    let index = published & 0xffff;
+    Level::ALL.into_iter().find(|level| level.index() as u64 == index).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -126,15 +161,34 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_is_read() {
-        let pressure = Pressure::default();
-        assert_eq!((pressure.level(), pressure.give_back_bytes()), (Level::Calm, None));
+    fn what_is_published_is_read_and_an_order_is_carried_out_once() {
+        let (pressure, mut carried_out) = (Pressure::default(), 0);
+        assert_eq!((pressure.level(), pressure.order_after(&mut carried_out)), (Level::Calm, None));
         for level in Level::ALL {
-            pressure.publish(level, 1 << 40);
-            assert_eq!(pressure.level(), level);
+            pressure.publish(level, Order::default());
+            assert_eq!((pressure.level(), pressure.order_after(&mut carried_out)), (level, None));
         }
-        assert_eq!(pressure.give_back_bytes(), Some(1 << 40));
-        pressure.publish(Level::Reset, u64::MAX);
-        assert_eq!(pressure.level(), Level::Reset);
+        for number in [1, 2, u32::MAX] {
+            let share = PerMille(1_000);
+            pressure.publish(Level::Reset, Order { number, share });
+            assert_eq!(pressure.level(), Level::Reset);
+            assert_eq!(pressure.order_after(&mut carried_out), Some(share), "order {number}");
+            assert_eq!(pressure.order_after(&mut carried_out), None, "order {number}, again");
+        }
+    }
+
+    #[test]
+    fn a_share_is_rounded_up_and_never_more_than_all() {
+        for (part, whole, share) in [
+            (0, 1_000, 0),
+            (1, 1_000_000, 1),
+            (84, 1_000, 84),
+            (1_001, 1_000, 1_000),
+            (1, 0, 1_000),
+            (u64::MAX, u64::MAX, 1_000),
+        ] {
+            assert_eq!(PerMille::new(part, whole), PerMille(share), "{part} of {whole}");
+        }
+        assert_eq!((PerMille(84).of(1_000), PerMille(1_000).of(u64::MAX)), (84, u64::MAX));
     }
 }

@@ -92,6 +92,13 @@ pub struct Refused {
     pub class_reason: Option<ClassReason>,
 }
 
+impl Refused {
+    /// For what ALB has no class for.
+    pub const fn without_class(malformed: Malformed) -> Self {
+        Self { malformed, class_reason: None }
+    }
+}
+
 /// Reads a request head as `mode` wants it read, and hands it to `then`. `Ok(None)` needs more bytes
 /// (within `limits`).
 ///
@@ -115,8 +122,11 @@ pub fn request<T>(
     }
 }
 
-/// Holds a request that `head` takes as it is, or as it was mended, to the mode.
-fn judge(request: &mut Request<'_, '_>, mode: Mode) -> Result<(), Refused> {
+/// Holds a request that `head` takes as it is, or as it was mended, to the mode; or one that came by HTTP/2.
+///
+/// # Errors
+/// [`Refused`].
+pub fn judge(request: &mut Request<'_, '_>, mode: Mode) -> Result<(), Refused> {
     let class_reason = request.class_reason;
     // ALB has no class for these; other readers of the strict kind refuse them.
     if mode == Mode::Strictest && has_delimiters(request.target) {
@@ -162,6 +172,7 @@ fn read_again<T>(
         Ok(Some(mut request)) => {
             request.length = skipped + length;
             request.class_reason = class_reason;
+            request.sent = Some(head);
             judge(&mut request, mode)?;
             Ok(Some(then(&request)))
         }

@@ -10,7 +10,7 @@ use super::identity::Forbidden;
 use super::lines_out::Lines;
 use super::name::{self, Known, known};
 use super::trailers::{self, Filter};
-use super::{forwarded_for, host, upgrade, write_display};
+use super::{forwarded_for, host, upgrade, write_number};
 use std::net::{IpAddr, SocketAddr};
 
 /// What a target is told that does not stand in its client's request.
@@ -174,7 +174,7 @@ pub fn request_lines(
     let sent = if has_forwarded_for { request.headers } else { &[] };
     forwarded_for::line(out, sent, client.address, attributes.forwarded_for);
     out.line("X-Forwarded-Proto", if client.tls { b"https" } else { b"http" });
-    out.line_of("X-Forwarded-Port", |value| write_display(value, client.listener_port));
+    out.line_of("X-Forwarded-Port", |value| write_number(value, client.listener_port));
     out.line("X-Amzn-Trace-Id", client.trace_id);
     if let Some((version, cipher)) =
         client.tls_names.filter(|_| attributes.tls_version_and_cipher_suite)
@@ -212,7 +212,7 @@ const COOKIE: &str = "cookie";
 fn framing_lines(out: &mut Vec<u8>, body: Body) {
     match body {
         Body::Length(length) => {
-            out.line_of("Content-Length", |value| write_display(value, length));
+            out.line_of("Content-Length", |value| write_number(value, length));
         }
         Body::Chunked => out.line("Transfer-Encoding", b"chunked"),
         Body::Empty | Body::UntilClose => {}
@@ -259,7 +259,7 @@ pub fn response(
 ) {
     out.reserve(response.length + ADDED_BYTES);
     out.extend_from_slice(b"HTTP/1.1 ");
-    write_display(out, response.status);
+    write_number(out, response.status);
     out.extend_from_slice(b" ");
     out.extend_from_slice(response.phrase.as_bytes());
     out.extend_from_slice(b"\r\n");

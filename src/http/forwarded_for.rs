@@ -7,7 +7,7 @@ use super::attributes::ForwardedFor;
 use super::head::{Header, Version};
 use super::lines_out::Lines;
 use super::name::{Known, known};
-use super::write_display;
+use super::{write_address, write_display};
 use std::net::SocketAddr;
 
 /// The addresses in one X-Forwarded-For line. RFC 9110, section 5.6.1: "A recipient MUST parse and ignore a
@@ -59,7 +59,7 @@ fn write_client(value: &mut Vec<u8>, client: SocketAddr, with_port: bool) {
     if with_port {
         write_display(value, SocketAddr::new(address, client.port()));
     } else {
-        write_display(value, address);
+        write_address(value, address);
     }
 }
 

@@ -91,6 +91,8 @@ pub struct Request<'h, 'b> {
     pub expects_continue: bool,
     /// Why it has a class of ALB's; none when it complies.
     pub class_reason: Option<ClassReason>,
+    /// The head as it was sent, where this is what was made of it.
+    pub sent: Option<&'b [u8]>,
     /// Whether it is to be the last on its target's connection; `keep_alive` says so of its client's.
     pub closes: bool,
     /// Bytes of the head, its empty line included (and the one that was skipped before it).
@@ -157,6 +159,7 @@ pub fn request<'h, 'b>(
             && version == Version::Http11
             && !matches!(body, Body::Empty | Body::Length(0)),
         class_reason: class_reason(method, body),
+        sent: None,
         closes: false,
         length: skipped + length,
     }))
@@ -164,7 +167,7 @@ pub fn request<'h, 'b>(
 
 /// The class of a request that is good in all else: RFC 9110, sections 9.3.1 and 9.3.2, give content of
 /// GET and HEAD no meaning.
-fn class_reason(method: &str, body: Body) -> Option<ClassReason> {
+pub(super) fn class_reason(method: &str, body: Body) -> Option<ClassReason> {
     match body {
         Body::Empty => None,
         _ if !matches!(method, "GET" | "HEAD") => None,

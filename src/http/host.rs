@@ -42,13 +42,10 @@ pub fn of(value: &str) -> Host<'_> {
 
 /// Host and port, the port without its colon.
 pub(crate) fn split(value: &str) -> (&str, Option<&str>) {
-    let name_end = value.rfind(']').unwrap_or(0);
-    match value.rfind(':').filter(|colon| *colon >= name_end) {
-        Some(colon) => (
-            value.get(..colon).unwrap_or_default(),
-            Some(value.get(colon + 1..).unwrap_or_default()),
-        ),
-        None => (value, None),
+    let last = value.bytes().rposition(|byte| matches!(byte, b':' | b']'));
+    match last.and_then(|at| value.split_at_checked(at)) {
+        Some((host, port)) if port.starts_with(':') => (host, port.get(1..)),
+        _ => (value, None),
     }
 }
 
@@ -63,7 +60,7 @@ pub(super) fn write(out: &mut Vec<u8>, value: &str, listener_port: u16) {
     out.push(b':');
     match port.filter(|port| !port.is_empty()) {
         Some(port) => out.extend_from_slice(port.as_bytes()),
-        None => super::write_display(out, listener_port),
+        None => super::write_number(out, listener_port),
     }
 }
 

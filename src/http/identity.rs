@@ -6,7 +6,7 @@
 //! Bounds: a block is at most `limits::IDENTITY_BYTES_MAX`.
 //! Source: `alb-contract.md`, sections 1.3, 1.4 and 5.2.
 use super::lines_out::Lines;
-use super::name::fold;
+use super::name::{fold, taken_for};
 use crate::limits::IDENTITY_BYTES_MAX;
 use crate::trust::{Facts, Refusal};
 use rustls_pki_types::CertificateDer;
@@ -84,9 +84,9 @@ impl Default for Forbidden {
 impl Forbidden {
     /// All default names and those given.
     pub fn new<'a>(listeners: impl IntoIterator<Item = &'a Names>) -> Self {
-        let folded = |names: &Names| names.all().map(|name| name.bytes().map(fold).collect());
-        let mut names: Vec<Box<[u8]>> = folded(&Names::default()).into();
-        names.extend(listeners.into_iter().flat_map(folded));
+        let all_folded = |names: &Names| names.all().map(folded);
+        let mut names: Vec<Box<[u8]>> = all_folded(&Names::default()).into();
+        names.extend(listeners.into_iter().flat_map(all_folded));
         names.sort_by(|a, b| order(a, b.iter().copied()));
         names.dedup();
         let lengths = names.iter().fold(0, |bits, name| bits | length_bit(name.len()));
@@ -98,6 +98,16 @@ impl Forbidden {
         self.lengths & length_bit(name.len()) != 0
             && self.names.binary_search_by(|own| order(own, name.bytes().map(fold))).is_ok()
     }
+}
+
+/// A name as whoever folds the most sees it. Names that are equal so are one name.
+pub fn folded(name: &str) -> Box<[u8]> {
+    name.bytes().map(fold).collect()
+}
+
+/// Whether a target could take a header of this name for Content-Length or Transfer-Encoding.
+pub fn is_like_framing(name: &str) -> bool {
+    taken_for(name.as_bytes()).is_some()
 }
 
 const fn length_bit(length: usize) -> u64 {

@@ -117,6 +117,9 @@ pub enum Malformed {
     /// An expectation other than `100-continue`.
     #[error("an expectation other than 100-continue")]
     UnknownExpectation,
+    /// What RFC 9113 calls malformed: the stream is reset, without an answer.
+    #[error("the head breaks a rule of HTTP/2's own")]
+    BreaksHttp2,
     /// A chunk size that is not 1 to 16 hexadecimal digits.
     #[error("a chunk size is not one")]
     BadChunkSize,
@@ -145,7 +148,7 @@ pub enum Malformed {
 
 impl Malformed {
     /// Every kind, in the order of [`Malformed::index`].
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 46] = [
         Self::LeadingEmptyLines,
         Self::RequestLineTooLong,
         Self::BadMethod,
@@ -183,6 +186,7 @@ impl Malformed {
         Self::MultipleTransferEncoding,
         Self::TransferEncodingInHttp10,
         Self::UnknownExpectation,
+        Self::BreaksHttp2,
         Self::BadChunkSize,
         Self::BadChunkExtension,
         Self::ChunkLineTooLong,
@@ -239,6 +243,7 @@ impl Malformed {
             | Self::BadTransferEncoding
             | Self::MultipleTransferEncoding
             | Self::TransferEncodingInHttp10
+            | Self::BreaksHttp2
             | Self::BadChunkSize
             | Self::BadChunkExtension
             | Self::ChunkLineTooLong
@@ -288,6 +293,7 @@ impl Malformed {
             Self::MultipleTransferEncoding => "multiple_transfer_encoding",
             Self::TransferEncodingInHttp10 => "transfer_encoding_in_http10",
             Self::UnknownExpectation => "unknown_expectation",
+            Self::BreaksHttp2 => "breaks_http2",
             Self::BadChunkSize => "bad_chunk_size",
             Self::BadChunkExtension => "bad_chunk_extension",
             Self::ChunkLineTooLong => "chunk_line_too_long",

@@ -28,8 +28,29 @@ pub mod upgrade;
 
 use std::fmt::Display;
 use std::io::Write;
+use std::net::IpAddr;
 
-/// Appends what is displayed: a number or an address. Writing to a `Vec` cannot fail.
+/// Appends what is displayed. Writing to a `Vec` cannot fail.
 fn write_display(out: &mut Vec<u8>, value: impl Display) {
     let _ = write!(out, "{value}");
+}
+
+/// Appends a number, at a tenth of what displaying it costs.
+fn write_number(out: &mut Vec<u8>, number: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends an address without brackets.
+fn write_address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, rest @ ..] = address.octets();
+            write_number(out, first);
+            for octet in rest {
+                out.push(b'.');
+                write_number(out, octet);
+            }
+        }
+        IpAddr::V6(address) => write_display(out, address),
+    }
 }

@@ -40,13 +40,19 @@ pub(super) enum Known {
 /// What a header of this name is. Most names differ from all others of their length in the first byte.
 pub(super) fn known(name: &str) -> Known {
     let candidates = BY_LENGTH.get(name.len()).copied().unwrap_or_default();
-    let folded = candidates.iter().find(|(candidate, _)| folds_to(name, candidate));
-    match folded {
-        None if is_long_lookalike(name.as_bytes()) => Known::FramingLookalike,
-        None => Known::Other,
-        Some((candidate, known)) if name.eq_ignore_ascii_case(candidate) => *known,
-        Some((_, known)) => lookalike(*known),
+    let begins_alike = |candidate: &str| match (name.as_bytes(), candidate.as_bytes()) {
+        ([first, ..], [folded, ..]) => fold(*first) == *folded,
+        _ => false,
+    };
+    for (candidate, known) in candidates.iter().filter(|(candidate, _)| begins_alike(candidate)) {
+        if name.eq_ignore_ascii_case(candidate) {
+            return *known;
+        }
+        if folds_to(name, candidate) {
+            return lookalike(*known);
+        }
     }
+    if is_long_lookalike(name.as_bytes()) { Known::FramingLookalike } else { Known::Other }
 }
 
 /// Whether a name that is longer than those of framing could be taken for one of them. The first

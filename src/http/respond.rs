@@ -5,7 +5,7 @@
 //! and 6.5.
 use super::attributes::{Attributes, ServerName};
 use super::lines_out::Lines;
-use super::write_display;
+use super::{write_display, write_number};
 use crate::calendar::{DAY_SECONDS, Date};
 use crate::trust::Refusal;
 use std::borrow::Cow;
@@ -83,7 +83,7 @@ pub fn lines(out: &mut impl Lines, answer: &Answer<'_>, manner: &Manner<'_>) {
         if !answer.content_type.is_empty() {
             out.line("Content-Type", answer.content_type.as_bytes());
         }
-        out.line_of("Content-Length", |value| write_display(value, answer.content.len()));
+        out.line_of("Content-Length", |value| write_number(value, answer.content.len()));
     }
     manner.attributes.inserted.write(out);
 }

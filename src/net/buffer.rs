@@ -79,6 +79,12 @@ impl Buf {
         (self.start, self.end) = (0, len);
     }
 
+    /// Drops all but the first `count` bytes.
+    pub fn truncate(&mut self, count: usize) {
+        self.end = self.end.min(self.start.saturating_add(count));
+        self.consume(0);
+    }
+
     /// Empties it.
     pub fn clear(&mut self) {
         (self.start, self.end) = (0, 0);

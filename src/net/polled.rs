@@ -67,19 +67,22 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 
 /// Who looks at what passes.
 pub trait Watch: 'static {
-    /// Plaintext was received, and is not shown to the crate yet.
+    /// Plaintext was received, and is not shown to the crate yet; it may be changed.
     ///
     /// # Errors
-    /// The crate gets to see none of it, nor of what follows.
-    fn received(&mut self, bytes: &[u8]) -> Result<(), Stop>;
+    /// The crate gets to see no more than is said, nor anything that follows.
+    fn received(&mut self, bytes: &mut [u8]) -> Result<(), Stop>;
 
-    /// So many bytes are on their way to the peer.
-    fn sent(&mut self, bytes: usize);
+    /// The crate sends this.
+    fn sent(&mut self, bytes: &[u8]);
 }
 
-/// The connection ends: the peer goes beyond a bound.
+/// The connection ends because of what the peer sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Stop;
+pub struct Stop {
+    /// Bytes at the front that the crate still sees.
+    pub shown: usize,
+}
 
 /// A handle to the stream; the crate has one, its connection's task another.
 pub struct Polled<S, W>(Rc<RefCell<State<S, W>>>);
@@ -188,7 +191,7 @@ impl<S: ByteStream, W: Watch> Polled<S, W> {
         }
         let mut discarded = 0;
         loop {
-            let received = poll_fn(|context| self.0.borrow_mut().poll_inbox(context)).await;
+            let received = poll_fn(|context| self.0.borrow_mut().poll_received(context)).await;
             let state = &mut *self.0.borrow_mut();
             discarded += std::mem::take(&mut state.inbox).len();
             if received.is_err() || state.ended || discarded > limits::DISCARDED_BODY_BYTES_MAX {
@@ -199,37 +202,42 @@ impl<S: ByteStream, W: Watch> Polled<S, W> {
 }
 
 impl<S: ByteStream, W: Watch> State<S, W> {
-    /// Has plaintext in `inbox`, or knows the end.
+    /// Has plaintext for the crate in `inbox`, or knows the end. Pending for ever once the watcher has stopped the
+    /// connection and what may still be shown has been: to the crate the peer is silent, and it gets to say GOAWAY.
     fn poll_inbox(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.inbox.is_empty() && !self.ended {
-            let reading = self.reading.get_or_insert_with(|| {
-                let (wire, busy) = (Rc::clone(&self.wire), self.busy);
-                Box::pin(async move {
-                    // While nothing is in work it holds no buffer.
-                    if !busy && let Err(error) = wire.readable().await {
-                        return (Err(error), Buf::default());
-                    }
-                    wire.read(Buf::take()).await
-                })
-            });
-            let (result, inbox) = ready!(reading.as_mut().poll(context));
-            self.reading = None;
-            self.inbox = inbox;
-            match result? {
-                0 => self.ended = true,
-                _ => self.look_at_inbox()?,
+            if self.stopped {
+                return Poll::Pending;
+            }
+            ready!(self.poll_received(context))?;
+            if let Err(Stop { shown }) = self.watch.received(&mut self.inbox) {
+                self.stopped = true;
+                self.inbox.truncate(shown);
             }
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Nothing of what goes beyond a bound is shown to the crate.
-    fn look_at_inbox(&mut self) -> io::Result<()> {
-        self.watch.received(&self.inbox).map_err(|Stop| {
-            self.stopped = true;
-            self.inbox = Buf::default();
-            io::ErrorKind::QuotaExceeded.into()
-        })
+    /// Receives what comes next into `inbox`, or knows the end.
+    fn poll_received(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.ended {
+            return Poll::Ready(Ok(()));
+        }
+        let reading = self.reading.get_or_insert_with(|| {
+            let (wire, busy) = (Rc::clone(&self.wire), self.busy);
+            Box::pin(async move {
+                // While nothing is in work it holds no buffer.
+                if !busy && let Err(error) = wire.readable().await {
+                    return (Err(error), Buf::default());
+                }
+                wire.read(Buf::take()).await
+            })
+        });
+        let (result, inbox) = ready!(reading.as_mut().poll(context));
+        self.reading = None;
+        self.inbox = inbox;
+        self.ended = result? == 0;
+        Poll::Ready(Ok(()))
     }
 
     /// Has all that was sent on its way arrive at the kernel.
@@ -247,7 +255,6 @@ impl<S: ByteStream, W: Watch> State<S, W> {
     /// Puts the outbox on its way; nothing else may be.
     fn send(&mut self) {
         let outbox = std::mem::take(&mut self.outbox);
-        self.watch.sent(outbox.len());
         let wire = Rc::clone(&self.wire);
         wire.socket().arm(self.send_timeout, self.late);
         self.writing = Some(Box::pin(async move { wire.write(outbox).await }));
@@ -261,15 +268,7 @@ impl<S: ByteStream, W: Watch> AsyncRead for Polled<S, W> {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let state = &mut *self.0.borrow_mut();
-        if state.stopped {
-            // The crate gets to say GOAWAY: to it, the peer is silent from now on.
-            return Poll::Pending;
-        }
-        match ready!(state.poll_inbox(context)) {
-            Ok(()) => {}
-            Err(_) if state.stopped => return Poll::Pending,
-            Err(error) => return Poll::Ready(Err(error)),
-        }
+        ready!(state.poll_inbox(context))?;
         if state.ended && state.wire.socket().killed().is_some() {
             // The task that polls the crate looks at what has happened next, and says goodbye.
             return Poll::Pending;
@@ -297,6 +296,7 @@ impl<S: ByteStream, W: Watch> AsyncWrite for Polled<S, W> {
         }
         let count = bytes.len().min(limits::TLS_RECORD_BYTES_MAX - state.outbox.len());
         state.outbox.extend_from_slice(&bytes[..count]);
+        state.watch.sent(&bytes[..count]);
         Poll::Ready(Ok(count))
     }
 

@@ -30,6 +30,7 @@ impl Sock {
             io,
             peer,
             killed: Cell::new(None),
+            resets: Cell::new(false),
             reading: deadlines.slot(inner.clone()),
             whole: deadlines.slot(inner.clone()),
         })))
@@ -138,10 +139,17 @@ impl Sock {
         let _ = rustix::net::shutdown(self.0.io.as_fd(), Shutdown::Write);
     }
 
-    /// Makes the coming close send RST instead of FIN (`SO_LINGER` 0).
+    /// Makes the coming close, or a kill before it, send RST instead of FIN (`SO_LINGER` 0).
     pub fn reset_on_close(&self) {
+        self.reset_on_kill(true);
         // The kernel knows the option; should it refuse, the client gets FIN.
         let _ = SockRef::from(&self.0.io).set_linger(Some(Duration::ZERO));
+    }
+
+    /// Whether a kill sends RST instead of FIN: for as long as the other side would take what it has got for
+    /// whole, were its connection closed properly.
+    pub fn reset_on_kill(&self, resets: bool) {
+        self.0.resets.set(resets);
     }
 
     /// Whether an idle connection cannot be used again: closed, failed, or with bytes nobody asked
@@ -225,6 +233,8 @@ pub(super) struct Inner {
     io: Io,
     peer: SocketAddr,
     killed: Cell<Option<Reason>>,
+    /// Whether a kill resets the connection.
+    resets: Cell<bool>,
     /// The deadline of a receive.
     reading: Slot,
     /// The deadline of everything else.
@@ -233,15 +243,19 @@ pub(super) struct Inner {
 
 impl Inner {
     pub(super) fn end(&self, end: End) {
-        let (why, how) = match end {
-            End::Both(why) => (why, Shutdown::Both),
-            End::Reading(why) => (why, Shutdown::Read),
-        };
+        let (End::Both(why) | End::Reading(why)) = end;
         if self.killed.get().is_none() {
             self.killed.set(Some(why));
         }
-        // It fails only on a connection that is gone already, where nothing stays pending.
-        let _ = rustix::net::shutdown(self.io.as_fd(), how);
+        let socket = self.io.as_fd();
+        // Each fails only on a connection that is gone already, where nothing stays pending.
+        let _ = match end {
+            // connect(2): "may dissolve the association by connecting to an address with the sa_family
+            // member of sockaddr set to AF_UNSPEC". TCP then sends RST, and whatever is pending completes.
+            End::Both(_) if self.resets.get() => rustix::net::connect_unspec(socket),
+            End::Both(_) => rustix::net::shutdown(socket, Shutdown::Both),
+            End::Reading(_) => rustix::net::shutdown(socket, Shutdown::Read),
+        };
     }
 }
 

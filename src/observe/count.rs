@@ -4,7 +4,7 @@
 use crate::close::Reason;
 use crate::http::desync::ClassReason;
 use crate::http::forward::InvalidNames;
-use crate::http::h2::frames::Flood;
+use crate::http::h2::flood::Flood;
 use crate::http::head::Malformed;
 use crate::tls::tickets::Declined;
 use crate::trust::Refusal;
@@ -205,6 +205,8 @@ pub struct Listener {
     pub invalid_names: [Count; InvalidNames::ALL.len()],
     /// HTTP/2 connections ended because of a flood of frames, by [`Flood::index`].
     pub http2_floods: [Count; Flood::ALL.len()],
+    /// HTTP/2 streams refused, to be tried again.
+    pub http2_streams_refused: Count,
     /// Live connections ended because their client was no longer accepted, by [`Refusal::index`].
     pub ended_by_trust: [Count; Refusal::ALL.len()],
     /// Connections that ended early, by [`Reason::index`].
@@ -243,6 +245,8 @@ pub struct Shard {
     pub panics: Count,
     /// Connections open now, over all listeners.
     pub open: Level,
+    /// Memory that clients hold, about.
+    pub held_bytes: Level,
     /// Handshakes in flight.
     pub handshakes_in_flight: Level,
     /// Live connections judged again by lookups alone.

@@ -17,7 +17,7 @@ use crate::close::Reason;
 use crate::config::snapshot::{Live, Logs, Name};
 use crate::http::desync::ClassReason;
 use crate::http::forward::InvalidNames;
-use crate::http::h2::frames::Flood;
+use crate::http::h2::flood::Flood;
 use crate::http::head::Malformed;
 use crate::net::Engine;
 use crate::pressure::Level;
@@ -158,6 +158,12 @@ impl Board {
         self.state().overload = Some((budget_bytes, level));
     }
 
+    /// Memory that clients hold, about.
+    pub fn held_bytes(&self) -> u64 {
+        let held: i64 = self.shards.iter().map(|shard| shard.held_bytes.get()).sum();
+        held.try_into().unwrap_or_default()
+    }
+
     /// Notes which engine runs, and whether the kernel refused io_uring.
     pub fn engine(&self, engine: Engine, io_uring_refused: bool) {
         self.state().io = Some((engine, io_uring_refused));
@@ -236,6 +242,7 @@ impl Board {
         };
         let relieved = Relief::ALL.map(|relief| ([relief.word()], of_relief(relief)));
         page.counter(&names::OVERLOAD_CONNECTIONS, relieved);
+        page.gauge(&names::CLIENT_MEMORY, [([], self.held_bytes() as f64)]);
         page.counter(&names::ACCEPT_ERRORS, sum(|shard| &shard.accept_errors));
         page.counter(&names::SWEEP_SLICES, sum(|shard| &shard.sweep_slices));
         let again = [
@@ -383,6 +390,8 @@ fn write_listeners(page: &mut Page, listeners: &Counters<count::Listener>) {
     );
     let frames = Flood::ALL.map(Flood::word);
     page.counter(&names::HTTP2_FLOODS, totals_by(listeners, &frames, |of| &of.http2_floods));
+    let refused = totals(listeners, |of| &of.http2_streams_refused);
+    page.counter(&names::HTTP2_STREAMS_REFUSED, refused);
     let refusals = Refusal::ALL.map(|refusal| Handshake::Refused(refusal).word());
     let ended = totals_by(listeners, &refusals, |of| &of.ended_by_trust);
     page.counter(&names::CONNECTIONS_ENDED_BY_TRUST, ended);

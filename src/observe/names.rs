@@ -50,6 +50,8 @@ metrics! {
         "Connections ended with their answer, shed or reset because the node was over its memory budget.";
     MEMORY_BUDGET = "portcullis_memory_budget_bytes", [],
         "Memory that the process may have.";
+    CLIENT_MEMORY = "portcullis_client_memory_bytes", [],
+        "Memory that connections of clients and their requests hold, about.";
     ACCEPT_ERRORS = "portcullis_accept_errors_total", [],
         "Failed accepts.";
 
@@ -74,6 +76,8 @@ metrics! {
         "Requests that are not as the standard says, let in or refused, by class of desync mitigation.";
     HTTP2_FLOODS = "portcullis_http2_floods_total", ["listener", "frames"],
         "Connections ended because of a flood of HTTP/2 frames, by their kind.";
+    HTTP2_STREAMS_REFUSED = "portcullis_http2_streams_refused_total", ["listener"],
+        "HTTP/2 streams refused, to be tried again: their connection has too many, their heads take too much, or it is ending.";
     RECEIVED_BYTES = "portcullis_client_received_bytes_total", ["listener"],
         "Bytes received from clients, without TLS.";
     SENT_BYTES = "portcullis_client_sent_bytes_total", ["listener"],

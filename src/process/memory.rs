@@ -9,7 +9,7 @@ use crate::limits;
 use crate::net::heap;
 use crate::observe::metrics::Board;
 use crate::observe::proc;
-use crate::pressure::Level;
+use crate::pressure::{Level, Order, PerMille};
 use crate::shard::Bounds;
 use std::fs;
 use std::path::Path;
@@ -46,13 +46,8 @@ fn total_bytes(meminfo: &str) -> Option<u64> {
 }
 
 /// Holds memory against the budget for as long as the node runs, and tells the shards.
-pub(super) async fn watch(
-    budget_bytes: u64,
-    bounds: Arc<Bounds>,
-    board: Arc<Board>,
-    shards: usize,
-) {
-    let mut level = Level::Calm;
+pub(super) async fn watch(budget_bytes: u64, bounds: Arc<Bounds>, board: Arc<Board>) {
+    let (mut level, mut orders) = (Level::Calm, Orders::default());
     board.overload(budget_bytes, level);
     loop {
         tokio::time::sleep(limits::MEMORY_LOOK_EVERY).await;
@@ -62,7 +57,8 @@ pub(super) async fn watch(
         let Some(used_bytes) = proc::resident_bytes() else { continue };
         let before = level;
         level = before.next(used_bytes, budget_bytes);
-        bounds.pressure.publish(level, excess_bytes(used_bytes, budget_bytes) / shards as u64);
+        let share = to_give_back(used_bytes, board.held_bytes(), budget_bytes);
+        bounds.pressure.publish(level, orders.next(level, share));
         if level == before {
             continue;
         }
@@ -76,9 +72,35 @@ pub(super) async fn watch(
     }
 }
 
-/// What resets should give back: down to where the next level begins.
-fn excess_bytes(used_bytes: u64, budget_bytes: u64) -> u64 {
-    used_bytes.saturating_sub(budget_bytes / 100 * Level::NoAccept.percent())
+/// What resets should give back of what clients hold: as much as leads down to where the next level begins, and
+/// never what leaves them less than a part of the budget. Where trust has outgrown it, no reset would help.
+fn to_give_back(used_bytes: u64, held_bytes: u64, budget_bytes: u64) -> Option<PerMille> {
+    let of_budget = |percent| budget_bytes / 100 * percent;
+    let excess = used_bytes.saturating_sub(of_budget(Level::NoAccept.percent()));
+    let spare = held_bytes.saturating_sub(of_budget(limits::MEMORY_LEFT_TO_CLIENTS_PERCENT));
+    let bytes = excess.min(spare);
+    (bytes > 0).then(|| PerMille::new(bytes, held_bytes))
+}
+
+/// Orders to shards to give memory back.
+#[derive(Debug, Default)]
+struct Orders {
+    last: Order,
+    /// The next reading may come before the last order has brought what it will.
+    settles: bool,
+}
+
+impl Orders {
+    /// The order that stands after a reading: at the highest level a new one for each second reading that asks
+    /// for some, and the old one in between, for shards that have not seen it yet.
+    fn next(&mut self, level: Level, share: Option<PerMille>) -> Order {
+        let share = share.filter(|_| level == Level::Reset && !self.settles);
+        self.settles = share.is_some();
+        if let Some(share) = share {
+            self.last = Order { number: self.last.number.wrapping_add(1).max(1), share };
+        }
+        self.last
+    }
 }
 
 #[cfg(test)]
@@ -130,7 +152,34 @@ mod tests {
 
     #[test]
     fn resets_give_back_what_is_above_the_level_below_them() {
-        assert_eq!(excess_bytes(1_000, 1_000), 80);
-        assert_eq!(excess_bytes(900, 1_000), 0);
+        let share = |used, held| to_give_back(used, held, 1_000);
+        assert_eq!(share(1_000, 800), Some(PerMille::new(80, 800)));
+        assert_eq!(share(900, 800), None);
+    }
+
+    /// Goal: memory that is not the clients' costs them nothing, as long as they hold little.
+    #[test]
+    fn what_is_not_the_clients_is_not_asked_of_them() {
+        let share = |used, held| to_give_back(used, held, 1_000);
+        assert_eq!(share(5_000, 0), None);
+        assert_eq!(share(5_000, 50), None, "a twentieth is theirs in any case");
+        assert_eq!(share(5_000, 60), Some(PerMille::new(10, 60)), "what is above it is not");
+    }
+
+    /// Goal: one reading is acted on once, and its effect is seen before the next order.
+    #[test]
+    fn an_order_stands_until_its_effect_can_be_read() {
+        let (mut orders, share) = (Orders::default(), Some(PerMille::new(1, 2)));
+        assert_eq!(orders.next(Level::NoAccept, share), Order::default(), "not at this level");
+        let first = orders.next(Level::Reset, share);
+        assert_eq!((first.number, Some(first.share)), (1, share));
+        assert_eq!(orders.next(Level::Reset, share), first, "the reading is too early");
+        assert_eq!(orders.next(Level::Reset, share).number, 2);
+        assert_eq!(orders.next(Level::Reset, None).number, 2, "it has helped");
+        assert_eq!(orders.next(Level::Reset, None).number, 2);
+        assert_eq!(orders.next(Level::Reset, share).number, 3);
+        orders.last.number = u32::MAX;
+        assert_eq!(orders.next(Level::Calm, None).number, u32::MAX);
+        assert_eq!(orders.next(Level::Reset, share).number, 1, "0 is none");
     }
 }

@@ -205,7 +205,7 @@ async fn start_node(
     let bounds = Arc::new(Bounds::default());
     if let Some(bytes) = memory::budget_bytes(loaded.node.memory_budget_mib, Path::new("/")) {
         let (bounds, board) = (Arc::clone(&bounds), Arc::clone(&board));
-        tokio::spawn(memory::watch(bytes, bounds, board, cpus.len()));
+        tokio::spawn(memory::watch(bytes, bounds, board));
     }
     let (ended, all_ended) = mpsc::unbounded_channel();
     let mut lines = Vec::new();

@@ -84,6 +84,9 @@ impl Download<'_, '_> {
         });
         let mut told = Told::Nothing;
         let failed = |reason, told| Unanswered { reason, told, silent: false };
+        // Where the end of the connection is the end of the answer, one that is cut off must not look whole.
+        let socket = self.session.wire.socket();
+        socket.reset_on_kill(head.onward.body == Body::UntilClose);
         loop {
             transfer
                 .step(&mut received, &mut out)
@@ -109,6 +112,7 @@ impl Download<'_, '_> {
                 Err(reason) => return Err(failed(reason, told)),
             }
         }
+        socket.reset_on_kill(false);
         Ok(Answered {
             keep_client: head.onward.keep_alive,
             keep_target: head.keep_target && received.is_empty(),

@@ -46,7 +46,7 @@ pub(super) struct Task<'a> {
 pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf) -> Next {
     let shard = &session.connection.shard;
     let counters = shard.target_group(&task.group.name);
-    let mut upstream = match shard.upstreams.checkout(task.group, &counters).await {
+    let mut upstream = match shard.upstreams.checkout(task.group, &counters, task.due).await {
         Ok(upstream) => upstream,
         Err(Unreached { reason, target }) => {
             session.recording.note(|record| record.chose(target));
@@ -76,7 +76,7 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
             return conclude(session, &task, &counters, upstream, answered, uploaded).await;
         }
         counters.retries.add(1);
-        let fresh = shard.upstreams.fresh(upstream.target, &counters).await;
+        let fresh = shard.upstreams.fresh(upstream.target, &counters, task.due).await;
         (upstream, head) = match (fresh, session.head_again(task.rules)) {
             (Ok(upstream), Some(head)) => (upstream, head),
             (Err(reason), _) => {

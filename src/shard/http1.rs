@@ -17,6 +17,7 @@ use crate::http::head::{self, Malformed};
 use crate::http::respond::{self, Answer, Manner};
 use crate::limits;
 use crate::net::{Buf, ByteStream};
+use crate::observe::count::Relief;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -41,6 +42,8 @@ pub(super) struct Session<'a> {
     pub(super) recording: Recording,
     /// What it waits for between requests.
     waits: Waits,
+    /// Whether it ends for want of memory alone.
+    pressed: Cell<bool>,
 }
 
 /// What a connection waits for, as far as ending it is concerned.
@@ -66,6 +69,8 @@ pub(super) enum Next {
     Close(Reason),
     /// The end at once: the client must see that its answer is not whole.
     Abort(Reason),
+    /// The end, because of this, before anything of a request has come: no request has failed.
+    Unasked(Reason),
 }
 
 /// Serves requests until the connection ends; says why, where it was not as agreed.
@@ -80,38 +85,37 @@ pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) 
         trace_id: Vec::new(),
         recording: Recording::default(),
         waits: Waits::First,
+        pressed: Cell::new(false),
     };
     let (reason, abort) = loop {
         match session.turn().await {
             Next::KeepAlive => session.waits = Waits::Next,
             Next::Done => break (None, false),
-            Next::Close(reason) => break (Some(reason), false),
+            Next::Close(reason) | Next::Unasked(reason) => break (Some(reason), false),
             Next::Abort(reason) => break (Some(reason), true),
         }
     };
-    let socket = wire.socket();
+    if session.pressed.get() {
+        connection.shard.count_relief(Relief::Ended);
+    }
     if abort {
         // What is pending would send FIN before the reset.
         if session.ahead.is_pending() {
-            socket.stop_reading(reason.unwrap_or(Reason::ClientClosed));
+            wire.socket().stop_reading(reason.unwrap_or(Reason::ClientClosed));
             session.ahead.finish().await;
         }
-        socket.reset_on_close();
+        wire.socket().reset_on_close();
     } else {
-        wire.close().await;
-        if session.ahead.is_pending() {
-            socket.kill(reason.unwrap_or(Reason::ClientClosed));
-            session.ahead.finish().await;
-        }
+        wire.close(session.ahead).await;
     }
     reason
 }
 
 impl Next {
-    /// Why it is the end, where that was not agreed.
+    /// Why a request was not served to its end.
     const fn reason(self) -> Option<Reason> {
         match self {
-            Self::KeepAlive | Self::Done => None,
+            Self::KeepAlive | Self::Done | Self::Unasked(_) => None,
             Self::Close(reason) | Self::Abort(reason) => Some(reason),
         }
     }
@@ -121,7 +125,7 @@ impl Session<'_> {
     /// Waits for a request and serves it.
     async fn turn(&mut self) -> Next {
         if let Err(reason) = self.first_byte().await {
-            return Next::Close(reason);
+            return Next::Unasked(reason);
         }
         let rules = self.connection.front.rules();
         self.recording = Recording::begin(self.connection, &self.client, &rules);
@@ -173,7 +177,9 @@ impl Session<'_> {
                 // Where nothing of a request has come, nobody waits for an answer.
                 if self.inbox.is_empty() {
                     self.recording.forget();
-                    return Next::Close(Reason::ClientClosed);
+                    return Next::Unasked(
+                        self.wire.socket().killed().unwrap_or(Reason::ClientClosed),
+                    );
                 }
                 self.recording.note(|record| record.unreadable(&self.inbox));
                 return self.refuse(&self.connection.front.rules(), None, reason).await;
@@ -312,11 +318,13 @@ impl Session<'_> {
 
     /// Whether the connection may serve another request.
     pub(super) fn keeps_alive(&self, rules: &Rules, asked: &Asked) -> bool {
-        asked.keep_alive
+        let keeps = asked.keep_alive
             && !self.connection.front.is_retired()
             && !self.connection.place.is_ending()
-            && self.connection.accepted.elapsed() < rules.listener.client_keep_alive
-            && self.connection.shard.keeps_connections()
+            && self.connection.accepted.elapsed() < rules.listener.client_keep_alive;
+        // Asked once for each head of an answer, of which the last one counts.
+        self.pressed.set(keeps && self.connection.shard.is_pressed());
+        keeps && !self.pressed.get()
     }
 
     /// Answers a request that cannot be served, where there is somebody to tell.
@@ -330,7 +338,9 @@ impl Session<'_> {
         match reason.status() {
             Some(status) => {
                 match self.answer(rules, asked, &Answer::standard(status), false).await {
-                    Next::Close(_) | Next::Done | Next::KeepAlive => Next::Close(reason),
+                    Next::Close(_) | Next::Done | Next::KeepAlive | Next::Unasked(_) => {
+                        Next::Close(reason)
+                    }
                     Next::Abort(reason) => Next::Abort(reason),
                 }
             }

@@ -3,7 +3,7 @@
 //! `process` starts one for each CPU and hands it its [`Seat`]; `config::publish` sends it orders. In
 //! here a connection's path is read top to bottom: [`front`] accepts, [`connection`] peeks, handshakes
 //! and logs, [`judge`] takes the verdict and [`seen`] remembers it, [`http1`] serves requests,
-//! [`exchange`] relays one of them. [`recording`] notes what becomes of each for the access log, and
+//! [`exchange`] relays one of them, [`relief`] ends some where memory is short. [`recording`] notes what becomes of each for the access log, and
 //! [`logging`] hands over the lines of both logs.
 //!
 //! Orders are carried out between the steps of connections, on the same thread: what a connection does
@@ -20,6 +20,7 @@ pub mod judge;
 mod logging;
 mod pace;
 mod recording;
+mod relief;
 mod request;
 pub mod seen;
 pub mod slices;
@@ -36,7 +37,7 @@ use crate::limits;
 use crate::net::{self, Sock};
 use crate::observe::count::{self, Relief};
 use crate::observe::metrics::Board;
-use crate::pressure::{Level, Pressure};
+use crate::pressure::Pressure;
 use crate::random::Random;
 use crate::upstream::Upstreams;
 use arc_swap::ArcSwap;
@@ -138,7 +139,7 @@ struct Handle {
     judged: OnceCell<Judged>,
     /// Whether its client is no longer accepted, so that it serves no further request.
     ending: Cell<bool>,
-    /// About what its requests take in memory.
+    /// About what it takes in memory ([`relief`]).
     weight_bytes: Cell<usize>,
     /// The target that it waits for.
     target: RefCell<Option<Sock>>,
@@ -180,7 +181,7 @@ pub async fn run(seat: Seat) {
     });
     let upkeep = net::spawn(upkeep(Rc::clone(&shard)));
     let sweep = net::spawn(sweep::run(Rc::clone(&shard)));
-    let relief = net::spawn(relief(Rc::clone(&shard)));
+    let relief = net::spawn(relief::run(Rc::clone(&shard)));
     let logging = net::spawn(logging::run(Rc::clone(&shard)));
     while let Some(order) = orders.recv().await {
         match order {
@@ -209,24 +210,11 @@ pub async fn run(seat: Seat) {
     shard.logging.hand_over();
 }
 
-/// What a connection takes in memory beside its requests: TLS, its client's chain, its task.
-const CONNECTION_BYTES: usize = 6 * 1024;
-
 /// Gives up idle connections to targets, once a second.
 async fn upkeep(shard: Rc<Shard>) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         shard.upstreams.sweep();
-    }
-}
-
-/// Gives memory back while the node is over its budget.
-async fn relief(shard: Rc<Shard>) {
-    loop {
-        tokio::time::sleep(limits::MEMORY_LOOK_EVERY).await;
-        if let Some(bytes) = shard.bounds.pressure.give_back_bytes() {
-            shard.reset_heaviest(bytes);
-        }
     }
 }
 
@@ -320,40 +308,6 @@ impl Shard {
         }
     }
 
-    /// Whether there is memory for connections that have had their answer; counts one that is ended instead.
-    fn keeps_connections(&self) -> bool {
-        let keeps = self.bounds.pressure.level() < Level::NoKeepAlive;
-        if !keeps {
-            self.counters.overload[Relief::Ended.index()].add(1);
-        }
-        keeps
-    }
-
-    /// Resets connections, the heaviest first, until about so many bytes will have been given back;
-    /// `limits::RESETS_AT_ONCE_MAX` at most.
-    fn reset_heaviest(&self, bytes: u64) {
-        let open = self.open.borrow();
-        let alive = open.by_key.values().filter(|handle| handle.socket.killed().is_none());
-        let mut handles: Vec<_> =
-            alive.map(|handle| (CONNECTION_BYTES + handle.weight_bytes.get(), handle)).collect();
-        let by_weight = |one: &(usize, _), other: &(usize, _)| other.0.cmp(&one.0);
-        if handles.len() > limits::RESETS_AT_ONCE_MAX {
-            handles.select_nth_unstable_by(limits::RESETS_AT_ONCE_MAX, by_weight);
-            handles.truncate(limits::RESETS_AT_ONCE_MAX);
-        }
-        handles.sort_unstable_by(by_weight);
-        let mut left = bytes;
-        for (weight, handle) in handles {
-            if left == 0 {
-                break;
-            }
-            left = left.saturating_sub(weight as u64);
-            handle.socket.reset_on_close();
-            handle.kill(Reason::Overloaded);
-            self.counters.overload[Relief::Reset.index()].add(1);
-        }
-    }
-
     /// Registers a connection, unless one of the bounds is reached.
     fn admit(
         self: &Rc<Self>,
@@ -362,8 +316,8 @@ impl Shard {
         client: SocketAddr,
     ) -> Result<Place, Reason> {
         let mut open = self.open.borrow_mut();
-        if self.bounds.pressure.level() >= Level::NoAccept {
-            self.counters.overload[Relief::Shed.index()].add(1);
+        if self.is_shut() {
+            self.count_relief(Relief::Shed);
             return Err(Reason::Overloaded);
         }
         if open.by_key.len() >= self.connections_max {
@@ -383,6 +337,7 @@ impl Shard {
             waker: RefCell::new(None),
         });
         open.by_key.insert(key, Rc::clone(&handle));
+        self.weigh_connection(&handle, true);
         self.counters.open.add(1);
         front.counters.open.add(1);
         Ok(Place { shard: Rc::clone(self), key, handle, _source: source })
@@ -461,11 +416,6 @@ impl Place {
         }
     }
 
-    /// Says what the requests of the connection take in memory, about.
-    fn weigh(&self, bytes: usize) {
-        self.handle.weight_bytes.set(bytes);
-    }
-
     /// Says what the connection waits for.
     fn set_waits(&self, waits: Waits) {
         self.handle.waits.set(waits);
@@ -482,6 +432,7 @@ impl Drop for Place {
         if std::thread::panicking() {
             self.note_panic();
         }
+        self.shard.weigh_connection(&self.handle, false);
         self.shard.counters.open.add(-1);
         self.handle.front.counters.open.add(-1);
         let mut open = self.shard.open.borrow_mut();

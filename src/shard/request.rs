@@ -10,7 +10,7 @@ use crate::close::Reason;
 use crate::config::snapshot::{OnRevocation, RefusalForm};
 use crate::http::desync::ClassReason;
 use crate::http::forward::{self, InvalidNames};
-use crate::http::h2::frames::Flood;
+use crate::http::h2::flood::Flood;
 use crate::http::head::{Body, Expected, Malformed, Request, Version};
 use crate::http::respond::Answer;
 use crate::http::{trace_id, trailers, upgrade};
@@ -222,21 +222,7 @@ impl Connection {
         let again = stream.with_client_chain(|chain| {
             judge::again(&live, listener, server_name, chain, clock::now())
         });
-        let Again { verdict, on_refusal } = again.ok_or(Reason::Draining)?;
-        if verdict.result.is_err() {
-            if on_refusal == OnRevocation::Keep {
-                return Ok(None);
-            }
-            if verdict.form != RefusalForm::Http {
-                return Err(Reason::NoLongerAccepted);
-            }
-        }
-        Ok(Some(Client {
-            generation: verdict.generation,
-            refused: verdict.result.as_ref().err().copied(),
-            identity: verdict.result.unwrap_or_default(),
-            ..client.clone()
-        }))
+        judged(client, again.ok_or(Reason::Draining)?).map(Some)
     }
 
     /// Puts the request's value of X-Amzn-Trace-Id in the place of what is in `out`.
@@ -322,17 +308,74 @@ impl Connection {
         tracing::debug!(listener, client = %self.client, reason = malformed.word(), "malformed");
     }
 
-    /// Counts a flood of HTTP/2 frames, and names their kind in the debug log.
-    pub(super) fn note_flood(&self, flood: Flood) {
+    /// Counts a flood of HTTP/2 frames, and names their kind in the debug log. Why the connection ends.
+    pub(super) fn note_flood(&self, flood: Flood) -> Reason {
         self.front.counters.http2_floods[flood.index()].add(1);
         let listener = &*self.front.rules().listener.name;
         tracing::debug!(listener, client = %self.client, frames = flood.word(), "flood");
+        Reason::Http2Flood
+    }
+
+    /// Names the code of what a client's frames broke in the debug log. Why the connection ends.
+    pub(super) fn note_broken(&self, code: h2::Reason) -> Reason {
+        let listener = &*self.front.rules().listener.name;
+        tracing::debug!(listener, client = %self.client, ?code, "broken frames");
+        Reason::Http2Malformed
+    }
+}
+
+/// The client of a kept connection after it was judged again. One that is kept in spite of a refusal stays
+/// what it was, and that generation has judged it: the next one to do so is a newer one.
+fn judged(client: &Client, Again { verdict, on_refusal }: Again) -> Result<Client, Reason> {
+    let client = Client { generation: verdict.generation, ..client.clone() };
+    match verdict.result {
+        Ok(identity) => Ok(Client { identity, refused: None, ..client }),
+        Err(_) if on_refusal == OnRevocation::Keep => Ok(client),
+        Err(refusal) if verdict.form == RefusalForm::Http => {
+            Ok(Client { identity: Vec::new(), refused: Some(refusal), ..client })
+        }
+        Err(_) => Err(Reason::NoLongerAccepted),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::judge::Verdict;
+
+    /// A client that generation 1 has accepted, judged again by generation 2.
+    fn judged_again(
+        result: Result<Vec<u8>, Refusal>,
+        form: RefusalForm,
+        on_refusal: OnRevocation,
+    ) -> Result<Client, Reason> {
+        let client =
+            Client { generation: 1, identity: b"X: old\r\n".to_vec(), ..Client::default() };
+        let verdict = Verdict { generation: 2, result, form, accepted: None, leaf: None };
+        judged(&client, Again { verdict, on_refusal })
+    }
+
+    #[test]
+    fn whoever_is_judged_again_is_so_once_for_each_generation() {
+        use OnRevocation::{Close, Drain, Keep};
+        use RefusalForm::{Alert, Http, Reset};
+        let accepted = judged_again(Ok(b"X: new\r\n".to_vec()), Alert, Drain).unwrap();
+        assert_eq!((accepted.generation, &*accepted.identity), (2, &b"X: new\r\n"[..]));
+        for form in [Alert, Reset, Http] {
+            let kept = judged_again(Err(Refusal::CrlHit), form, Keep).unwrap();
+            assert_eq!((kept.generation, kept.refused), (2, None), "{form:?}");
+            assert_eq!(kept.identity, b"X: old\r\n", "it stays what it was");
+        }
+        for on_refusal in [Drain, Close] {
+            for form in [Alert, Reset] {
+                let ended = judged_again(Err(Refusal::CrlHit), form, on_refusal);
+                assert_eq!(ended.unwrap_err(), Reason::NoLongerAccepted, "{form:?}");
+            }
+            let told = judged_again(Err(Refusal::CrlHit), Http, on_refusal).unwrap();
+            assert_eq!((told.generation, told.refused), (2, Some(Refusal::CrlHit)));
+            assert!(told.identity.is_empty(), "a client that is refused has no identity");
+        }
+    }
 
     #[test]
     fn each_client_reaches_the_targets_that_the_protocol_matrix_lets_it() {

@@ -1,4 +1,5 @@
 //! A client's byte stream, encrypted or not, as HTTP sees it.
+use super::ahead::Ahead;
 use crate::close::Reason;
 use crate::limits;
 use crate::net::{Buf, BufResult, ByteStream, Sock};
@@ -49,8 +50,14 @@ impl Wire {
 
     /// Says goodbye and throws away what the client still sends, within the bounds of `limits`, so that
     /// a reset does not overtake our last bytes.
-    pub async fn close(&self) {
+    ///
+    /// * `ahead`: a look that may still be under way. One at a time receives, so it comes to its end first.
+    pub(super) async fn close(&self, ahead: Ahead<'_>) {
         self.say_goodbye().await;
+        if ahead.is_pending() {
+            self.socket().arm(limits::LINGER, Reason::Idle);
+            ahead.finish().await;
+        }
         linger(self.socket()).await;
     }
 }

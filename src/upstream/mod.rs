@@ -34,6 +34,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::time::timeout_at;
 use turns::Turns;
 
 /// A shard's connections to targets, its round-robin cursors and the targets it passes over.
@@ -86,20 +87,24 @@ impl Upstreams {
     /// one that is not stale, else a fresh one. A refused or timed-out connect is tried once on the
     /// next target, if there is another, and that target passed over for `limits::PASS_OVER`.
     ///
+    /// * `due`: when the request gives up, if it ever does; no target is passed over for that.
+    ///
     /// Counts connections made, each failed try by its reason, and the second try: what the caller
     /// gets as an error is counted already.
     ///
     /// # Errors
-    /// [`Reason::NoTarget`], [`Reason::ConnectRefused`], [`Reason::ConnectTimeout`]; [`Reason::Shed`]
-    /// when this node has no file, port or memory left for a connection.
+    /// [`Reason::NoTarget`], [`Reason::ConnectRefused`], [`Reason::ConnectTimeout`];
+    /// [`Reason::TargetTimeout`] when the request is due first; [`Reason::Shed`] when this node has no
+    /// file, port or memory left for a connection.
     pub async fn checkout(
         &self,
         group: &Group,
         counts: &count::TargetGroup,
+        due: Option<Instant>,
     ) -> Result<Connection, Unreached> {
         let idle = |target| self.idle(target);
-        self.of_next_target(group, counts, idle, async |target| self.fresh(target, counts).await)
-            .await
+        let fresh = async |target| self.fresh(target, counts, due).await;
+        self.of_next_target(group, counts, idle, fresh).await
     }
 
     /// The place of a stream on an HTTP/2 connection to the next target of the group, in the same way: on
@@ -114,11 +119,16 @@ impl Upstreams {
         group: &Group,
         refused: Option<&Avoided>,
         counts: &Arc<count::TargetGroup>,
+        due: Option<Instant>,
     ) -> Result<Place, Unreached> {
         let ready = |target| self.http2.place(target, refused);
         let make = async |target| {
-            let place = self.http2.wait_for_place(target, refused, counts).await;
-            self.judge(target, place, counts)
+            let place = self.http2.wait_for_place(target, refused, counts);
+            let place = match due {
+                Some(due) => timeout_at(due.into(), place).await,
+                None => Ok(place.await),
+            };
+            self.judge(target, place.unwrap_or(Err(Reason::TargetTimeout)), counts)
         };
         self.of_next_target(group, counts, ready, make).await
     }
@@ -167,12 +177,18 @@ impl Upstreams {
         &self,
         target: SocketAddr,
         counts: &count::TargetGroup,
+        due: Option<Instant>,
     ) -> Result<Connection, Reason> {
-        let connected = net::connect(target, self.connect_timeout).await;
+        let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let left = left.filter(|left| *left < self.connect_timeout);
+        let connected = net::connect(target, left.unwrap_or(self.connect_timeout)).await;
         let socket = connected.map_err(|error| {
             // At debug: while a target is down, requests repeat this as often as they come.
             tracing::debug!(%target, %error, "cannot connect to a target");
-            connect::reason(&error)
+            let reason = connect::reason(&error);
+            // Where the request has less time than a target is given, it says nothing of the target.
+            let is_given_up = reason == Reason::ConnectTimeout && left.is_some();
+            if is_given_up { Reason::TargetTimeout } else { reason }
         });
         let socket = self.judge(target, socket, counts)?;
         counts.connections.add(1);

@@ -3,6 +3,7 @@
 //! Pure: time is passed in. Bounds: as many marks as targets that refused within
 //! `limits::PASS_OVER`; [`PassedOver::sweep`] forgets the others.
 use crate::limits;
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -11,7 +12,7 @@ use std::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct PassedOver {
     /// When each mark ends.
-    until: HashMap<SocketAddr, Instant>,
+    until: HashMap<SocketAddr, Instant, RandomState>,
 }
 
 impl PassedOver {

@@ -6,6 +6,7 @@
 //! Bounds: `limits::IDLE_CONNECTIONS_PER_TARGET_MAX`, `limits::IDLE_CONNECTIONS_PER_SHARD_MAX`,
 //! `limits::TARGET_IDLE`.
 use crate::limits;
+use foldhash::fast::RandomState;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -15,7 +16,7 @@ use std::time::Instant;
 /// Keyed by address alone: plain HTTP connections of two groups to one target are interchangeable.
 #[derive(Debug)]
 pub(super) struct Pool<C> {
-    by_target: HashMap<SocketAddr, VecDeque<Idle<C>>>,
+    by_target: HashMap<SocketAddr, VecDeque<Idle<C>>, RandomState>,
     /// How many are kept at most.
     count_max: usize,
     /// Sum of all lengths.
@@ -40,7 +41,7 @@ impl<C> Pool<C> {
     /// `limits::IDLE_CONNECTIONS_PER_SHARD_MAX`.
     pub(super) fn new(count_max: usize) -> Self {
         let count_max = count_max.min(limits::IDLE_CONNECTIONS_PER_SHARD_MAX);
-        Self { by_target: HashMap::new(), count_max, count: 0 }
+        Self { by_target: HashMap::default(), count_max, count: 0 }
     }
 
     /// The youngest idle connection to `target` that is not stale. Stale ones in its way are closed.

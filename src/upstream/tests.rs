@@ -62,15 +62,15 @@ fn a_connection_that_was_put_back_is_lent_again() {
         let (_listener, address) = listening();
         let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let group = group(&[address]);
-        let first = upstreams.checkout(&group, &counts).await.unwrap();
+        let first = upstreams.checkout(&group, &counts, None).await.unwrap();
         assert!(!first.reused);
         let local = first.socket.local().unwrap();
         upstreams.put_back(first);
-        let second = upstreams.checkout(&group, &counts).await.unwrap();
+        let second = upstreams.checkout(&group, &counts, None).await.unwrap();
         assert!(second.reused);
         assert_eq!((second.target, second.socket.local().unwrap()), (address, local));
         assert_eq!(counts.connections.get(), 1);
-        let third = upstreams.checkout(&group, &counts).await.unwrap();
+        let third = upstreams.checkout(&group, &counts, None).await.unwrap();
         assert!(!third.reused, "the only connection is lent out");
     });
 }
@@ -81,9 +81,9 @@ fn a_connection_that_the_target_closed_is_not_lent_again() {
         let (listener, address) = listening();
         let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let group = group(&[address]);
-        upstreams.put_back(upstreams.checkout(&group, &counts).await.unwrap());
+        upstreams.put_back(upstreams.checkout(&group, &counts, None).await.unwrap());
         drop::<TcpStream>(listener.accept().unwrap().0);
-        assert!(!upstreams.checkout(&group, &counts).await.unwrap().reused);
+        assert!(!upstreams.checkout(&group, &counts, None).await.unwrap().reused);
     });
 }
 
@@ -93,10 +93,10 @@ fn a_connection_that_this_node_ended_is_not_kept() {
         let (_listener, address) = listening();
         let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let group = group(&[address]);
-        let connection = upstreams.checkout(&group, &counts).await.unwrap();
+        let connection = upstreams.checkout(&group, &counts, None).await.unwrap();
         connection.socket.kill(Reason::TargetTimeout);
         upstreams.put_back(connection);
-        assert!(!upstreams.checkout(&group, &counts).await.unwrap().reused);
+        assert!(!upstreams.checkout(&group, &counts, None).await.unwrap().reused);
     });
 }
 
@@ -107,7 +107,7 @@ fn a_refused_connect_goes_to_the_next_target_and_passes_the_first_over() {
         let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let group = group(&[refused, good]);
         for turn in 0..4 {
-            let connection = upstreams.checkout(&group, &counts).await.unwrap();
+            let connection = upstreams.checkout(&group, &counts, None).await.unwrap();
             assert_eq!(connection.target, good, "turn {turn}");
         }
         assert_eq!(errors(&counts, Reason::ConnectRefused), 1, "tried once");
@@ -121,12 +121,12 @@ fn a_target_that_is_passed_over_is_tried_when_there_is_no_other() {
         let (socket, address) = refusing();
         let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let group = group(&[address]);
-        let refused = upstreams.checkout(&group, &counts).await;
+        let refused = upstreams.checkout(&group, &counts, None).await;
         let reason = Reason::ConnectRefused;
         assert_eq!(refused.unwrap_err(), Unreached { reason, target: Some(address) });
         assert_eq!(counts.retries.get(), 0, "the same target is not tried twice for one request");
         socket.listen(1).unwrap();
-        assert_eq!(upstreams.checkout(&group, &counts).await.unwrap().target, address);
+        assert_eq!(upstreams.checkout(&group, &counts, None).await.unwrap().target, address);
     });
 }
 
@@ -136,7 +136,7 @@ fn a_request_tries_two_targets_and_no_third() {
         let (a, b, c) = (refusing(), refusing(), refusing());
         let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let group = group(&[a.1, b.1, c.1]);
-        let refused = upstreams.checkout(&group, &counts).await;
+        let refused = upstreams.checkout(&group, &counts, None).await;
         let reason = Reason::ConnectRefused;
         assert_eq!(refused.unwrap_err(), Unreached { reason, target: Some(b.1) });
         assert_eq!((errors(&counts, Reason::ConnectRefused), counts.retries.get()), (2, 1));
@@ -152,13 +152,34 @@ fn a_connect_without_an_answer_ends_in_time_and_goes_to_the_next_target() {
             ..Upstreams::new(0, usize::MAX)
         };
         let counts = count::TargetGroup::default();
-        let late = upstreams.checkout(&group(&[silent]), &counts).await;
+        let late = upstreams.checkout(&group(&[silent]), &counts, None).await;
         assert_eq!(late.unwrap_err().reason, Reason::ConnectTimeout);
         upstreams.passed_over.borrow_mut().clear(silent);
         let targets = group(&[silent, good]).targets;
         let both = Group::new("both".into(), ProtocolVersion::Http1, targets);
-        assert_eq!(upstreams.checkout(&both, &counts).await.unwrap().target, good);
+        assert_eq!(upstreams.checkout(&both, &counts, None).await.unwrap().target, good);
         assert_eq!(errors(&counts, Reason::ConnectTimeout), 2);
+    });
+}
+
+/// A client's patience says nothing of a target.
+#[test]
+fn a_connect_that_its_request_gives_up_ends_when_that_is_due_and_passes_nobody_over() {
+    on_both_engines(|| async {
+        let ((_socket, _fillers, silent), (_listener, good)) = (silent(), listening());
+        let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
+        let began = Instant::now();
+        let due = began + Duration::from_millis(200);
+        let late = upstreams.checkout(&group(&[silent, good]), &counts, Some(due)).await;
+        let reason = Reason::TargetTimeout;
+        assert_eq!(late.unwrap_err(), Unreached { reason, target: Some(silent) });
+        assert!(began.elapsed() < limits::CONNECT_TIMEOUT, "{:?}", began.elapsed());
+        assert!(!upstreams.passed_over.borrow().contains(silent, Instant::now()));
+        assert_eq!((errors(&counts, reason), counts.retries.get()), (1, 0));
+        // A request that has time is not concerned.
+        let due = Instant::now() + Duration::from_secs(60);
+        let reached = upstreams.checkout(&group(&[good]), &counts, Some(due)).await;
+        assert_eq!(reached.unwrap().target, good);
     });
 }
 
@@ -166,7 +187,7 @@ fn a_connect_without_an_answer_ends_in_time_and_goes_to_the_next_target() {
 fn a_group_without_an_address_has_no_target() {
     on_both_engines(|| async {
         let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
-        let nothing = upstreams.checkout(&group(&[]), &counts).await;
+        let nothing = upstreams.checkout(&group(&[]), &counts, None).await;
         let reason = Reason::NoTarget;
         assert_eq!(nothing.unwrap_err(), Unreached { reason, target: None });
         assert_eq!(errors(&counts, Reason::NoTarget), 1);
@@ -178,7 +199,7 @@ fn a_sweep_closes_what_the_target_closed() {
     on_both_engines(|| async {
         let (listener, address) = listening();
         let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
-        upstreams.put_back(upstreams.checkout(&group(&[address]), &counts).await.unwrap());
+        upstreams.put_back(upstreams.checkout(&group(&[address]), &counts, None).await.unwrap());
         drop::<TcpStream>(listener.accept().unwrap().0);
         upstreams.sweep();
         let left = upstreams.idle.borrow_mut().take(address, Instant::now(), |_| false);

@@ -4,6 +4,7 @@
 //! Pure: time is passed in. Bound: groups used within `limits::CURSOR_KEPT`.
 use crate::limits;
 use crate::target::{NoTarget, round_robin};
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +15,7 @@ pub(super) struct Turns {
     /// Where a group's first turn is. Shards begin at different targets, or a node of many shards
     /// would send the first request of each to the same one.
     begin: usize,
-    by_group: HashMap<Arc<str>, Cursor>,
+    by_group: HashMap<Arc<str>, Cursor, RandomState>,
 }
 
 #[derive(Debug)]
@@ -25,7 +26,7 @@ struct Cursor {
 
 impl Turns {
     pub(super) fn new(begin: usize) -> Self {
-        Self { begin, by_group: HashMap::new() }
+        Self { begin, by_group: HashMap::default() }
     }
 
     /// The index of the group's next address, and moves on.
@@ -36,14 +37,14 @@ impl Turns {
         now: Instant,
         passed_over: impl Fn(usize) -> bool,
     ) -> Result<usize, NoTarget> {
-        let begin = self.begin;
-        let next = self.by_group.get(group).map_or(begin, |cursor| cursor.next);
+        let cursor = self.by_group.get_mut(group);
+        let next = cursor.as_ref().map_or(self.begin, |cursor| cursor.next);
         let index = round_robin(count, next, passed_over)?;
-        let next = index.wrapping_add(1);
-        match self.by_group.get_mut(group) {
-            Some(cursor) => *cursor = Cursor { next, used: now },
+        let moved_on = Cursor { next: index.wrapping_add(1), used: now };
+        match cursor {
+            Some(cursor) => *cursor = moved_on,
             None => {
-                self.by_group.insert(Arc::clone(group), Cursor { next, used: now });
+                self.by_group.insert(Arc::clone(group), moved_on);
             }
         }
         Ok(index)

@@ -46,6 +46,11 @@ fn chunked_bodies_decode_alike_in_any_pieces() {
 }
 
 #[test]
+fn frames_of_a_client_end_and_what_is_refused_is_broken() {
+    hold("client_frames", properties::client_frames);
+}
+
+#[test]
 fn revocation_lists_are_read_or_refused() {
     hold("revocation_list", properties::revocation_list);
 }

@@ -1,8 +1,11 @@
 //! What must hold of each reader of hostile bytes, whatever the bytes: one function for each fuzz
 //! target. `fuzz_targets/` calls them under cargo-fuzz, `main.rs` on the stable toolchain.
+#[path = "front.rs"]
+mod front;
 #[path = "modes.rs"]
 mod modes;
 
+pub use front::client_frames;
 pub use modes::request_in_modes;
 
 use portcullis::http::chunked::{CHUNK_END, Decoder, LAST_CHUNK, SECTION_END, SizeLine, Step};

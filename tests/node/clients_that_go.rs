@@ -48,6 +48,33 @@ fn left_becomes(left: &AtomicUsize, count: usize) {
     });
 }
 
+/// Goal: what is counted as a failed request was one. Method: connections that end as most do, and one request
+/// that breaks off.
+#[test]
+fn who_goes_between_two_requests_has_failed_none() {
+    let (target, _left) = working();
+    let node = node(&target);
+    for served in [0, 1, 3] {
+        for address in [node.address("plain"), node.address("https")] {
+            let mut client = match address == node.address("plain") {
+                true => Client::plain(address),
+                false => Client::tls(address, "localhost", &tls_config(None)),
+            };
+            for _ in 0..served {
+                assert_eq!(client.get("/").status, 200);
+            }
+            drop(client);
+        }
+    }
+    closed(&node, "plain", 3.0);
+    let failed = |count| node.metric_becomes("portcullis_http_requests_failed_total", &[], count);
+    failed(0.0);
+    let mut client = Client::plain(node.address("plain"));
+    client.send("GET / HTTP/1.1\r\nHos");
+    drop(client);
+    failed(1.0);
+}
+
 #[test]
 fn the_target_is_let_go_when_its_client_has_gone() {
     let (target, left) = working();

@@ -2,8 +2,11 @@
 use crate::support::http2::{Ending, PREFACE, code, config, flag, frame, kind, request, settings};
 use crate::support::node::piece;
 use crate::support::pki::RSA_SERIAL;
-use crate::support::{Http2, Node, Setup, Target, hpack, long, pki, wait};
+use crate::support::target::{self, ok};
+use crate::support::{Http2, Node, Setup, Target, hpack, pki, wait};
 use rustix::process::Signal;
+use std::io::Write;
+use std::net::TcpListener;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -169,9 +172,6 @@ fn later_streams_are_refused_while_the_ten_thousand_finish() {
 /// ALB's least is a minute, so that this takes one.
 #[test]
 fn an_old_connection_serves_one_more_request() {
-    if !long() {
-        return;
-    }
     let target = Target::named("hello");
     let configuration = configuration(&target, 100, "");
     let node = Node::start(&configuration.replace(
@@ -327,5 +327,55 @@ fn idle_connections_of_a_revoked_client_end_by_goaway() {
         revoke_the_rsa_client(&node);
         let ending = client.ending();
         assert_eq!((ending.code(), ending.clean), (Some(code::NO_ERROR), true), "{way}");
+    }
+}
+
+/// The `h2` crate counts empty DATA over a connection's life, and ends it behind a hundred; a gRPC client ends each
+/// of its calls by one, and others flush by them.
+#[test]
+fn streams_with_empty_frames_go_on_for_as_long_as_they_come() {
+    let target = Target::named("hello");
+    let node = Node::start(&configuration(&target, 30, ""));
+    let mut client = client(&node);
+    for round in 0..1_000 {
+        let id = client.next_id();
+        let empty = frame(kind::DATA, 0, id, b"");
+        let mut frames = request(id, 0, "POST", "/", &[]);
+        frames.extend([empty.clone(), frame(kind::DATA, 0, id, b"x"), empty].concat());
+        frames.extend(frame(kind::DATA, flag::END_STREAM, id, b""));
+        client.send(frames);
+        assert_eq!(client.answer(id).text(), "hello", "in round {round}");
+    }
+    assert!(client.goaways.is_empty());
+    let received = target.so_far();
+    assert!(received.len() == 1_000 && received.iter().all(|one| one.body.starts_with(b"1\r\nx")));
+}
+
+/// Goal: messages of a few bytes wait for a slow target like large ones. Method: as many as the windows let through
+/// before their target takes any.
+#[test]
+fn small_frames_wait_for_a_slow_target() {
+    const MESSAGE: &[u8] = b"a message of 20 byte";
+    let target = Target::named("hello");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let slow = target::entry(listener.local_addr().unwrap());
+    let node = Node::start(&configuration(&target, 30, "").replace(&target.entry(), &slow));
+    let mut client = client(&node);
+    client.ping();
+    let count = client.room(1) / MESSAGE.len();
+    assert!(count > 3_000, "{count}");
+    let length = (count * MESSAGE.len()).to_string();
+    let announced = [("content-length", &*length)];
+    let ids = [(); 3].map(|()| client.request(0, "POST", "/", &announced));
+    for id in ids {
+        let message = frame(kind::DATA, 0, id, MESSAGE).repeat(count - 1);
+        client.send([message, frame(kind::DATA, flag::END_STREAM, id, MESSAGE)].concat());
+    }
+    client.ping();
+    assert!(client.goaways.is_empty(), "{:?}", client.goaways);
+    let late = Target::listening(listener, |_, stream| stream.write_all(ok("taken").as_bytes()));
+    for id in ids {
+        assert_eq!(client.answer(id).text(), "taken");
+        assert!(late.received().body == MESSAGE.repeat(count));
     }
 }

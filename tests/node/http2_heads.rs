@@ -3,7 +3,7 @@
 use crate::support::http2::{config, flag, frame, head, kind};
 use crate::support::node::piece;
 use crate::support::target::Received;
-use crate::support::{Http2, Node, Target, hpack};
+use crate::support::{Http2, Node, Setup, Target, hpack};
 
 fn node(target: &Target, more: &str) -> Node {
     let configuration = [
@@ -119,6 +119,56 @@ fn an_expectation_is_ignored() {
     let answer = client.answer(id);
     assert!(answer.interim.is_empty() && answer.status == 200);
     assert!(target.received().values("expect").is_empty());
+}
+
+/// `alb-contract`, section 2.4: of the classes content of GET and HEAD is left, because frames say how long a
+/// message is. It is refused in `strictest` alone; the client's connection goes on in every mode.
+#[test]
+fn content_of_get_has_its_class_and_strictest_refuses_it() {
+    for (mode, status) in [("monitor", 200), ("defensive", 200), ("strictest", 400)] {
+        let target = Target::named("hello");
+        let configuration = [
+            piece::certificates(),
+            piece::desync(mode),
+            piece::targets(&[target.entry()]),
+            "listeners:\n".to_owned(),
+            piece::https("https", ""),
+        ];
+        let setup = Setup { logs: ", access: access.log".to_owned(), ..Setup::default() };
+        let node = Node::with(setup, &configuration.concat());
+        let mut client = client(&node);
+        let ids = [
+            client.request(flag::END_STREAM, "GET", "/", &[("content-length", "0")]),
+            client.request(0, "GET", "/", &[("content-length", "5")]),
+            client.request(0, "HEAD", "/", &[]),
+        ];
+        if status == 200 {
+            client.upload(ids[1], b"hello", true);
+            client.upload(ids[2], b"hello", true);
+        }
+        for id in ids {
+            assert_eq!(client.answer(id).status, status, "{mode}, stream {id}");
+        }
+        let reasons = [
+            ("Acceptable", "GetHeadZeroContentLength"),
+            ("Ambiguous", "UndefinedContentLengthSemantics"),
+            ("Ambiguous", "UndefinedTransferEncodingSemantics"),
+        ];
+        for (class, reason) in reasons {
+            let labels = [format!("class=\"{class}\""), format!("reason=\"{reason}\"")];
+            let labels = [labels[0].as_str(), labels[1].as_str()];
+            node.metric_becomes("portcullis_http_noncompliant_requests_total", &labels, 1.0);
+        }
+        let mut logged = [0, 1, 2].map(|index| {
+            let line = node.access_line(index);
+            (line.field(28).to_owned(), line.field(29).to_owned())
+        });
+        logged.sort();
+        assert_eq!(logged, reasons.map(|(class, reason)| (class.to_owned(), reason.to_owned())));
+        assert_eq!(client.ask("POST", "/", &[("content-length", "0")]).status, 200, "{mode}");
+        assert_eq!(client.get("/\"").status, status, "{mode}: a target that should be encoded");
+        assert_eq!(client.get("/").status, 200, "{mode}: the connection goes on");
+    }
 }
 
 #[test]

@@ -2,13 +2,15 @@
 //! windows and header compression, the node keeps little.
 use crate::bodies::{block, growth_kib, streaming_target};
 use crate::support::http2::{
-    FRAME_BYTES_MAX, config, flag, frame, kind, setting, settings, window_update,
+    FRAME_BYTES_MAX, PREFACE, code, config, flag, frame, kind, setting, settings, window_update,
 };
 use crate::support::node::piece;
 use crate::support::{Http2, Node, Target, hpack, long, target, wait};
-use std::net::SocketAddr;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 /// What a node may grow by on behalf of one client of HTTP/2.
 const GROWTH_KIB_MAX: u64 = 8 * 1024;
@@ -99,7 +101,7 @@ fn a_client_that_reads_nothing_holds_its_targets_back() {
 /// windows are what the client may send, and all that it can.
 #[test]
 fn a_target_that_takes_nothing_holds_its_client_back() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let ready = Target::named("hello");
     let configuration = [
@@ -129,6 +131,67 @@ fn a_target_that_takes_nothing_holds_its_client_back() {
         assert!(taken >= 256 * 1024, "{taken} bytes went");
     });
     assert!(grown <= GROWTH_KIB_MAX, "{grown} KiB");
+    node.assert_no_panic();
+}
+
+/// An HTTP/2 target that answers requests without content, and takes no content at all.
+fn target_without_windows() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || answer_without_windows(stream));
+        }
+    });
+    address
+}
+
+fn answer_without_windows(mut stream: TcpStream) -> io::Result<()> {
+    let shut = settings(&[(setting::INITIAL_WINDOW_SIZE, 0)]);
+    stream.write_all(&[shut, frame(kind::SETTINGS, flag::ACK, 0, b"")].concat())?;
+    stream.read_exact(&mut [0; PREFACE.len()])?;
+    loop {
+        let mut header = [0; 9];
+        stream.read_exact(&mut header)?;
+        let length = usize::from(header[1]) << 8 | usize::from(header[2]);
+        stream.read_exact(&mut vec![0; length])?;
+        if header[3] == kind::HEADERS && header[4] & flag::END_STREAM != 0 {
+            let id = u32::from_be_bytes(header[5..].try_into().unwrap());
+            let status_200 = [0x88];
+            stream.write_all(&frame(
+                kind::HEADERS,
+                flag::END_HEADERS | flag::END_STREAM,
+                id,
+                status_200,
+            ))?;
+        }
+    }
+}
+
+/// Goal: what small frames cost beside their content is bounded, and not too tightly. Method: frames of one byte to
+/// a target that takes none: many wait, and more than that end the connection.
+#[test]
+fn small_frames_that_wait_cost_little_memory() {
+    let configuration = [
+        piece::certificates(),
+        piece::targets_of("HTTP2", &[target::entry(target_without_windows())]),
+        "listeners:\n".to_owned(),
+        piece::https("https", ""),
+    ];
+    let node = Node::start(&configuration.concat());
+    let mut client = client(&node, &[]);
+    let grown = growth_kib(&node, || {
+        let id = client.request(0, "POST", "/", &[]);
+        let byte = frame(kind::DATA, 0, id, b"x");
+        client.send(byte.repeat(10_000));
+        client.ping();
+        assert!(client.goaways.is_empty(), "{:?}", client.goaways);
+        client.send(byte.repeat(5_000));
+        assert_eq!(client.ending().code(), Some(code::ENHANCE_YOUR_CALM));
+    });
+    assert!(grown <= GROWTH_KIB_MAX, "{grown} KiB");
+    println!("{grown} KiB for small frames that wait");
+    node.metric_becomes("portcullis_http2_floods_total", &["frames=\"other\""], 1.0);
     node.assert_no_panic();
 }
 
@@ -166,7 +229,7 @@ fn windows_opened_byte_by_byte_cost_little_memory() {
 }
 
 /// A header block that adds a field of 4,000 bytes to the table, then names it `count` times, a byte each.
-fn bomb(count: usize) -> Vec<u8> {
+pub fn bomb(count: usize) -> Vec<u8> {
     let pseudo =
         [(":method", "GET"), (":scheme", "https"), (":path", "/"), (":authority", "localhost")];
     let mut block = hpack::encode(&pseudo);

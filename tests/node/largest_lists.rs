@@ -51,7 +51,7 @@ impl Site {
 }
 
 /// One entry, without a reason.
-fn entry(serial: &[u8]) -> Vec<u8> {
+pub(crate) fn entry(serial: &[u8]) -> Vec<u8> {
     let length = |bytes: usize| u8::try_from(bytes).expect("it is short");
     let (all, number) = (length(serial.len() + BESIDE_SERIAL - 2), length(serial.len()));
     [&[0x30, all, 2, number], serial, b"\x17\x0d260101000000Z"].concat()

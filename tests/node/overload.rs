@@ -1,10 +1,16 @@
 //! Bounds on connections, of a listener, of a source, and by the memory of the whole node: what is too much is shed
 //! or reset, what is within them is served, and all of it comes back.
+use crate::largest_lists::entry;
 use crate::support::client::connect;
 use crate::support::node::piece;
+use crate::support::target::ok;
 use crate::support::{Client, Node, Setup, Target, wait};
+use portcullis::limits::MEMORY_LOOK_EVERY;
+use portcullis_pki::{ca, revocation_list_of};
+use rcgen::{CertifiedIssuer, KeyPair};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Instant;
 
 fn configuration(target: &Target, listener: &str) -> String {
     [piece::targets(&[target.entry()]), "listeners:\n".to_owned(), piece::http("plain", listener)]
@@ -107,6 +113,7 @@ fn a_node_at_its_memory_budget_gives_some_back_and_recovers() {
     let address = node.address("plain");
     // Accepted while there was room, and heavy only then.
     let mut crowd: Vec<_> = (0..600).map(|_| light(address)).collect();
+    node.metric_becomes("portcullis_connections_open", &[], 600.0);
     crowd.iter_mut().for_each(grow);
     wait::until("the heaviest connections to be reset", || {
         (node.metric(ACTIONS, &["action=\"reset\""]) > 0.5).then_some(())
@@ -129,29 +136,83 @@ fn a_node_at_its_memory_budget_gives_some_back_and_recovers() {
     node.assert_no_panic();
 }
 
+/// Goal: clients are not made to pay for what is not theirs. Method: a revocation list that takes the node over its
+/// budget, while clients that hold little wait for their answers, for as long as many orders would take.
+#[test]
+fn a_node_whose_trust_has_outgrown_its_budget_resets_nobody() {
+    let target = Target::named("hello");
+    let ca = CertifiedIssuer::self_signed(ca("CA"), KeyPair::generate().unwrap()).unwrap();
+    let list = |count: u32| {
+        let serial = |number: u32| {
+            let digest = number.wrapping_mul(0x9e37_79b9).to_be_bytes();
+            [&[1][..], &number.to_be_bytes(), &digest, &digest, &digest[..3]].concat()
+        };
+        let entries: Vec<u8> = (0..count).flat_map(|number| entry(&serial(number))).collect();
+        let list = revocation_list_of(&ca, "CA", &entries).expect("the key signs");
+        pem::encode(&pem::Pem::new("X509 CRL", list))
+    };
+    let stores = "trust_stores: [{name: partners, ca_certificates_bundle: ca.pem, \
+                  revocations: [list.crl]}]\n";
+    let configuration = [stores, &configuration(&target, "")].concat();
+    let files = [("ca.pem", ca.pem()), ("list.crl", list(0))];
+    let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let budget_mib = 4 + {
+        let node = Node::with_files(Setup::default(), &configuration, &files);
+        assert_eq!(Client::plain(node.address("plain")).get("/").status, 200);
+        node.resident_kib() / 1024
+    };
+    let fields: &'static str = format!(", memory_budget_mib: {budget_mib}").leak();
+    let setup = Setup { node: fields, ..Setup::default() };
+    let node = Node::with_files(setup, &configuration, &files);
+    let mut crowd: Vec<_> = (0..10).map(|_| light(node.address("plain"))).collect();
+    wait::until("the heads to arrive", || {
+        (node.metric("portcullis_connections_open", &[]) > 9.5).then_some(())
+    });
+    node.write("list.crl", &list(300_000));
+    node.reload();
+    node.metric_becomes(LEVEL, &[], 3.0);
+    let since = Instant::now();
+    wait::until("many looks at the memory", || {
+        (since.elapsed() > 10 * MEMORY_LOOK_EVERY).then_some(())
+    });
+    assert!(node.metric(LEVEL, &[]) > 2.5, "the list is still there");
+    assert!(node.metric(ACTIONS, &["action=\"reset\""]) < 0.5);
+    for stream in &mut crowd {
+        stream.write_all(b"\r\n").unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+    }
+    node.assert_no_panic();
+}
+
 #[test]
 fn without_memory_to_spare_answers_end_their_connections() {
-    let target = Target::named("hello");
+    // An interim answer ends nothing, and is not counted.
+    let early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    let target = Target::answering([early, &ok("hello")].concat());
     let node = node_with_mib_to_spare(&target, 15);
     let address = node.address("plain");
     let mut kept = Client::plain(address);
     let mut crowd = Vec::new();
     let answer = wait::until("an answer that ends its connection", || {
         crowd.push(light(address));
-        let answer = kept.get("/");
+        assert_eq!(kept.get("/").status, 103);
+        let answer = kept.answer();
         assert_eq!(answer.status, 200);
         (!answer.values("Connection").is_empty()).then_some(answer)
     });
     assert_eq!(answer.values("Connection"), ["close"]);
     assert!(kept.until_closed().is_empty());
-    assert!(node.metric(ACTIONS, &["action=\"ended\""]) > 0.5);
+    node.metric_becomes(ACTIONS, &["action=\"ended\""], 1.0);
 }
 
 /// A node with a memory budget of what such a node has at rest and so much more.
 fn node_with_mib_to_spare(target: &Target, spare_mib: u64) -> Node {
     let at_rest_mib = {
         let node = Node::start(&configuration(target, ""));
-        assert_eq!(Client::plain(node.address("plain")).get("/").status, 200);
+        let status = Client::plain(node.address("plain")).get("/").status;
+        assert!(matches!(status, 200 | 103), "{status}");
         node.resident_kib() / 1024
     };
     let budget_mib = at_rest_mib + spare_mib;

@@ -1,8 +1,9 @@
 //! What a refused client sees: an alert, a reset, or a 403; and what `passthrough` and `off` let in.
 use crate::support::client::{handshake, tls_config};
+use crate::support::http2::{self, code, flag};
 use crate::support::node::{Setup, piece};
 use crate::support::tools::{Identity, Tls, curl_https, curl_was_refused};
-use crate::support::{Client, Node, Target};
+use crate::support::{Client, Http2, Node, Target};
 use serde_json::Value;
 use std::io::{ErrorKind, Read, Write};
 
@@ -90,6 +91,22 @@ fn a_refused_client_of_an_http_listener_cannot_send_a_second_request_to_a_target
     assert_eq!(answer.status, 403);
     let rest = String::from_utf8_lossy(&client.until_closed()).into_owned();
     assert!(!rest.contains("200 OK"), "{rest}");
+    assert!(target.so_far().is_empty());
+}
+
+/// The same by HTTP/2: the connection ends behind the refusal.
+#[test]
+fn a_refused_client_of_http_2_gets_403_and_a_goaway() {
+    let target = Target::named("hello");
+    let node = node(&target, "alb");
+    let config = http2::config(Some("expired"));
+    let mut client = Http2::connect(node.address("http"), &config);
+    let id = client.request(flag::END_STREAM, "GET", "/", &[]);
+    let ending = client.ending();
+    assert_eq!((ending.code(), ending.clean), (Some(code::NO_ERROR), true));
+    let answer = &client.answers[&id];
+    assert!(answer.status == 403 && answer.whole && answer.text().contains("ClientCertExpired"));
+    assert_eq!(ending.goaways.last().map(|goaway| goaway.last), Some(id));
     assert!(target.so_far().is_empty());
 }
 

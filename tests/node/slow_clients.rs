@@ -1,8 +1,8 @@
 //! Clients that send or read slower than their listener asks for are ended; whoever is fast enough is not.
-use crate::support::client::connect;
+use crate::support::client::{connect, tls_config};
 use crate::support::http2::{config, flag, frame, kind};
 use crate::support::node::piece;
-use crate::support::target::ok;
+use crate::support::target::{entry, ok, silent_to_connect};
 use crate::support::{Client, Http2, Node, Target, wait};
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -165,6 +165,37 @@ fn a_request_may_take_no_longer_than_its_listener_allows() {
     assert!(!said.ends_with("0\r\n\r\n"), "half an answer must not look like a whole one");
     node.metric_becomes(CLOSED, &["reason=\"request_timeout\""], 2.0);
     node.assert_no_panic();
+}
+
+/// Goal: the time that a request may take has begun while its target is connected to. Method: targets that answer
+/// no connection, of either protocol, and clients of either protocol.
+#[test]
+fn connecting_to_a_target_is_part_of_the_time_that_a_request_may_take() {
+    let (address, _kept) = silent_to_connect();
+    for version in ["HTTP1", "HTTP2"] {
+        let node = Node::start(
+            &[
+                piece::certificates(),
+                piece::targets_of(version, &[entry(address)]),
+                "listeners:\n".to_owned(),
+                piece::https("https", "slow_clients: {request_timeout_seconds: 1}"),
+            ]
+            .concat(),
+        );
+        let began = Instant::now();
+        if version == "HTTP1" {
+            let mut client = Client::tls(node.address("https"), "localhost", &tls_config(None));
+            let answer = client.get("/");
+            assert_eq!((answer.status, answer.values("Connection")), (504, vec!["close"]));
+        }
+        let mut client = Http2::connect(node.address("https"), &config(None));
+        assert_eq!(client.get("/").status, 504, "{version}");
+        // A second for each request, and not the ten that a target has to take a connection.
+        assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+        let errors = "portcullis_upstream_errors_total";
+        assert!(node.metric(errors, &["reason=\"target_timeout\""]) > 0.5, "{version}");
+        assert!(node.metric(errors, &["reason=\"connect_timeout\""]) < 0.5, "{version}");
+    }
 }
 
 /// The same listener over TLS, for HTTP/2.

@@ -2,6 +2,7 @@
 //!
 //! Nothing here sleeps for a guessed time: [`wait::until`] looks again until what was promised is
 //! so, and fails with a sentence when it never comes.
+pub mod bridge;
 pub mod client;
 pub mod comer;
 pub mod hpack;

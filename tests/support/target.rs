@@ -1,5 +1,6 @@
 //! A target on a raw socket: it keeps what it received byte for byte and answers from a script.
 use super::wait;
+use socket2::{Domain, Socket, Type};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -200,6 +201,25 @@ pub fn entry(address: SocketAddr) -> String {
 pub fn nobody() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
     listener.local_addr().expect("a bound socket has an address")
+}
+
+/// An address whose queue is full, so that the kernel answers nobody who asks to connect; for as long as what comes
+/// with it is kept.
+pub fn silent_to_connect() -> (SocketAddr, Vec<Socket>) {
+    let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).expect("there are sockets");
+    let listener = socket();
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("there is a port");
+    listener.listen(0).expect("it is bound");
+    let address = listener.local_addr().expect("it is bound").as_socket().expect("it has a port");
+    let mut kept = vec![listener];
+    for _ in 0..3 {
+        let client = socket();
+        client.set_nonblocking(true).expect("it is a socket");
+        // In progress, or not answered at all: either way the queue is full afterwards.
+        let _ = client.connect(&address.into());
+        kept.push(client);
+    }
+    (address, kept)
 }
 
 fn serve(connection: usize, mut stream: TcpStream, script: &Script, sender: &Sender<Received>) {

@@ -1,5 +1,5 @@
 //! How an attempt fails: the kinds under which errors are counted.
-use rustls::AlertDescription;
+use rustls::{AlertDescription, CertificateError};
 use std::fmt;
 use std::io;
 
@@ -8,6 +8,8 @@ use std::io;
 pub(crate) enum Failure {
     /// Nobody listens there.
     Refused,
+    /// No way leads there.
+    Unreachable,
     /// The connection was torn down.
     Reset,
     /// The server closed before its answer was whole.
@@ -18,16 +20,36 @@ pub(crate) enum Failure {
     Timeout,
     /// The server answered with this status.
     Status(u16),
-    /// The answer is no HTTP/1.1, or has no end that can be known before the next request.
+    /// The answer is no HTTP, or has no end that can be known before the next request.
     Answer,
+    /// HTTP/2: the server reset the stream, with this error code.
+    Stream(u32),
+    /// HTTP/2: the server ended the connection, with this error code.
+    GoAway(u32),
+    /// HTTP/2 was asked for, and the server did not choose it.
+    NotHttp2,
     /// The server's certificate is not the one that was asked for.
-    ServerCertificate,
-    /// The server does not keep to TLS 1.3, or has nothing in common with us.
+    ServerCertificate(CertificateFault),
+    /// What the server says is no TLS.
+    NotTls,
+    /// The server does not keep to TLS, or has nothing in common with us.
     Tls,
+    /// An open loop: so many were under way that this one was not begun.
+    NotBegun,
     /// No local port or no file is left: the machine of the load is at its end.
     Exhausted,
     /// Another error of the system's, by its number.
     System(i32),
+}
+
+/// What is wrong with a server's certificate.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum CertificateFault {
+    Untrusted,
+    Name,
+    Expired,
+    NotYetValid,
+    Other,
 }
 
 impl Failure {
@@ -38,12 +60,15 @@ impl Failure {
         }
         let kinds = [
             (io::ErrorKind::ConnectionRefused, Self::Refused),
+            (io::ErrorKind::HostUnreachable, Self::Unreachable),
+            (io::ErrorKind::NetworkUnreachable, Self::Unreachable),
             (io::ErrorKind::ConnectionReset, Self::Reset),
             (io::ErrorKind::ConnectionAborted, Self::Reset),
             (io::ErrorKind::BrokenPipe, Self::Reset),
             (io::ErrorKind::UnexpectedEof, Self::Closed),
             (io::ErrorKind::TimedOut, Self::Timeout),
             (io::ErrorKind::AddrNotAvailable, Self::Exhausted),
+            (io::ErrorKind::AddrInUse, Self::Exhausted),
         ];
         let known = kinds.iter().find(|(kind, _)| *kind == error.kind());
         match (known, error.raw_os_error()) {
@@ -57,10 +82,80 @@ impl Failure {
         if let rustls::Error::AlertReceived(alert) = error {
             return Self::Alert(u8::from(*alert));
         }
-        if let rustls::Error::InvalidCertificate(_) = error {
-            return Self::ServerCertificate;
+        if let rustls::Error::InvalidCertificate(fault) = error {
+            return Self::ServerCertificate(CertificateFault::of(fault));
+        }
+        if let rustls::Error::InvalidMessage(_) = error {
+            return Self::NotTls;
         }
         Self::Tls
+    }
+
+    /// From what an HTTP/2 connection has said.
+    pub(crate) fn of_http2(error: &h2::Error) -> Self {
+        let code = error.reason().map(u32::from).unwrap_or_default();
+        match error.get_io() {
+            Some(error) => Self::of(error),
+            None if error.is_remote() && error.is_go_away() => Self::GoAway(code),
+            None if error.is_remote() && error.is_reset() => Self::Stream(code),
+            None => Self::Answer,
+        }
+    }
+
+    /// Whether a connection of several streams is as good as before.
+    pub(crate) fn spares_connection(self) -> bool {
+        matches!(self, Self::Status(_) | Self::Stream(_) | Self::Timeout | Self::NotBegun)
+    }
+
+    /// A sentence for whoever sees the very first attempt fail.
+    ///
+    /// * `connect`: where to; `name`: who was asked for.
+    pub(crate) fn sentence(self, connect: &str, name: &str) -> String {
+        match self {
+            Self::Refused => format!("{connect}: nobody listens there"),
+            Self::Unreachable => format!("{connect}: no route leads there"),
+            Self::Alert(_) => format!("{connect} refused the first attempt: {self}"),
+            Self::Status(_) => format!("{connect} answered the first request with {self}"),
+            Self::NotTls => format!("{connect}: the server there does not speak TLS"),
+            Self::NotHttp2 => format!("{connect}: the server there does not speak HTTP/2"),
+            Self::ServerCertificate(fault) => {
+                let what = match fault {
+                    CertificateFault::Untrusted => "does not come from --ca".to_owned(),
+                    CertificateFault::Name => format!("is not for {name}"),
+                    CertificateFault::Expired => "has expired".to_owned(),
+                    CertificateFault::NotYetValid => "is not valid yet".to_owned(),
+                    CertificateFault::Other => "cannot be used".to_owned(),
+                };
+                format!("{connect}: the server's certificate {what}")
+            }
+            Self::Timeout => format!("{connect}: no answer in time"),
+            Self::Reset
+            | Self::Closed
+            | Self::Answer
+            | Self::Stream(_)
+            | Self::GoAway(_)
+            | Self::Tls
+            | Self::NotBegun
+            | Self::Exhausted
+            | Self::System(_) => format!("{connect}: the first attempt failed: {self}"),
+        }
+    }
+}
+
+impl CertificateFault {
+    fn of(error: &CertificateError) -> Self {
+        let faults = [
+            ("UnknownIssuer", Self::Untrusted),
+            ("BadSignature", Self::Untrusted),
+            ("NotValidForName", Self::Name),
+            ("Expired", Self::Expired),
+            ("NotValidYet", Self::NotYetValid),
+        ];
+        // Each comes in a bare form and in one with its circumstances; both begin with the same word, and
+        // more may be added to an enum that is not exhaustive.
+        let text = format!("{error:?}");
+        let known = faults.iter().find(|(word, _)| text.starts_with(word));
+        known.map_or(Self::Other, |(_, fault)| *fault)
     }
 }
 
@@ -72,14 +167,26 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused => f.write_str("refused"),
+            Self::Unreachable => f.write_str("unreachable"),
             Self::Reset => f.write_str("reset"),
             Self::Closed => f.write_str("closed"),
             Self::Alert(code) => write!(f, "alert {}", alert_name(*code)),
             Self::Timeout => f.write_str("timeout"),
             Self::Status(status) => write!(f, "status {status}"),
             Self::Answer => f.write_str("bad answer"),
-            Self::ServerCertificate => f.write_str("server certificate"),
+            Self::Stream(code) => write!(f, "stream reset {}", reason_name(*code)),
+            Self::GoAway(code) => write!(f, "goaway {}", reason_name(*code)),
+            Self::NotHttp2 => f.write_str("no HTTP/2"),
+            Self::ServerCertificate(fault) => match fault {
+                CertificateFault::Untrusted => f.write_str("server certificate untrusted"),
+                CertificateFault::Name => f.write_str("server certificate for another name"),
+                CertificateFault::Expired => f.write_str("server certificate expired"),
+                CertificateFault::NotYetValid => f.write_str("server certificate not valid yet"),
+                CertificateFault::Other => f.write_str("server certificate unusable"),
+            },
+            Self::NotTls => f.write_str("no TLS"),
             Self::Tls => f.write_str("TLS"),
+            Self::NotBegun => f.write_str("not begun"),
             Self::Exhausted => f.write_str("no port or file left"),
             Self::System(number) => write!(f, "system error {number}"),
         }
@@ -100,16 +207,23 @@ fn alert_name(code: u8) -> String {
     name
 }
 
+/// `refused_stream`; RFC 9113, section 7, has it in capitals.
+fn reason_name(code: u32) -> String {
+    format!("{:?}", h2::Reason::from(code)).to_ascii_lowercase()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::ErrorKind;
 
     #[test]
-    fn alerts_have_their_names_of_the_standard() {
+    fn alerts_and_http2_errors_have_their_names_of_the_standard() {
         assert_eq!(Failure::Alert(44).to_string(), "alert certificate_revoked");
         assert_eq!(Failure::Alert(48).to_string(), "alert unknown_ca");
         assert_eq!(Failure::Alert(116).to_string(), "alert certificate_required");
+        assert_eq!(Failure::Stream(7).to_string(), "stream reset refused_stream");
+        assert_eq!(Failure::GoAway(11).to_string(), "goaway enhance_your_calm");
     }
 
     #[test]
@@ -117,9 +231,16 @@ mod tests {
         let alert = rustls::Error::AlertReceived(AlertDescription::CertificateExpired);
         let error = io::Error::new(ErrorKind::InvalidData, alert);
         assert_eq!(Failure::of(&error).to_string(), "alert certificate_expired");
-        let error = rustls::CertificateError::Expired;
-        let error = io::Error::other(rustls::Error::InvalidCertificate(error));
-        assert_eq!(Failure::of(&error), Failure::ServerCertificate);
+        let faults = [
+            (CertificateError::Expired, CertificateFault::Expired),
+            (CertificateError::UnknownIssuer, CertificateFault::Untrusted),
+            (CertificateError::NotValidForName, CertificateFault::Name),
+            (CertificateError::Revoked, CertificateFault::Other),
+        ];
+        for (error, fault) in faults {
+            let error = io::Error::other(rustls::Error::InvalidCertificate(error));
+            assert_eq!(Failure::of(&error), Failure::ServerCertificate(fault));
+        }
     }
 
     #[test]
@@ -128,6 +249,7 @@ mod tests {
         assert_eq!(Failure::of(&ErrorKind::BrokenPipe.into()), Failure::Reset);
         assert_eq!(Failure::of(&ErrorKind::UnexpectedEof.into()), Failure::Closed);
         assert_eq!(Failure::of(&io::Error::from_raw_os_error(EMFILE)), Failure::Exhausted);
-        assert_eq!(Failure::of(&io::Error::from_raw_os_error(113)).to_string(), "system error 113");
+        assert_eq!(Failure::of(&io::Error::from_raw_os_error(113)), Failure::Unreachable);
+        assert_eq!(Failure::of(&io::Error::from_raw_os_error(5)).to_string(), "system error 5");
     }
 }

@@ -1,78 +1,50 @@
-//! `portcullis-load handshake`: new connections, each with a full handshake.
-use crate::attempt::Target;
+//! `portcullis-load handshake`: new connections, each with a handshake of its own and some requests.
+use crate::connection::{Opener, Stream};
 use crate::failure::Failure;
-use crate::identity::Identity;
+use crate::http::{Asked, Http1};
+use crate::options::{IdentityOptions, LoadOptions, OutputOptions, RequestOptions, ServerOptions};
+use crate::probe::{self, Protocol};
 use crate::report::{Report, Setting};
-use crate::run::{self, Bounds, Pace, Plan};
-use crate::tally::LATENCY_MAX;
-use crate::tls::Terms;
+use crate::run::{self, Lane, Notes, Plan};
 use clap::Args;
-use rustls_pki_types::ServerName;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
-use std::time::Duration;
-use std::{fs, thread};
-
-/// How long a run lasts that nobody has set a bound.
-const DURATION: Duration = Duration::from_secs(10);
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::task::LocalSet;
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Where to connect to
-    #[arg(long, value_name = "HOST:PORT")]
-    connect: String,
-    /// The name to ask for (SNI, Host), which the server's certificate must have; without: HOST
-    #[arg(long, value_name = "NAME")]
-    server_name: Option<String>,
-    /// The CAs that the server's certificate must come from (PEM)
-    #[arg(long, value_name = "FILE", required_unless_present = "insecure")]
-    ca: Option<PathBuf>,
-    /// Believe any server, and spend nothing on looking
-    #[arg(long, conflicts_with = "ca")]
-    insecure: bool,
-    /// The client's chain, leaf first (PEM)
-    #[arg(long, value_name = "FILE", requires = "key")]
-    cert: Option<PathBuf>,
-    /// The client's key (PEM)
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    key: Option<PathBuf>,
-    /// Many clients in turn: a directory of NAME.crt and NAME.key
-    #[arg(long, value_name = "DIRECTORY", conflicts_with = "cert")]
-    clients: Option<PathBuf>,
-    /// Offer this key exchange alone, such as X25519
-    #[arg(long, value_name = "NAME")]
-    group: Option<String>,
-    /// Offer this cipher suite alone, such as TLS13_AES_128_GCM_SHA256
-    #[arg(long, value_name = "NAME")]
-    cipher: Option<String>,
-    /// GET requests on each connection
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[command(flatten)]
+    server: ServerOptions,
+    #[command(flatten)]
+    identities: IdentityOptions,
+    #[command(flatten)]
+    request: RequestOptions,
+    /// Requests on each connection
+    #[arg(
+        long, value_name = "N", default_value_t = 1, help_heading = "Requests",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     requests: u32,
-    /// What the requests ask for
-    #[arg(long, value_name = "PATH", default_value = "/", value_parser = path)]
-    path: String,
-    /// Closed loop: so many connections at any time
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    concurrency: u32,
-    /// Open loop: so many connections begun in each second, whatever becomes of them; latency counts from
-    /// the moment when each was due
-    #[arg(long, value_name = "N", conflicts_with = "concurrency", value_parser = rate)]
-    rate: Option<f64>,
-    /// End after so many connections
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    count: Option<u64>,
-    /// End after so many seconds; 10 where no --count is given
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    duration: Option<Duration>,
-    /// Time for one connection with all its requests
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = timeout)]
-    timeout: Duration,
-    /// Threads; without: one for each CPU that may be used
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
-    /// Write the result to this file as JSON, too
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    /// Of a hundred connections, how many resume a session of the same client; the others shake hands in full
+    #[arg(
+        long, value_name = "PERCENT", default_value_t = 0, help_heading = "Clients",
+        value_parser = clap::value_parser!(u32).range(..=100)
+    )]
+    resume: u32,
+    #[command(flatten)]
+    load: LoadOptions,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+/// What each attempt does.
+#[derive(Debug)]
+struct Work {
+    opener: Opener,
+    asked: Asked,
+    requests: u32,
 }
 
 /// Makes one attempt to see that it can be done, and then the load. Answers how many attempts failed.
@@ -80,139 +52,106 @@ pub(crate) struct Options {
 /// # Errors
 /// A sentence that says why nothing was measured.
 pub(crate) fn run(options: &Options) -> Result<u64, String> {
-    let plan = plan(options)?;
-    try_first(&plan, &options.connect)?;
+    options.load.pace.either()?;
+    options.output.check()?;
+    run::raise_file_limit();
+    let Options { server, identities, request, requests, resume, load, output } = options;
+    let identities = identities.read()?;
+    let clients = identities.len();
+    let opener = server.opener(identities, None, *resume)?;
+    let asked = request.asked(server.name())?;
+    let negotiated = probe::probe(&opener, &asked, Protocol::Http1, &server.connect)?;
+    let work = Arc::new(Work { opener, asked, requests: *requests });
+    let pace = load.pace.pace();
+    if *resume > 0 {
+        let failed = warm_up(&work, pace.lanes()).map_err(|error| error.to_string())?;
+        failed.map_or(Ok(()), |failure| Err(failure.sentence(&server.connect, server.name())))?;
+    }
+    let (bounds, threads) = (load.bounds(), load.pace.threads());
     let setting = Setting {
         work: "handshake",
-        connect: options.connect.clone(),
-        server_name: plan.target.server_name.to_str().into_owned(),
-        clients: if options.shows_certificates() { plan.clients.len() } else { 0 },
-        requests_per_connection: options.requests,
-        threads: plan.threads,
-        pace: plan.pace,
+        connect: server.connect.clone(),
+        server_name: server.name().to_owned(),
+        clients,
+        protocol: Protocol::Http1,
+        negotiated,
+        connections: None,
+        streams: None,
+        requests_per_connection: Some(*requests),
+        threads: threads.count(),
+        pace,
     };
-    let outcome = plan.carry_out().map_err(|error| format!("cannot go on: {error}"))?;
-    let report = Report::new(setting, &outcome);
-    println!("{report}");
-    if let Some(path) = &options.json {
-        let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
-        fs::write(path, json + "\n").map_err(|error| format!("{}: {error}", path.display()))?;
-    }
+    let plan = Plan { pace, bounds, threads, lanes: pace.lanes() };
+    let outcome = plan.carry_out(move |lane| Arc::clone(&work).lane(lane));
+    let outcome = outcome.map_err(|error| format!("cannot go on: {error}"))?;
+    output.give(&Report::new(setting, &outcome))?;
     Ok(outcome.tally.failed())
 }
 
-fn plan(options: &Options) -> Result<Plan, String> {
-    let address = resolve(&options.connect)?;
-    let host = options.connect.rsplit_once(':').map_or("", |(host, _)| host);
-    let name = options.server_name.as_deref().unwrap_or(host).trim_matches(['[', ']']);
-    let server_name = ServerName::try_from(name.to_owned()).map_err(|_| {
-        format!("{name}: neither a server's name nor an address; say --server-name")
-    })?;
-    let ca = options.ca.as_deref();
-    let terms = Terms::new(ca, options.group.as_deref(), options.cipher.as_deref())?;
-    let identities = options.identities()?;
-    let clients = if identities.is_empty() {
-        vec![terms.client(None)?]
-    } else {
-        let clients = identities.into_iter().map(|identity| terms.client(Some(identity)));
-        clients.collect::<Result<_, _>>()?
-    };
-    let pace = match options.rate {
-        Some(rate) => Pace::Rate(rate),
-        None => Pace::Concurrency(options.concurrency as usize),
-    };
-    let unbounded = options.count.is_none() && options.duration.is_none();
-    let duration = if unbounded { Some(DURATION) } else { options.duration };
-    let threads = match options.threads {
-        Some(threads) => threads.into(),
-        None => thread::available_parallelism().map_or(1, usize::from),
-    };
-    let Options { path, requests, timeout, count, .. } = options;
-    Ok(Plan {
-        target: Target {
-            address,
-            server_name,
-            path: path.clone(),
-            requests: *requests,
-            timeout: *timeout,
-        },
-        clients,
-        pace,
-        bounds: Bounds { count: *count, duration },
-        threads,
-    })
+/// Connections that get tickets at once.
+const WARMING_UP_MAX: usize = 32;
+
+/// Tickets that one client gets before the run.
+const TICKETS_MAX: usize = 256;
+
+/// Gives each client tickets for what it will have open at once, by connections in full that nobody counts.
+/// Answers what went wrong with one of them.
+fn warm_up(work: &Arc<Work>, lanes: usize) -> io::Result<Option<Failure>> {
+    let clients = work.opener.clients.len();
+    let count = clients * lanes.div_ceil(clients).min(TICKETS_MAX);
+    let tasks = LocalSet::new();
+    let (begun, failed) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(None)));
+    for _ in 0..WARMING_UP_MAX.min(count) {
+        let (work, begun, failed) = (Arc::clone(work), Rc::clone(&begun), Rc::clone(&failed));
+        tasks.spawn_local(async move {
+            while begun.get() < count && failed.get().is_none() {
+                let index = begun.replace(begun.get() + 1);
+                match work.opener.in_time(work.get_ticket(index as u64)).await {
+                    Ok(stream) => work.opener.close(stream).await,
+                    Err(failure) => failed.set(Some(failure)),
+                }
+            }
+        });
+    }
+    run::event_loop()?.block_on(tasks);
+    Ok(failed.get())
 }
 
-impl Options {
-    fn shows_certificates(&self) -> bool {
-        self.cert.is_some() || self.clients.is_some()
+impl Work {
+    async fn get_ticket(&self, turn: u64) -> Result<Stream, Failure> {
+        let client = self.opener.client(turn).ok_or(Failure::NotBegun)?;
+        let mut http1 = Http1::new(self.opener.open_with(client.full_config()).await?.stream);
+        http1.ask(&self.asked, true).await?;
+        Ok(http1.into_stream())
     }
 
-    fn identities(&self) -> Result<Vec<Identity>, String> {
-        match (&self.cert, &self.key, &self.clients) {
-            (Some(cert), Some(key), _) => Ok(vec![Identity::read(cert, key)?]),
-            (_, _, Some(directory)) => Identity::read_directory(directory),
-            _ => Ok(Vec::new()),
+    async fn lane(self: Arc<Self>, lane: Lane) {
+        while let Some(turn) = lane.turns.next().await {
+            let began = turn.begin();
+            // Boxed, because an open loop has many lanes, and most of them wait.
+            let attempt = Box::pin(self.attempt(turn.index, &lane.notes));
+            match self.opener.in_time(attempt).await {
+                Ok(stream) => {
+                    lane.notes.done(began);
+                    self.opener.close(stream).await;
+                }
+                Err(failure) => lane.notes.failed(failure),
+            }
         }
     }
-}
 
-fn resolve(connect: &str) -> Result<SocketAddr, String> {
-    let mut addresses =
-        connect.to_socket_addrs().map_err(|error| format!("--connect {connect}: {error}"))?;
-    addresses.next().ok_or_else(|| format!("--connect {connect}: the name has no address"))
-}
-
-/// One attempt by the first client, so that whoever got an option wrong is told what, not how often.
-fn try_first(plan: &Plan, connect: &str) -> Result<(), String> {
-    let Some(client) = plan.clients.first() else { return Ok(()) };
-    let event_loop = run::event_loop().map_err(|error| error.to_string())?;
-    let first = async {
-        plan.target.attempt(client).await?.close().await;
-        Ok(())
-    };
-    event_loop.block_on(first).map_err(|failure| match failure {
-        Failure::Refused => format!("{connect}: nobody listens there"),
-        Failure::Alert(_) => format!("{connect} refused the first attempt: {failure}"),
-        Failure::Status(_) => format!("{connect} answered the first request with {failure}"),
-        Failure::ServerCertificate => format!(
-            "{connect}: the server's certificate does not come from --ca or is not for {}",
-            plan.target.server_name.to_str(),
-        ),
-        Failure::Reset
-        | Failure::Closed
-        | Failure::Timeout
-        | Failure::Answer
-        | Failure::Tls
-        | Failure::Exhausted
-        | Failure::System(_) => format!("{connect}: the first attempt failed: {failure}"),
-    })
-}
-
-fn path(text: &str) -> Result<String, String> {
-    let is_path = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_path {
-        Ok(text.to_owned())
-    } else {
-        Err("a path begins with / and has no spaces".to_owned())
-    }
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    let rate = text.parse().ok().filter(|rate| (0.001..=10_000_000.0).contains(rate));
-    rate.ok_or_else(|| "expected 0.001 to 10,000,000 a second".to_owned())
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().filter(|seconds| (0.001..=1_000_000.0).contains(seconds));
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| "expected a number of seconds".to_owned())
-}
-
-fn timeout(text: &str) -> Result<Duration, String> {
-    let timeout = seconds(text)?;
-    if timeout < LATENCY_MAX {
-        Ok(timeout)
-    } else {
-        Err("expected less than 1000 seconds".to_owned())
+    async fn attempt(&self, turn: u64, notes: &Notes) -> Result<Stream, Failure> {
+        let opened = self.opener.open(turn).await?;
+        notes.opened(opened.handshake, opened.took);
+        let mut http1 = Http1::new(opened.stream);
+        for index in 1..=self.requests {
+            let is_last = index == self.requests;
+            let answer = http1.ask(&self.asked, is_last).await?;
+            notes.received(answer.content_bytes);
+            if !is_last && !answer.keeps {
+                return Err(Failure::Closed);
+            }
+        }
+        Ok(http1.into_stream())
     }
 }

@@ -1,26 +1,34 @@
 //! `portcullis-load`: load on any TLS server, and what came of it.
 //!
-//! A command makes a plan from its options ([`handshake`]), which is carried out by several threads, each
-//! with an event loop of its own ([`run`]); each connection is one [`attempt`]. Counts and latencies are
-//! summed up in a [`tally`] and told as a table and as JSON ([`report`]).
+//! A command ([`handshake`], [`requests`], [`idle`], [`swap`]) makes a plan from its [`options`], which is carried out by several
+//! threads, each with an event loop of its own ([`run`]). They open connections ([`dial`], [`connection`]) with
+//! what [`tls`] offers, as an [`identity`], and ask by [`http`]. Counts and latencies are summed up in a
+//! [`tally`], with a [`timeline`] and [`events`], and told as a table and as JSON ([`report`]).
 //!
 //! Exit status: 0 when every attempt succeeded, 1 when some failed, 2 when nothing was measured: a wrong
 //! option, a file that cannot be used, a server that cannot be reached or that refuses the first attempt.
-mod answer;
-mod attempt;
+mod connection;
+mod dial;
+mod events;
 mod failure;
 mod handshake;
+mod http;
 mod identity;
-mod pace;
+mod idle;
+mod options;
+mod probe;
 mod report;
+mod requests;
 mod run;
+mod swap;
 mod tally;
+mod timeline;
 mod tls;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Load on any TLS server: new connections with client certificates, open or closed loop.
+/// Load on any TLS server, with client certificates, in a closed or an open loop.
 #[derive(Debug, Parser)]
 #[command(version, about, arg_required_else_help = true, after_help = AFTER_HELP)]
 struct Arguments {
@@ -34,13 +42,24 @@ measured: a wrong option, a file that cannot be used, or a server that refuses t
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Open connections: a full TLS 1.3 handshake, GET requests, close
+    /// Open connections: a handshake, full or resumed, then requests, close
     Handshake(handshake::Options),
+    /// Requests on connections that are kept, by HTTP/1.1 or HTTP/2
+    Requests(requests::Options),
+    /// Open connections and hold them
+    Idle(idle::Options),
+    /// A steady load while trust or certificates change, and every refusal with its time
+    Swap(swap::Options),
 }
 
 fn main() -> ExitCode {
-    let Command::Handshake(options) = Arguments::parse().command;
-    match handshake::run(&options) {
+    let outcome = match Arguments::parse().command {
+        Command::Handshake(options) => handshake::run(&options),
+        Command::Requests(options) => requests::run(&options),
+        Command::Idle(options) => idle::run(&options),
+        Command::Swap(options) => swap::run(&options),
+    };
+    match outcome {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(fault) => {

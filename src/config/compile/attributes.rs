@@ -195,7 +195,8 @@ fn header_name(value: &str) -> Result<String, String> {
             "\"{value}\" is not a header name of 1 to {HEADER_NAME_BYTES_MAX} characters"
         ));
     }
-    if RESERVED.contains(&folded(value).as_str()) {
+    let name = identity::folded(value);
+    if RESERVED.iter().any(|own| own.as_bytes() == &*name) || identity::is_like_framing(value) {
         return Err(format!("{value} is a header of HTTP itself or one that the node writes"));
     }
     Ok(value.to_owned())
@@ -235,20 +236,15 @@ fn forwarded_for(value: &str) -> Result<ForwardedFor, String> {
 
 /// Two identity headers of one name could not be told apart.
 fn distinct_names(names: &mut identity::Names, faults: &mut Faults) {
-    let mut taken: Vec<(String, &str)> = Vec::new();
+    let mut taken: Vec<(Box<[u8]>, &str)> = Vec::new();
     for key in LISTENER_BUILT {
         let Some(name) = name_of(names, key) else { continue };
-        let name = folded(name);
+        let name = identity::folded(name);
         if let Some((_, other)) = taken.iter().find(|(taken, _)| *taken == name) {
             faults.note(key, format_args!("{other} has the same name"));
         }
         taken.push((name, key));
     }
-}
-
-/// Servers that fold `-` into `_` cannot tell the two apart, so neither do we.
-fn folded(name: &str) -> String {
-    name.to_ascii_lowercase().replace('_', "-")
 }
 
 const IDLE_TIMEOUT: &str = "idle_timeout.timeout_seconds";
@@ -317,7 +313,7 @@ const RESPONSE_HEADERS: &[(&str, &str)] = &[
 
 const STRICT_TRANSPORT_SECURITY: &str = "Strict-Transport-Security";
 
-/// Headers that frame messages, route them, belong to one hop, or are written by the node.
+/// Headers that frame messages, route them, belong to one hop, or are written by the node; folded.
 const RESERVED: &[&str] = &[
     "connection",
     "content-length",

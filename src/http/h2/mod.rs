@@ -1,20 +1,40 @@
-//! HTTP/2: a request's head checked as one of HTTP/1.1 is, answers as the `h2` crate takes them, and the
-//! count of frames.
+//! HTTP/2: a request's head checked as one of HTTP/1.1 is, answers as the `h2` crate takes them, and what a
+//! client's frames must pass before the crate sees them ([`guard`]).
 //!
 //! Pure. `shard::http2` drives the crate, which has judged what makes a message malformed in HTTP/2
 //! itself (RFC 9113, section 8.1.1): pseudo-headers, connection-specific fields, upper case, a length that
 //! is not that of the content. Everything else is judged here, by the rules of [`super::head`].
 //! Source: RFC 9113, section 8.
 pub mod answer;
-pub mod frames;
+pub mod flood;
+mod frame;
+pub mod guard;
 pub mod request;
 pub mod response;
+mod streams;
+pub mod untaken;
 
 use super::head::{Header, Malformed};
 use super::lines_out::Lines;
 use super::trailers::Filter;
-use crate::limits::{HEADERS_MAX, RESPONSE_HEAD_BYTES_MAX};
+use crate::limits::{self, HEADERS_MAX, RESPONSE_HEAD_BYTES_MAX};
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// What the node announces to a client, and what the crate keeps for it at most.
+pub fn settings() -> h2::server::Builder {
+    let mut settings = h2::server::Builder::new();
+    settings
+        .max_concurrent_streams(limits::H2_STREAMS_MAX)
+        .initial_window_size(limits::H2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::H2_CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(limits::H2_HEADER_LIST_BYTES_MAX)
+        .max_send_buffer_size(limits::H2_SEND_BUFFER_BYTES_MAX)
+        .data_frame_budget(limits::H2_SMALL_FRAMES_BYTES_MAX)
+        .max_local_error_reset_streams(Some(limits::H2_ERRORS_MAX))
+        .max_concurrent_reset_streams(limits::H2_RESETS_KEPT_MAX)
+        .max_pending_accept_reset_streams(limits::H2_RESETS_KEPT_MAX);
+    settings
+}
 
 /// The fields of a message in their order.
 ///

@@ -38,6 +38,7 @@ pub fn checked<'h, 'b>(
     if length > REQUEST_HEAD_BYTES_MAX {
         return Err(Malformed::HeadTooLong);
     }
+    judge_by_http2(method, authority, fields)?;
     head::judge_method(method)?;
     let parsed = target::parse(method, target)?;
     // RFC 9113, section 8.3.1: ":path" is never in absolute form.
@@ -50,12 +51,13 @@ pub fn checked<'h, 'b>(
         // RFC 9113, section 8.3.1: a Host field that "identifies an entity that differs from" it makes
         // a request malformed.
         (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
-            return Err(Malformed::MultipleHost);
+            return Err(Malformed::BreaksHttp2);
         }
         (Some(authority), _) => host::valid(authority.as_bytes()).ok_or(Malformed::BadHost)?,
         (None, Some(host)) => host,
     };
-    let body = match said.framing.body(Version::Http2)? {
+    let announced = said.framing.body(Version::Http2)?;
+    let body = match announced {
         _ if ended => Body::Empty,
         Some(body) => body,
         None => Body::Chunked,
@@ -75,13 +77,29 @@ pub fn checked<'h, 'b>(
         keep_alive: true,
         // ALB ignores it here, and does not pass it on (`alb-contract.md`, section 6.1).
         expects_continue: false,
-        // ALB's classes are about HTTP/1 alone.
-        class_reason: None,
+        // Frames say how long a message is: what is left of ALB's classes is content of GET and HEAD, which
+        // is about the message that a target gets.
+        class_reason: head::class_reason(method, announced.unwrap_or(body)),
+        sent: None,
         // A target may leave the content of these unread (RFC 9110, section 9.3.1): on a kept connection
         // it would be the beginning of another client's request.
         closes: matches!(method, "GET" | "HEAD") && !matches!(body, Body::Empty | Body::Length(0)),
         length,
     })
+}
+
+/// What makes a request malformed in HTTP/2 alone and passes the crate.
+fn judge_by_http2(
+    method: &str,
+    authority: Option<&str>,
+    fields: &[Header<'_>],
+) -> Result<(), Malformed> {
+    // RFC 9113, section 8.2.1: "A field value MUST NOT start or end with an ASCII whitespace character".
+    let is_bare = |field: &Header<'_>| field.value.trim_ascii().len() == field.value.len();
+    // Section 8.5: a CONNECT without ":authority" is malformed; any other is merely not offered.
+    let has_target = method != "CONNECT" || authority.is_some();
+    let is_well = has_target && fields.iter().all(is_bare);
+    if is_well { Ok(()) } else { Err(Malformed::BreaksHttp2) }
 }
 
 /// The head that an HTTP/2 target gets: pseudo-headers anew, then what the rules write; and what became of
@@ -166,7 +184,7 @@ mod tests {
     fn the_authority_is_the_host_and_another_host_is_refused() {
         for (authority, host, expected) in [
             ("https://a.example/", Some("A.example"), Ok("a.example")),
-            ("https://a.example/", Some("b.example"), Err(Malformed::MultipleHost)),
+            ("https://a.example/", Some("b.example"), Err(Malformed::BreaksHttp2)),
             ("https://user@a.example/", None, Err(Malformed::BadHost)),
             ("/", Some("b.example"), Ok("b.example")),
             ("/", None, Err(Malformed::MissingHost)),
@@ -181,6 +199,16 @@ mod tests {
             let read = read(&parts, true).map(|read| read.0);
             assert_eq!(read, expected.map(str::to_owned), "{authority} {host:?}");
         }
+    }
+
+    #[test]
+    fn a_value_has_no_blanks_around_it() {
+        for value in [" a", "a ", "\ta", "a\t", " "] {
+            let parts = parts(|request| request.uri("https://a/").header("x", value));
+            assert_eq!(read(&parts, true), Err(Malformed::BreaksHttp2), "{value:?}");
+        }
+        let parts = parts(|request| request.uri("https://a/").header("x", "a b").header("y", ""));
+        assert!(read(&parts, true).is_ok());
     }
 
     #[test]
@@ -212,6 +240,10 @@ mod tests {
     fn methods_and_targets_are_judged_as_in_http_1() {
         let trace = parts(|request| request.method("TRACE").uri("https://a/"));
         assert_eq!(read(&trace, true), Err(Malformed::TraceMethod));
+        let connect = parts(|request| request.method("CONNECT").uri("a:443"));
+        assert_eq!(read(&connect, true), Err(Malformed::ConnectMethod));
+        let connect = parts(|request| request.method("CONNECT").uri("/"));
+        assert_eq!(read(&connect, true), Err(Malformed::BreaksHttp2));
         let asterisk = parts(|request| request.method("OPTIONS").uri("*").header("host", "a"));
         assert_eq!(read(&asterisk, true).unwrap().1, "*");
         let asterisk = parts(|request| request.method("GET").uri("*").header("host", "a"));

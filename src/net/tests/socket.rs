@@ -27,6 +27,7 @@ on_both_engines! {
     a_receive_of_at_most_so_many_bytes_leaves_the_rest
     a_half_closed_connection_still_receives
     a_reset_reaches_the_other_side
+    a_kill_that_resets_completes_whatever_is_pending_and_is_no_end_of_stream
     an_idle_connection_is_stale_once_it_is_closed_or_speaks
     addresses_and_options_are_those_of_the_connection
 }
@@ -288,6 +289,36 @@ async fn a_reset_reaches_the_other_side() {
     drop(server);
     let received = client.recv(Buf::take()).await.0;
     assert_eq!(received.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+async fn a_kill_that_resets_completes_whatever_is_pending_and_is_no_end_of_stream() {
+    let (client, server) = narrow_pair().await;
+    let (sender, receiver, waiter) = (server.clone(), server.clone(), server.clone());
+    let sending = spawn(async move { sender.send_all(buf(&[7; 8 * 1024 * 1024])).await.0 });
+    let receiving = spawn(async move { receiver.recv(Buf::take()).await.0 });
+    let waiting = spawn(async move { waiter.readable().await });
+    settle().await;
+    assert!(!sending.is_finished() && !receiving.is_finished() && !waiting.is_finished());
+    server.reset_on_kill(true);
+    server.kill(Reason::Draining);
+    assert!(sending.await.unwrap().is_err());
+    assert!(!matches!(receiving.await.unwrap(), Ok(1..)), "there was nothing to receive");
+    // Ready, or the reset itself: either way it does not wait any longer.
+    let _ = waiting.await.unwrap();
+    ended(&server).await;
+    let ended = loop {
+        match client.recv(Buf::take()).await.0 {
+            Ok(1..) => {}
+            other => break other,
+        }
+    };
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset);
+
+    let (client, server) = pair().await;
+    server.reset_on_kill(true);
+    server.reset_on_kill(false);
+    server.kill(Reason::Draining);
+    assert_eq!(client.recv(Buf::take()).await.0.unwrap(), 0, "closed as it should be");
 }
 
 async fn an_idle_connection_is_stale_once_it_is_closed_or_speaks() {

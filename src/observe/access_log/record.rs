@@ -152,25 +152,20 @@ impl Record {
     pub fn asked(&mut self, request: &Request<'_, '_>, trace_id: &[u8]) {
         self.received_bytes = request.length as u64;
         self.classification = request.class_reason;
+        if request.version == Version::Http2 {
+            self.kind = Kind::H2;
+        }
+        let line = request.sent.map_or_else(|| FirstLine::read(request), FirstLine::of);
         let text = &mut self.text;
-        text.bytes.reserve(2 * request.target.len() + TEXT_BYTES);
-        text.method = Some(text.add(request.method.as_bytes()));
+        text.bytes.reserve(2 * line.target.len() + TEXT_BYTES);
+        text.method = Some(text.add(line.method));
         let start = text.bytes.len();
-        let is_absolute = !request.target.starts_with('/') && request.target != "*";
-        if !is_absolute {
+        if line.target.starts_with(b"/") || line.target == b"*" {
             write_origin(&mut text.bytes, self.entrance, request.host);
         }
-        text.bytes.extend_from_slice(request.target.as_bytes());
+        text.bytes.extend_from_slice(line.target);
         text.url = Some(start..text.bytes.len());
-        let version: &[u8] = match request.version {
-            Version::Http10 => b"HTTP/1.0",
-            Version::Http11 => b"HTTP/1.1",
-            Version::Http2 => {
-                self.kind = Kind::H2;
-                b"HTTP/2.0"
-            }
-        };
-        text.version = Some(text.add(version));
+        text.version = Some(text.add(line.version));
         let mut headers = request.headers.iter();
         if let Some(user_agent) = headers.find(|one| one.name.eq_ignore_ascii_case("User-Agent")) {
             let shown = user_agent.value.get(..LOGGED_USER_AGENT_BYTES_MAX);
@@ -366,7 +361,7 @@ impl Text {
     }
 }
 
-/// The parts of a request line that may be none; empty where they are missing.
+/// The parts of a request line, which may be none; empty where they are missing.
 #[derive(Debug, Default, Eq, PartialEq)]
 struct FirstLine<'b> {
     method: &'b [u8],
@@ -375,18 +370,29 @@ struct FirstLine<'b> {
 }
 
 impl<'b> FirstLine<'b> {
-    /// Words are told apart at spaces; the last is a version when it looks like one.
+    /// Of a request that was read as it was sent.
+    fn read(request: &Request<'_, 'b>) -> Self {
+        let version: &[u8] = match request.version {
+            Version::Http10 => b"HTTP/1.0",
+            Version::Http11 => b"HTTP/1.1",
+            Version::Http2 => b"HTTP/2.0",
+        };
+        Self { method: request.method.as_bytes(), target: request.target.as_bytes(), version }
+    }
+
+    /// Words are told apart at spaces; the last is a version when it looks like one. Spaces around a target
+    /// are none of it.
     fn of(received: &'b [u8]) -> Self {
         let mut lines = received.split(|byte| *byte == b'\n');
         let line = lines.find(|line| !matches!(line, [] | [b'\r'])).unwrap_or_default();
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let line = line.get(..REQUEST_LINE_BYTES_MAX).unwrap_or(line);
+        let line = line.get(..REQUEST_LINE_BYTES_MAX).unwrap_or(line).trim_ascii_end();
         let (method, rest) = split_at_space(line, line.iter().position(|byte| *byte == b' '));
         let (target, version) = split_at_space(rest, rest.iter().rposition(|byte| *byte == b' '));
+        let target = target.trim_ascii();
         match (version.starts_with(b"HTTP/"), rest.starts_with(b"HTTP/")) {
             (true, _) => Self { method, target, version },
             (false, true) => Self { method, target: b"", version: rest },
-            (false, false) => Self { method, target: rest, version: b"" },
+            (false, false) => Self { method, target: rest.trim_ascii(), version: b"" },
         }
     }
 }
@@ -429,6 +435,8 @@ mod tests {
             (b"GET HTTP/1.1\r\n", b"GET", b"", b"HTTP/1.1"),
             (b"GET  HTTP/1.1", b"GET", b"", b"HTTP/1.1"),
             (b"GET", b"GET", b"", b""),
+            (b"GET  /a b  HTTP/1.1 \t\r\n", b"GET", b"/a b", b"HTTP/1.1"),
+            (b"GET /a ", b"GET", b"/a", b""),
             (b"\x16\x03\x01\0 \0", b"\x16\x03\x01\0", b"\0", b""),
             (b"", b"", b"", b""),
             (b"\r\n\r\n", b"", b"", b""),

@@ -1,7 +1,7 @@
 //! Lines of the access log, field by field and as their readers match them.
 use super::*;
 use crate::close::Reason;
-use crate::http::desync::ClassReason;
+use crate::http::desync::{self, ClassReason, Mode};
 use crate::http::head;
 use crate::limits::LOGGED_USER_AGENT_BYTES_MAX;
 use regex::bytes::Regex;
@@ -144,12 +144,12 @@ fn field_on(number: usize, change: impl FnOnce(&mut Connection<'static>)) -> Str
     fields(&written(&served(Instant::now()), connection, Form::Alb))[number - 1].to_owned()
 }
 
-/// The same of a request with this head that went nowhere, on this entrance.
+/// The same of a request with this head that went nowhere, on this entrance, in the mode that lets in most.
 fn field_asked(number: usize, entrance: Entrance, head: &[u8]) -> String {
     let mut record = Record::new(entrance, CREATED, Instant::now());
-    let mut slots = head::slots();
-    match head::request(head, &mut slots) {
-        Ok(request) => record.asked(&request.expect("a whole head"), TRACE_ID),
+    let read = desync::request(head, Mode::Monitor, |request| record.asked(request, TRACE_ID));
+    match read {
+        Ok(whole) => whole.expect("a whole head"),
         Err(_) => record.unreadable(head),
     }
     fields(&written(&record, connection(), Form::Alb))[number - 1].to_owned()
@@ -347,13 +347,13 @@ fn field_13_is_the_request_line_as_it_was_sent() {
         (on_443, "GET http://b/x HTTP/1.1", "Host: a\r\n", "GET http://b/x HTTP/1.1"),
         (on_443, "OPTIONS * HTTP/1.1", "Host: a\r\n", "OPTIONS https://a:443* HTTP/1.1"),
         (on_443, "GET /\"\\ HTTP/1.1", "Host: a\r\n", r"GET https://a:443/\x22\x5C HTTP/1.1"),
+        // What a target got in another form.
+        (on_443, "GET /a b HTTP/1.1", "Host: a\r\n", r"GET https://a:443/a\x20b HTTP/1.1"),
+        (on_443, "GET  /a  HTTP/1.7 \t", "Host: a\r\n", "GET https://a:443/a HTTP/1.7"),
+        (on_443, "GET /\u{e5} HTTP/1.1", "Host: a\r\n", r"GET https://a:443/\xC3\xA5 HTTP/1.1"),
+        (on_443, "GET /a HTTP/1.1", "Host: a\r\n: b\r\n", "GET https://a:443/a HTTP/1.1"),
+        (on_443, "GET http://b/x y HTTP/1.1", "Host: a\r\n", r"GET http://b/x\x20y HTTP/1.1"),
         // What could not be read.
-        (
-            on_443,
-            "GET /a b HTTP/1.1",
-            "Host: a\r\n",
-            r"GET https://198.51.100.4:443/a\x20b HTTP/1.1",
-        ),
         (on_443, "GET /x", "", "GET https://198.51.100.4:443/x -"),
         (on_443, "\x16\x03\x01", "", r"\x16\x03\x01 https://198.51.100.4:443- -"),
         (on_443, "GET / HTTP/9.9", "Host: a\r\n", "GET https://198.51.100.4:443/ HTTP/9.9"),

@@ -1,5 +1,6 @@
-//! What a client's bytes are to a connection: counted, and its frames weighed.
-use crate::http::h2::frames::{Flood, Meter};
+//! What a client's bytes are to a connection: counted, and its frames guarded against.
+use crate::http::h2::guard::{Guard, Halt, Offence};
+use crate::http::h2::untaken::Unseen;
 use crate::net::polled::{self, Stop, Watch};
 use crate::observe::count;
 use crate::shard::wire::Wire;
@@ -9,42 +10,55 @@ use std::time::Instant;
 /// A client's byte stream as the crate sees it.
 pub(super) type Transport = polled::Polled<Wire, Metered>;
 
-/// Counts what passes, and stops a flood.
+/// Counts what passes, and stops what must not.
 #[derive(Debug)]
 pub(super) struct Metered {
     listener: Arc<count::Listener>,
     began: Instant,
-    meter: Meter,
-    flood: Option<Flood>,
+    guard: Guard,
+    offence: Option<Offence>,
 }
 
 impl Metered {
     pub(super) fn new(listener: Arc<count::Listener>) -> Self {
-        Self { listener, began: Instant::now(), meter: Meter::default(), flood: None }
+        Self { listener, began: Instant::now(), guard: Guard::default(), offence: None }
     }
 
-    /// The kind of frame that the client sends too many of.
-    pub(super) const fn flood(&self) -> Option<Flood> {
-        self.flood
+    /// Why the connection ends because of its client's frames.
+    pub(super) const fn offence(&self) -> Option<Offence> {
+        self.offence
+    }
+
+    /// The request of this stream has come out of the crate.
+    pub(super) fn taken(&mut self, stream: u32) {
+        self.guard.taken(stream);
+    }
+
+    /// A request that the crate has refused itself.
+    pub(super) fn refused(&mut self) -> Option<Unseen> {
+        self.guard.refused()
     }
 
     /// A request was served.
     pub(super) fn served(&mut self) {
-        self.meter.served();
+        self.guard.served();
     }
 }
 
 impl Watch for Metered {
-    fn received(&mut self, bytes: &[u8]) -> Result<(), Stop> {
+    fn received(&mut self, bytes: &mut [u8]) -> Result<(), Stop> {
         self.listener.received_bytes.add(bytes.len() as u64);
-        self.meter.received(bytes, self.began.elapsed()).map_err(|flood| {
-            self.flood = Some(flood);
-            Stop
+        self.guard.received(bytes, self.began.elapsed()).map_err(|Halt { passed, offence }| {
+            self.offence = Some(offence);
+            Stop { shown: passed }
         })
     }
 
-    fn sent(&mut self, bytes: usize) {
-        self.listener.sent_bytes.add(bytes as u64);
-        self.meter.sent(bytes);
+    fn sent(&mut self, bytes: &[u8]) {
+        self.listener.sent_bytes.add(bytes.len() as u64);
+        let refused_streams = self.guard.sent(bytes);
+        if refused_streams > 0 {
+            self.listener.http2_streams_refused.add(refused_streams);
+        }
     }
 }

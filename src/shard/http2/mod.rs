@@ -8,7 +8,7 @@
 //! Serving --(listener retired)--------> Draining: GOAWAY in two steps, what is on its way is served
 //!    |`---(requests or age at their end, client no longer accepted)--> Refusing: the same, and what
 //!    |                                                                 comes is refused
-//!    `----(idle, a flood, killed)-----> Closing: GOAWAY and the end, whatever is open
+//!    `----(idle, bad frames, killed)--> Closing: GOAWAY and the end, whatever is open
 //! ```
 //!
 //! PING never moves a deadline: there is one while no stream is open, armed when the last one ends.
@@ -27,15 +27,21 @@ mod upload;
 use super::connection::{Client, Connection};
 use super::front::Rules;
 use super::http1::Waits;
+use super::recording::Recording;
 use super::request::{self, Asked, Decision};
 use super::wire::Wire;
 use crate::close::Reason;
-use crate::http::h2::frames::Flood;
-use crate::http::h2::{fields, request as head};
+use crate::http::desync::{self, Refused};
+use crate::http::h2::flood::Flood;
+use crate::http::h2::guard::Offence;
+use crate::http::h2::untaken::Unseen;
+use crate::http::h2::{fields, request as head, settings};
+use crate::http::head::Malformed;
 use crate::http::respond::Answer;
 use crate::limits;
 use crate::net::ByteStream;
 use crate::observe::access_log::Kind;
+use crate::observe::count::Relief;
 use answer::Sender;
 use bytes::Bytes;
 use h2::server::{self, SendResponse};
@@ -110,13 +116,15 @@ pub(super) async fn serve(connection: Connection, wire: Wire, client: Client) ->
         Some(Err(error)) => Some(reason_of(&error)),
         None => None,
     };
-    let flood = transport.with_watch(|metered| metered.flood());
-    let flood = flood.or((ended == Some(Reason::Http2Flood)).then_some(Flood::Crate));
-    if let Some(flood) = flood {
-        shared.connection.note_flood(flood);
-    }
     // What this node did explains what the crate saw of it.
-    let ended = flood.map(|_| Reason::Http2Flood).or_else(|| wire.socket().killed()).or(ended);
+    let ended = match transport.with_watch(|metered| metered.offence()) {
+        Some(Offence::Flood(flood)) => Some(shared.connection.note_flood(flood)),
+        Some(Offence::Broken(code)) => Some(shared.connection.note_broken(code)),
+        None if ended == Some(Reason::Http2Flood) => {
+            Some(shared.connection.note_flood(Flood::Crate))
+        }
+        None => wire.socket().killed().or(ended),
+    };
     transport.close().await;
     ended
 }
@@ -130,21 +138,6 @@ async fn begin(transport: &Transport) -> Option<Result<H2, h2::Error>> {
         Poll::Pending => Poll::Pending,
     })
     .await
-}
-
-/// What the node announces, and what the crate keeps for a client at most.
-fn settings() -> server::Builder {
-    let mut settings = server::Builder::new();
-    settings
-        .max_concurrent_streams(limits::H2_STREAMS_MAX)
-        .initial_window_size(limits::H2_STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(limits::H2_CONNECTION_WINDOW_BYTES)
-        .max_header_list_size(limits::H2_HEADER_LIST_BYTES_MAX)
-        .max_send_buffer_size(limits::H2_SEND_BUFFER_BYTES_MAX)
-        .max_local_error_reset_streams(Some(limits::H2_ERRORS_MAX))
-        .max_concurrent_reset_streams(limits::H2_RESETS_KEPT_MAX)
-        .max_pending_accept_reset_streams(limits::H2_RESETS_KEPT_MAX);
-    settings
 }
 
 /// Why the crate gave a connection up.
@@ -163,6 +156,13 @@ impl Session {
         loop {
             self.look_round(h2);
             let accepted = h2.poll_accept(context);
+            if let Poll::Ready(Some(Ok((_, respond)))) = &accepted {
+                let stream = respond.stream_id().as_u32();
+                self.shared.transport.with_watch(|metered| metered.taken(stream));
+            } else {
+                // Whatever was good has come out of the crate.
+                self.note_refused();
+            }
             match accepted {
                 Poll::Ready(Some(Ok((request, respond)))) => self.begin(h2, request, respond),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(reason_of(&error))),
@@ -200,9 +200,8 @@ impl Session {
             (_, Leaving::Closing) => {
                 let transport = &self.shared.transport;
                 transport.hurry();
-                let calm = |_| h2::Reason::ENHANCE_YOUR_CALM;
-                let flood = transport.with_watch(|metered| metered.flood());
-                h2.abrupt_shutdown(flood.map_or(h2::Reason::NO_ERROR, calm));
+                let offence = transport.with_watch(|metered| metered.offence());
+                h2.abrupt_shutdown(offence.map_or(h2::Reason::NO_ERROR, Offence::code));
             }
             (Leaving::Serving, _) => h2.graceful_shutdown(),
             (Leaving::Draining | Leaving::Refusing | Leaving::Closing, _) => {}
@@ -234,11 +233,38 @@ impl Session {
         self.requests += 1;
         if self.requests >= limits::H2_REQUESTS_MAX
             || connection.accepted.elapsed() >= rules.listener.client_keep_alive
-            || !connection.shard.keeps_connections()
         {
             self.leave(h2, Leaving::Refusing);
+        } else if connection.shard.is_pressed() {
+            connection.shard.count_relief(Relief::Ended);
+            self.leave(h2, Leaving::Refusing);
         }
-        self.dispatch(&rules, request, respond);
+        if self.dispatch(&rules, request, respond) == Then::Leave {
+            self.leave(h2, Leaving::Refusing);
+        }
+    }
+
+    /// Counts and logs the requests that the crate has refused itself.
+    fn note_refused(&self) {
+        let connection = &self.shared.connection;
+        while let Some(refused) = self.shared.transport.with_watch(Metered::refused) {
+            let (malformed, status) = match refused {
+                Unseen::Malformed => (Malformed::BreaksHttp2, None),
+                Unseen::TooLarge => (Malformed::HeadTooLong, Some(431)),
+            };
+            connection.note_malformed(malformed);
+            if let Some(status) = status {
+                connection.count_response(status);
+            }
+            let recording = Recording::begin(connection, &self.client, &connection.front.rules());
+            recording.note(|record| {
+                record.unreadable(b"");
+                record.kind = Kind::H2;
+                record.elb_status = status;
+                record.reason = Some(malformed.word());
+            });
+            recording.finish(connection, &self.client, None);
+        }
     }
 
     fn dispatch(
@@ -246,29 +272,45 @@ impl Session {
         rules: &Rc<Rules>,
         request: http::Request<h2::RecvStream>,
         mut respond: SendResponse<Bytes>,
-    ) {
+    ) -> Then {
         let (parts, body) = request.into_parts();
         let read = fields(&parts.headers);
         let read = match &read {
             Ok(fields) => head::checked(&parts, fields, body.is_end_stream()),
             Err(malformed) => Err(*malformed),
         };
+        let read = read.map_err(Refused::without_class).and_then(|mut request| {
+            desync::judge(&mut request, rules.listener.attributes.desync).map(|()| request)
+        });
+        let class_reason = match &read {
+            Ok(request) => request.class_reason,
+            Err(refused) => refused.class_reason,
+        };
         let head_bytes = read.as_ref().map_or(0, |request| request.length);
         let Some(place) = self.shared.admit(head_bytes) else {
-            return respond.send_reset(h2::Reason::REFUSED_STREAM);
+            respond.send_reset(h2::Reason::REFUSED_STREAM);
+            return Then::GoOn;
         };
         let sender = Sender::new(place, Rc::clone(rules), Rc::clone(&self.client), respond);
+        self.shared.connection.count_class(class_reason);
         let request = match read {
             Ok(request) => request,
-            Err(malformed) => {
+            Err(Refused { malformed, .. }) => {
                 self.shared.connection.note_malformed(malformed);
                 sender.recording.note(|record| {
                     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
                     record.unreadable(format!("{} {path} HTTP/2.0", parts.method).as_bytes());
                     record.kind = Kind::H2;
+                    record.classification = class_reason;
                     record.reason = Some(malformed.word());
                 });
-                return sender.own(None, &Answer::standard(malformed.status()));
+                if malformed == Malformed::BreaksHttp2 {
+                    // As the crate does with what it finds itself (RFC 9113, section 8.1.1).
+                    sender.reset(h2::Reason::PROTOCOL_ERROR);
+                } else {
+                    sender.own(None, &Answer::standard(malformed.status()));
+                }
+                return Then::GoOn;
             }
         };
         let asked = Asked::of(&request);
@@ -286,7 +328,10 @@ impl Session {
         sender.recording.decided(decision, rules);
         match decision {
             Decision::Answer(fixed) => sender.own(Some(&asked), &request::fixed_answer(fixed)),
-            Decision::Refuse(refusal) => sender.own(Some(&asked), &Answer::refused(refusal)),
+            Decision::Refuse(refusal) => {
+                sender.own(Some(&asked), &Answer::refused(refusal));
+                return Then::Leave;
+            }
             Decision::Turn(status) => sender.own(Some(&asked), &Answer::standard(status)),
             Decision::Forward(group) => {
                 let stream = Stream { sender, asked, grpc, group: group.clone(), trace_id };
@@ -296,7 +341,16 @@ impl Session {
                 }
             }
         }
+        Then::GoOn
     }
+}
+
+/// What becomes of the connection behind a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Then {
+    GoOn,
+    /// Its client is not accepted.
+    Leave,
 }
 
 impl Shared {

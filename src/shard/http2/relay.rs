@@ -68,7 +68,8 @@ impl Stream {
         let uncounted = Uncounted::new(&counters.requests);
         let mut refused = None;
         loop {
-            let place = shard.upstreams.place(&self.group, refused.as_ref(), &counters);
+            let place =
+                shard.upstreams.place(&self.group, refused.as_ref(), &counters, self.due_at());
             let place = match self.unless_reset(place).await {
                 Some(Ok(place)) => place,
                 Some(Err(Unreached { reason, target })) => {

@@ -124,13 +124,14 @@ impl Stream {
         if self.is_taken_back().await {
             return self.note(Record::cut_short);
         }
-        let mut upstream = match shard.upstreams.checkout(&self.group, &counters).await {
-            Ok(upstream) => upstream,
-            Err(Unreached { reason, target }) => {
-                self.note(|record| record.chose(target));
-                return self.refuse(reason);
-            }
-        };
+        let mut upstream =
+            match shard.upstreams.checkout(&self.group, &counters, self.due_at()).await {
+                Ok(upstream) => upstream,
+                Err(Unreached { reason, target }) => {
+                    self.note(|record| record.chose(target));
+                    return self.refuse(reason);
+                }
+            };
         if self.is_taken_back().await {
             shard.upstreams.put_back(upstream);
             return self.note(Record::cut_short);
@@ -150,7 +151,7 @@ impl Stream {
                 return self.conclude(&counters, upstream, answered, uploaded);
             }
             counters.retries.add(1);
-            let fresh = shard.upstreams.fresh(upstream.target, &counters).await;
+            let fresh = shard.upstreams.fresh(upstream.target, &counters, self.due_at()).await;
             let again = parts
                 .as_ref()
                 .and_then(|parts| self.again(parts, |request| Some(self.head_by_http1(request).0)));
@@ -249,9 +250,14 @@ impl Stream {
     }
 
     /// When the answer must be whole.
-    pub(super) fn due(&self) -> Option<Pin<Box<Sleep>>> {
+    pub(super) fn due_at(&self) -> Option<Instant> {
         let within = self.sender.rules.listener.slow_clients.request_timeout.filter(|_| !self.grpc);
-        within.map(|within| Box::pin(sleep_until((self.sender.place.began + within).into())))
+        within.map(|within| self.sender.place.began + within)
+    }
+
+    /// Waits until then.
+    pub(super) fn due(&self) -> Option<Pin<Box<Sleep>>> {
+        self.due_at().map(|due| Box::pin(sleep_until(due.into())))
     }
 
     /// What a request is ended by whose time is up: one that is whole waits for its target. An answer that has

@@ -48,12 +48,12 @@ type H2 = client::Connection<Transport, Bytes>;
 pub(super) struct Heard(Instant);
 
 impl Watch for Heard {
-    fn received(&mut self, _: &[u8]) -> Result<(), Stop> {
+    fn received(&mut self, _: &mut [u8]) -> Result<(), Stop> {
         self.0 = Instant::now();
         Ok(())
     }
 
-    fn sent(&mut self, _: usize) {}
+    fn sent(&mut self, _: &[u8]) {}
 }
 
 /// Connects to `target`, and drives the connection to its end.

@@ -82,6 +82,11 @@ fn an_identity_header_has_no_name_that_http_works_by() {
         "Content-Length",
         "Connection",
         "X-Forwarded-For",
+        // As the filter of forgeries folds them: such a name would remove the header itself.
+        "X.Forwarded.For",
+        "x_forwarded-proto",
+        "Content.Length",
+        "Transfer--Encoding",
         &"a".repeat(65),
     ] {
         assert!(header_name(name).is_err(), "{name}");
@@ -93,6 +98,25 @@ fn listener_of(protocol: Protocol, entries: &[(&str, &str)]) -> (Attributes, Fau
     let balancer = balancer_of(&[]).0;
     let compiled = listener(protocol, &attributes(entries), &balancer, &mut faults);
     (compiled, faults)
+}
+
+/// Goal: no two identity headers are one to the filter of forgeries, or to a target that folds.
+#[test]
+fn two_identity_headers_have_two_names_whatever_is_folded() {
+    const LEAF: &str = "routing.http.request.x_amzn_mtls_clientcert_leaf.header_name";
+    const ISSUER: &str = "routing.http.request.x_amzn_mtls_clientcert_issuer.header_name";
+    for (leaf, issuer, distinct) in [
+        ("X-Leaf", "X-Issuer", true),
+        ("X-Cert", "x-cert", false),
+        ("X-Cert", "X_Cert", false),
+        ("X-Cert", "X.Cert", false),
+        ("X-Cert", "X~Cert", false),
+        ("X-Cert", "X--Cert", true),
+        ("X-Leaf", "X.Amzn.Mtls.Clientcert", false),
+    ] {
+        let faults = listener_of(Protocol::Https, &[(LEAF, leaf), (ISSUER, issuer)]).1;
+        assert_eq!(faults.is_empty(), distinct, "{leaf} and {issuer}: {faults}");
+    }
 }
 
 #[test]

@@ -1,4 +1,10 @@
-//! The clients that the load plays: certificate chains and keys from files.
+//! The clients that the load plays: certificate chains with their keys, from files or made here.
+mod made;
+mod password;
+mod pfx;
+
+pub(crate) use password::Password;
+
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::fs;
@@ -7,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// A certificate chain with its key.
 #[derive(Debug)]
 pub(crate) struct Identity {
-    /// The file that it came from.
+    /// The file that it came from, or its common name where it was made here.
     pub(crate) name: String,
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: PrivateKeyDer<'static>,
@@ -20,9 +26,7 @@ impl Identity {
     /// A sentence that names the file.
     pub(crate) fn read(chain: &Path, key: &Path) -> Result<Self, String> {
         let certificates = certificates(chain)?;
-        let key = PrivateKeyDer::from_pem_file(key)
-            .map_err(|error| format!("{}: no private key in it ({error})", key.display()))?;
-        Ok(Self { name: chain.display().to_string(), chain: certificates, key })
+        Ok(Self { name: chain.display().to_string(), chain: certificates, key: private_key(key)? })
     }
 
     /// Reads every `NAME.crt` with its `NAME.key` in a directory, in the order of their names.
@@ -55,4 +59,15 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
         return Err(format!("{}: no certificates in it", path.display()));
     }
     Ok(certificates)
+}
+
+/// The first key of a PEM file.
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        if text.contains("ENCRYPTED") {
+            return format!("{}: the key is encrypted; give it as PFX (--pfx)", path.display());
+        }
+        format!("{}: no private key in it ({error})", path.display())
+    })
 }

@@ -1,0 +1,97 @@
+//! Which server the load is for, and what is asked of it in a handshake.
+use super::value::{self, Sources};
+use crate::connection::Opener;
+use crate::dial::Dialer;
+use crate::identity::Identity;
+use crate::tls::{Offers, Terms, Version};
+use clap::Args;
+use rustls_pki_types::ServerName;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct ServerOptions {
+    /// Where to connect to
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) connect: String,
+    /// Connect there instead, and ask for the same as ever; may be given several times, for connections to
+    /// take them in turn
+    #[arg(long, value_name = "HOST:PORT")]
+    connect_to: Vec<String>,
+    /// The name to ask for (SNI, Host), which the server's certificate must have; without: HOST
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
+    /// Local addresses to connect from, in turn, so that ports do not run out
+    #[arg(long, value_name = "A-B", value_parser = value::sources)]
+    source: Option<Sources>,
+    /// The CAs that the server's certificate must come from (PEM)
+    #[arg(long, value_name = "FILE", required_unless_present = "insecure")]
+    ca: Option<PathBuf>,
+    /// Believe any server, and spend nothing on looking
+    #[arg(long, conflicts_with = "ca")]
+    insecure: bool,
+    /// Offer this version of TLS alone
+    #[arg(long, value_name = "VERSION")]
+    tls: Option<Version>,
+    /// Offer these key exchanges alone, in this order, such as X25519
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    group: Vec<String>,
+    /// Offer these cipher suites alone, in this order, such as TLS13_AES_128_GCM_SHA256
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    cipher: Vec<String>,
+    /// Time for one attempt: for a connection with all its requests, or for one request where connections are kept
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = value::timeout)]
+    timeout: Duration,
+}
+
+impl ServerOptions {
+    /// Makes connections for these clients; without any, for one that shows no certificate.
+    ///
+    /// * `alpn`: the protocol that clients ask for.
+    /// * `resume_percent`: of a hundred connections, how many resume.
+    ///
+    /// # Errors
+    /// A sentence for whoever gave the options.
+    pub(crate) fn opener(
+        &self,
+        identities: Vec<Identity>,
+        alpn: Option<&str>,
+        resume_percent: u32,
+    ) -> Result<Opener, String> {
+        let targets = if self.connect_to.is_empty() {
+            vec![resolve("--connect", &self.connect)?]
+        } else {
+            let targets = self.connect_to.iter().map(|to| resolve("--connect-to", to));
+            targets.collect::<Result<_, _>>()?
+        };
+        let name = self.name();
+        let server_name = ServerName::try_from(name.to_owned()).map_err(|_| {
+            format!("{name}: neither a server's name nor an address; say --server-name")
+        })?;
+        let offers = Offers::new(self.tls.as_slice(), &self.group, &self.cipher)?;
+        let terms = Terms::new(self.ca.as_deref(), offers, alpn.as_slice(), resume_percent)?;
+        let clients = if identities.is_empty() {
+            vec![terms.client(None, 0)?]
+        } else {
+            let clients = (0..).zip(identities);
+            let clients = clients.map(|(index, identity)| terms.client(Some(identity), index));
+            clients.collect::<Result<_, _>>()?
+        };
+        let sources = self.source.as_ref().map_or_else(Vec::new, |Sources(all)| all.clone());
+        let dialer = Dialer::new(targets, sources);
+        Ok(Opener { dialer, server_name, clients, timeout: self.timeout })
+    }
+
+    /// The name that is asked for.
+    pub(crate) fn name(&self) -> &str {
+        let host = self.connect.rsplit_once(':').map_or("", |(host, _)| host);
+        self.server_name.as_deref().unwrap_or(host).trim_matches(['[', ']'])
+    }
+}
+
+fn resolve(option: &str, to: &str) -> Result<SocketAddr, String> {
+    let mut addresses = to.to_socket_addrs().map_err(|error| format!("{option} {to}: {error}"))?;
+    addresses.next().ok_or_else(|| format!("{option} {to}: the name has no address"))
+}

@@ -1,0 +1,199 @@
+//! `portcullis-load requests`: requests on connections that are kept, by HTTP/1.1 or HTTP/2.
+//!
+//! A connection that the server ends between two requests, as it may, is opened anew. What fails is counted, and
+//! the connection with it.
+use crate::connection::{Opener, Stream};
+use crate::failure::Failure;
+use crate::http::{Asked, Http1, Http2, Unanswered};
+use crate::options::{IdentityOptions, LoadOptions, OutputOptions, RequestOptions, ServerOptions};
+use crate::probe::{self, Protocol};
+use crate::report::{Report, Setting};
+use crate::run::{self, Lane, Plan};
+use clap::Args;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// Connections that may end before they have looked at a request, until it has failed.
+const TRIES_MAX: u32 = 3;
+
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    server: ServerOptions,
+    #[command(flatten)]
+    identities: IdentityOptions,
+    #[command(flatten)]
+    request: RequestOptions,
+    /// By HTTP/2, with so many requests at a time on each connection; without: by HTTP/1.1, one at a time
+    #[arg(
+        long, value_name = "N", help_heading = "Requests",
+        value_parser = clap::value_parser!(u16).range(1..=10_000)
+    )]
+    http2_streams: Option<u16>,
+    #[command(flatten)]
+    load: LoadOptions,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+/// What each lane does.
+#[derive(Debug)]
+struct Work {
+    opener: Opener,
+    asked: Asked,
+    /// Requests at a time on each connection, by HTTP/2; none is HTTP/1.1.
+    http2_streams: Option<u16>,
+}
+
+/// The HTTP/2 connection of a lane.
+#[derive(Debug, Default)]
+struct Shared {
+    /// With its number, so that whoever finds it broken takes away no newer one.
+    current: RefCell<Option<(u64, Http2)>>,
+    opening: Mutex<u64>,
+}
+
+/// Makes one request to see that it can be done, and then the load. Answers how many requests failed.
+///
+/// # Errors
+/// A sentence that says why nothing was measured.
+pub(crate) fn run(options: &Options) -> Result<u64, String> {
+    options.output.check()?;
+    run::raise_file_limit();
+    let Options { server, identities, request, http2_streams, load, output } = options;
+    let protocol = if http2_streams.is_some() { Protocol::Http2 } else { Protocol::Http1 };
+    let identities = identities.read()?;
+    let clients = identities.len();
+    let opener = server.opener(identities, protocol.alpn(), 0)?;
+    let asked = request.asked(server.name())?;
+    let negotiated = probe::probe(&opener, &asked, protocol, &server.connect)?;
+    let work = Arc::new(Work { opener, asked, http2_streams: *http2_streams });
+    let (pace, bounds, threads) = (load.pace.pace(), load.bounds(), load.pace.threads());
+    let setting = Setting {
+        work: "requests",
+        connect: server.connect.clone(),
+        server_name: server.name().to_owned(),
+        clients,
+        protocol,
+        negotiated,
+        connections: Some(load.pace.connections() as u64),
+        streams: *http2_streams,
+        requests_per_connection: None,
+        threads: threads.count(),
+        pace,
+    };
+    let plan = Plan { pace, bounds, threads, lanes: load.pace.connections() };
+    let outcome = plan.carry_out(move |lane| Arc::clone(&work).lane(lane));
+    let outcome = outcome.map_err(|error| format!("cannot go on: {error}"))?;
+    output.give(&Report::new(setting, &outcome))?;
+    Ok(outcome.tally.failed())
+}
+
+impl Work {
+    /// One connection, and whoever works on it.
+    async fn lane(self: Arc<Self>, lane: Lane) {
+        let Some(streams) = self.http2_streams else { return self.http1(&lane).await };
+        let shared = Rc::new(Shared::default());
+        let works = (0..streams).map(|_| {
+            let (work, lane, shared) = (Arc::clone(&self), lane.clone(), Rc::clone(&shared));
+            tokio::task::spawn_local(async move { work.http2(&lane, &shared).await })
+        });
+        for work in works.collect::<Vec<_>>() {
+            // A bug of ours in one is no reason to give up the others.
+            let _ = work.await;
+        }
+    }
+
+    /// Requests one after the other on a connection.
+    async fn http1(&self, lane: &Lane) {
+        let mut kept = None;
+        while let Some(turn) = lane.turns.next().await {
+            let outcome = self.opener.in_time(async {
+                let mut http1 = match kept.take() {
+                    Some(http1) => http1,
+                    None => Http1::new(self.open(lane).await?),
+                };
+                let began = turn.begin();
+                let answer = http1.ask(&self.asked, false).await?;
+                Ok((began, answer, http1))
+            });
+            match outcome.await {
+                Ok((began, answer, http1)) => {
+                    lane.notes.done(began);
+                    lane.notes.received(answer.content_bytes);
+                    kept = answer.keeps.then_some(http1);
+                }
+                Err(failure) => lane.notes.failed(failure),
+            }
+        }
+        if let Some(http1) = kept {
+            self.opener.close(http1.into_stream()).await;
+        }
+    }
+
+    /// One of the requests at a time on a shared connection.
+    async fn http2(&self, lane: &Lane, shared: &Shared) {
+        while let Some(turn) = lane.turns.next().await {
+            let mut used = None;
+            let outcome = self.opener.in_time(async {
+                let mut tries = 0;
+                loop {
+                    let (number, http2) = self.current(lane, shared).await?;
+                    used = Some(number);
+                    let began = turn.begin();
+                    tries += 1;
+                    match http2.ask(&self.asked).await {
+                        Ok(answer) => return Ok((began, answer)),
+                        Err(Unanswered::NotProcessed(_)) if tries < TRIES_MAX => {
+                            shared.give_up(number);
+                        }
+                        Err(unanswered) => return Err(Failure::from(unanswered)),
+                    }
+                }
+            });
+            match outcome.await {
+                Ok((began, answer)) => {
+                    lane.notes.done(began);
+                    lane.notes.received(answer.content_bytes);
+                }
+                Err(failure) => {
+                    lane.notes.failed(failure);
+                    if let (false, Some(number)) = (failure.spares_connection(), used) {
+                        shared.give_up(number);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The connection that all share, opened where there is none.
+    async fn current(&self, lane: &Lane, shared: &Shared) -> Result<(u64, Http2), Failure> {
+        let mut count = shared.opening.lock().await;
+        if let Some(current) = &*shared.current.borrow() {
+            return Ok(current.clone());
+        }
+        let http2 = Http2::begin(self.open(lane).await?).await?;
+        *count += 1;
+        *shared.current.borrow_mut() = Some((*count, http2.clone()));
+        Ok((*count, http2))
+    }
+
+    /// A connection of the lane's client.
+    async fn open(&self, lane: &Lane) -> Result<Stream, Failure> {
+        let opened = self.opener.open(lane.number as u64).await?;
+        lane.notes.opened(opened.handshake, opened.took);
+        Ok(opened.stream)
+    }
+}
+
+impl Shared {
+    /// Has the next request open another connection.
+    fn give_up(&self, number: u64) {
+        let mut current = self.current.borrow_mut();
+        if current.as_ref().is_some_and(|(own, _)| *own == number) {
+            *current = None;
+        }
+    }
+}

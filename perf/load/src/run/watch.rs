@@ -1,0 +1,49 @@
+//! Watching a run: the line on a terminal, and Ctrl-C.
+use super::Shared;
+use std::io::{self, IsTerminal};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Waits until all threads are over, and shows meanwhile how it goes. A second Ctrl-C ends the process.
+pub(super) async fn watch(shared: &Shared, mut over: mpsc::Receiver<()>) {
+    let is_shown = io::stderr().is_terminal();
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut before = 0;
+    loop {
+        tokio::select! {
+            _ = over.recv() => break,
+            _ = tokio::signal::ctrl_c() => shared.stop(),
+            _ = second.tick(), if is_shown => {
+                let done = shared.done.load(Ordering::Relaxed);
+                eprint!("\r{}", shared.line(done - before));
+                before = done;
+            }
+        }
+    }
+    if is_shown {
+        eprintln!();
+    }
+}
+
+impl Shared {
+    /// Has everybody end what is under way and begin nothing more.
+    fn stop(&self) {
+        if self.stopped.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+        self.stop.send_replace(true);
+    }
+
+    fn line(&self, new: u64) -> String {
+        let seconds = self.start.elapsed().as_secs();
+        let done = self.done.load(Ordering::Relaxed);
+        let failed = self.failed.load(Ordering::Relaxed);
+        let far = self.bounds.duration.map(|duration| format!(" of {}", duration.as_secs()));
+        let far = far.unwrap_or_default();
+        format!("{seconds:5}{far} s  {done:9} done  {new:7}/s  {failed:7} failed ")
+    }
+}
+
+/// What shells say of a program that Ctrl-C has ended.
+const INTERRUPTED: i32 = 130;
