@@ -61,3 +61,28 @@ def requests(server, count, *options):
         "server_busy": spent_s / seconds,
         "foreign": foreign.share(),
     }
+
+
+def paced(server, scratch, seconds):
+    """Honest clients: 16 kept connections of HTTP/1.1, each with PACE requests a second, all answered with 200.
+
+    Answers the median and the 99th percentile of their latency in milliseconds, from when each was sent, and foreign.
+    """
+    log = Path(scratch) / "latencies"
+    log.unlink(missing_ok=True)
+    count = round(16 * PACE * seconds)
+    told = requests(server, count, "--h1", "-c", 16, "--rps", PACE, "--log-file", log)
+    # When it began, its status, how long it took in microseconds.
+    rows = [line.split() for line in log.read_text().splitlines()]
+    latencies = sorted(int(row[2]) / 1000 for row in rows)
+    if len(latencies) != count:
+        raise machine.CannotRun(f"{server.name}: h2load tells of {len(latencies)} requests of {count}")
+    return {
+        "median_ms": latencies[count // 2],
+        "p99_ms": latencies[count * 99 // 100],
+        "foreign": told["foreign"],
+    }
+
+
+# Well below what any of the servers can do.
+PACE = 20

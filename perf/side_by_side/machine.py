@@ -184,6 +184,21 @@ SETTLED_S = 1
 SETTLE_S_MAX = 60
 
 
+def until(is_so, what, seconds=60):
+    """Waits until that is so; ends the run with a sentence when it takes too long."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise CannotRun(f"waited in vain for {what}")
+        time.sleep(0.05)
+
+
+def connections_to(port):
+    """Connections that stand to this port of 127.0.0.1 (proc(5), /proc/net/tcp)."""
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return sum(row[1] == f"0100007F:{port:04X}" and row[3] == "01" for row in rows)
+
+
 def memory_kib(pid, field):
     """A field of /proc/PID/status, such as VmRSS or VmHWM."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

@@ -19,7 +19,7 @@ mod passed_over;
 mod pool;
 mod turns;
 
-pub use http2::{Lost, Place};
+pub use http2::{Avoided, Lost, Place};
 
 use crate::close::Reason;
 use crate::limits;
@@ -108,8 +108,8 @@ impl Upstreams {
     }
 
     /// The place of a stream on an HTTP/2 connection to the next target of the group, in the same way: on
-    /// one that has room, else on a fresh one. For a retry, not on that of `refused`. May be dropped at
-    /// any time.
+    /// one that has room, else on a fresh one. For a retry, not on `refused` where
+    /// there is another. May be dropped at any time.
     ///
     /// # Errors
     /// As [`Upstreams::checkout`]; [`Reason::Shed`] also when there are too many connections to the target
@@ -117,7 +117,7 @@ impl Upstreams {
     pub async fn place(
         &self,
         group: &Group,
-        refused: Option<&Place>,
+        refused: Option<&Avoided>,
         counts: &Arc<count::TargetGroup>,
         due: Option<Instant>,
     ) -> Result<Place, Unreached> {

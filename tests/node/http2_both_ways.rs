@@ -1,9 +1,11 @@
 //! Streams whose directions flow at the same time: the idle timeout is one for both, and who is late is who
 //! does not move.
+use crate::bodies;
 use crate::support::http2::{config, flag, frame, kind, window_update};
+use crate::support::http2_target::{Call, fields, response};
 use crate::support::node::piece;
 use crate::support::target::{find, on_head};
-use crate::support::{Http2, Node, target, wait};
+use crate::support::{Http2, Http2Target, Node, long, target, wait};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::channel;
@@ -226,5 +228,56 @@ fn a_client_that_takes_nothing_more_is_the_one_to_blame() {
     assert!(errors(&node) < 0.5, "it is no failure of the target's");
     let label = ["reason=\"client_timeout\""];
     node.metric_becomes("portcullis_http_requests_failed_total", &label, 2.0);
+    node.assert_no_panic();
+}
+
+/// Goal: a call of any length and both of its directions take little memory at once. Method: a target that
+/// sends back what it gets; 1 GiB in total in the long run.
+#[test]
+fn a_call_of_any_length_takes_little_memory_both_ways_at_once() {
+    let bytes: u64 = if long() { 512 << 20 } else { 32 << 20 };
+    let target = Http2Target::with(|mut call: Call| async move {
+        let mut answer = call.begin(response(200));
+        while let Some(content) = call.content().await {
+            answer.send(content).await;
+        }
+        answer.end_with(fields(&[("grpc-status", "0")]));
+    });
+    let configuration = [
+        piece::certificates(),
+        piece::targets_of("GRPC", &[target.entry()]),
+        "listeners:\n".to_owned(),
+        piece::https("https", ""),
+    ];
+    let node = Node::start(&configuration.concat());
+    let mut client = client(&node);
+    let id = client.request(0, "POST", "/", &[("content-type", "application/grpc")]);
+    // What is made once is made now.
+    client.upload(id, &vec![7; 1 << 20], false);
+    client.until(|client| client.answers.get(&id).is_some_and(|it| it.body.len() == 1 << 20));
+    client.answers.clear();
+    node.forget_most_resident();
+    let before = node.resident_kib();
+    let piece = bodies::block();
+    let (mut sent, mut received) = (0, 0);
+    while received < bytes {
+        if sent < bytes {
+            client.upload(id, &piece, false);
+            sent += piece.len() as u64;
+        } else {
+            client.step().expect("the node goes on");
+        }
+        let answer = client.answers.entry(id).or_default();
+        let at = (received % piece.len() as u64) as usize;
+        let expected = piece.iter().cycle().skip(at);
+        assert!(answer.body.iter().zip(expected).all(|(a, b)| a == b), "behind {received} bytes");
+        received += answer.body.len() as u64;
+        answer.body.clear();
+    }
+    client.send(frame(kind::DATA, flag::END_STREAM, id, b""));
+    let answer = client.answer(id);
+    assert_eq!((answer.whole, answer.trailers.len()), (true, 1));
+    let grown = node.most_resident_kib().saturating_sub(before);
+    assert!(grown < 4 * 1024, "grown by {grown} KiB");
     node.assert_no_panic();
 }

@@ -1,12 +1,13 @@
 //! Connections to HTTP/2 targets: how many there are, and how they end.
-use crate::support::http2::{self, code, config, flag, frame, kind};
-use crate::support::http2_target::{Call, Order, raw};
+use crate::support::http2::{self, code, config, flag, frame, kind, setting};
+use crate::support::http2_target::{Call, Order, raw, raw_with};
 use crate::support::node::piece;
 use crate::support::{Http2, Http2Target, Node, hpack, target, wait};
 use rustix::process::Signal;
 use std::io::Write;
 use std::sync::Arc;
-use tokio::sync::Barrier;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tokio::sync::{Barrier, Semaphore};
 
 /// A node with one listener `https` that forwards to these targets.
 fn node(entries: &[String]) -> Node {
@@ -230,6 +231,108 @@ fn streams_wait_for_their_turn_at_a_target_that_has_all_its_connections() {
     }
     let made = node.metric("portcullis_upstream_connections_total", &[]);
     assert!(made <= CONNECTIONS_MAX as f64, "{made} connections");
+    node.assert_no_panic();
+}
+
+/// Goal: a stream that was turned away keeps nobody from the place that it had. Method: as many as there are
+/// places, all turned away at the same time.
+#[test]
+fn streams_that_are_all_turned_away_at_once_find_each_others_places() {
+    let all = Arc::new(Barrier::new(CONNECTIONS_MAX));
+    let seen = Arc::new(AtomicUsize::new(0));
+    let adjust = |settings: &mut h2::server::Builder| {
+        settings.max_concurrent_streams(1);
+    };
+    let target = Http2Target::with_settings(adjust, move |mut call: Call| {
+        let (all, index) = (Arc::clone(&all), seen.fetch_add(1, Ordering::Relaxed));
+        async move {
+            if index < CONNECTIONS_MAX {
+                all.wait().await;
+                return call.respond.send_reset(h2::Reason::REFUSED_STREAM);
+            }
+            call.answer(200, "at last").await;
+        }
+    });
+    let node = node(&[target.entry()]);
+    let mut client = client(&node);
+    let begin = |_| client.request(flag::END_STREAM, "GET", "/", &[]);
+    let ids: Vec<u32> = (0..CONNECTIONS_MAX).map(begin).collect();
+    for id in ids {
+        assert_eq!(client.answer(id).text(), "at last");
+    }
+    node.assert_no_panic();
+}
+
+#[test]
+fn who_stops_waiting_for_a_place_leaves_it_to_the_next() {
+    let go = Arc::new(Semaphore::new(0));
+    let may = Arc::clone(&go);
+    let adjust = |settings: &mut h2::server::Builder| {
+        settings.max_concurrent_streams(1);
+    };
+    let target = Http2Target::with_settings(adjust, move |call: Call| {
+        let may = Arc::clone(&may);
+        async move {
+            if call.path() == "/hold" {
+                may.acquire().await.expect("nobody closes it").forget();
+            }
+            call.answer(200, "served").await;
+        }
+    });
+    let node = node(&[target.entry()]);
+    let mut client = client(&node);
+    let begin = |client: &mut Http2, path| client.request(flag::END_STREAM, "GET", path, &[]);
+    for _ in 0..CONNECTIONS_MAX {
+        begin(&mut client, "/hold");
+    }
+    for _ in 0..CONNECTIONS_MAX {
+        target.received();
+    }
+    let waiting: Vec<u32> = (0..10).map(|_| begin(&mut client, "/")).collect();
+    client.ping();
+    let (last, gone) = waiting.split_last().expect("there are ten");
+    // The place comes while they are on their way out.
+    for id in gone {
+        client.send(http2::reset(*id, code::CANCEL));
+    }
+    go.add_permits(1);
+    assert_eq!(client.answer(*last).text(), "served");
+    node.assert_no_panic();
+}
+
+#[test]
+fn streams_that_wait_are_told_when_a_target_takes_more() {
+    const ONE: &[(u16, u32)] = &[(setting::MAX_CONCURRENT_STREAMS, 1)];
+    let (go, held) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (may, count) = (Arc::clone(&go), Arc::clone(&held));
+    let address = raw_with(ONE, move |connection, id, stream| {
+        count.fetch_add(1, Ordering::Relaxed);
+        match (connection, id) {
+            (0, 1) => {
+                let told = || may.load(Ordering::Relaxed).then_some(());
+                wait::within(2 * wait::PATIENCE, "the word to go on", told);
+                stream.write_all(&http2::settings(&[(setting::MAX_CONCURRENT_STREAMS, 2)]))
+            }
+            (0, _) => {
+                let head = hpack::encode(&[(":status", "204")]);
+                let flags = flag::END_HEADERS | flag::END_STREAM;
+                stream.write_all(&frame(kind::HEADERS, flags, id, head))
+            }
+            _ => Ok(()),
+        }
+    });
+    let node = node(&[target::entry(address)]);
+    let mut client = client(&node);
+    for _ in 0..CONNECTIONS_MAX {
+        client.request(flag::END_STREAM, "GET", "/", &[]);
+    }
+    wait::until("all places to be taken", || {
+        (held.load(Ordering::Relaxed) == CONNECTIONS_MAX).then_some(())
+    });
+    let id = client.request(flag::END_STREAM, "GET", "/", &[]);
+    client.ping();
+    go.store(true, Ordering::Relaxed);
+    assert_eq!(client.answer(id).status, 204);
     node.assert_no_panic();
 }
 

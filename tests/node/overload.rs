@@ -113,6 +113,7 @@ fn a_node_at_its_memory_budget_gives_some_back_and_recovers() {
     let address = node.address("plain");
     // Accepted while there was room, and heavy only then.
     let mut crowd: Vec<_> = (0..600).map(|_| light(address)).collect();
+    node.metric_becomes("portcullis_connections_open", &[], 600.0);
     crowd.iter_mut().for_each(grow);
     wait::until("the heaviest connections to be reset", || {
         (node.metric(ACTIONS, &["action=\"reset\""]) > 0.5).then_some(())

@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A server that logs each request that it sees: its status and its request line.
 struct Witness {
+    /// Whether it takes methods with lower case letters, which are tokens like any other.
+    takes_lower_case: bool,
     log: PathBuf,
     /// Lines that were looked at.
     looked_at: usize,
@@ -42,12 +44,12 @@ impl Witness {
         command.args(arguments).arg(&file);
         let server = Server::start(&mut command, port, Stdio::from(stdout));
         let log = scratch.path().join("seen");
-        Self { log, looked_at: 0, port, server, scratch }
+        Self { takes_lower_case: true, log, looked_at: 0, port, server, scratch }
     }
 
     fn nginx() -> Self {
         // Debian's, which is not on the path of an ordinary user.
-        Self::start(
+        let witness = Self::start(
             "/usr/sbin/nginx",
             &["-e", "stderr", "-c"],
             "daemon off; pid ROOT/pid; error_log ROOT/error; events {}\n\
@@ -55,7 +57,8 @@ impl Witness {
              client_body_temp_path ROOT/b; proxy_temp_path ROOT/p; fastcgi_temp_path ROOT/f;\n\
              uwsgi_temp_path ROOT/u; scgi_temp_path ROOT/s; keepalive_requests 1000000;\n\
              server { listen 127.0.0.1:PORT; location / { return 200 seen; } }\n}\n",
-        )
+        );
+        Self { takes_lower_case: false, ..witness }
     }
 
     fn apache() -> Self {
@@ -84,6 +87,15 @@ impl Witness {
         );
         witness.log = witness.scratch.path().join("stdout");
         witness
+    }
+
+    /// Whether it has answered a request that it has logged so with a 400 that nothing explains: what it found wrong
+    /// with it, it may have found elsewhere than the node did.
+    fn is_at_odds(&self, line: &str) -> bool {
+        let Some(method) = line.strip_prefix("400 ").and_then(|line| line.split(' ').next()) else {
+            return false;
+        };
+        self.takes_lower_case || !method.bytes().any(|byte| byte.is_ascii_lowercase())
     }
 
     /// What it has seen that was not looked at yet, once that is so many, or nothing more comes.
@@ -131,14 +143,20 @@ fn sees_what_the_node_counted(mut witness: Witness) {
         let _ = client.read_to_end(&mut answer);
         let now = counted(&node);
         let seen = witness.seen(now - total);
-        // A request whose body breaks off or cannot be read is counted, and its target may get none of it.
-        // A 400 of the witness says nothing: it refuses methods that others take.
-        let refused = find(&answer, b"HTTP/1.1 400 ").is_some();
-        if seen.len() > now - total || (seen.len() < now - total && !refused) {
+        // A request whose body breaks off or cannot be read is counted, and answered by the node; its target
+        // may get none of it.
+        let broke_off =
+            find(&answer, b"HTTP/1.1 400 Bad Request\r\nServer: portcullis\r\n").is_some();
+        let is_missing = seen.len() < now - total && !broke_off;
+        // A body that breaks off breaks off for the witness, too.
+        let whole = seen.len().saturating_sub(usize::from(broke_off));
+        let is_at_odds = seen[..whole].iter().any(|line| witness.is_at_odds(line));
+        if seen.len() > now - total || is_missing || is_at_odds {
             wrong.push(format!(
-                "{number}, {} counted: {}\n  {seen:?}",
+                "{number}, {} counted: {}\n  {seen:?}\n  {}",
                 now - total,
-                message.escape_ascii()
+                message.escape_ascii(),
+                answer.escape_ascii()
             ));
         }
         total = now;

@@ -5,7 +5,7 @@ use crate::support::node::piece;
 use crate::support::pki::{Issued, value};
 use crate::support::pkits::pem;
 use crate::support::tools::{self, Identity, Tls, s_client};
-use crate::support::{Client, Node, Setup, Target, pki};
+use crate::support::{Client, Node, Setup, Target, pki, wait};
 use crate::tickets::BOUND;
 use rustls::ClientConnection;
 use rustls::version::{TLS12, TLS13};
@@ -14,6 +14,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A warning alert that says close_notify, in the clear.
 const CLOSE_NOTIFY: [u8; 7] = [21, 3, 3, 0, 2, 1, 0];
@@ -287,6 +288,78 @@ fn revocation_lists_made_to_hurt_are_faults_while_clients_are_served() {
     let grown = node.resident_kib().saturating_sub(before);
     assert!(grown < NOISE_KIB, "{grown} KiB");
     node.assert_no_panic();
+}
+
+/// HAProxy CVE-2021-40346: a name of 256 characters more than another was taken for that other one.
+#[test]
+fn a_header_name_of_any_length_is_itself() {
+    let target = Target::named("hello");
+    let node = node(&target);
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    for more in [1, 255, 256, 257, 1_024, 4_096] {
+        let name = format!("Content-Length0{}", "a".repeat(more));
+        let length = smuggled.len();
+        let mut client = Client::plain(node.address("plain"));
+        let answer = client.ask(&format!(
+            "POST /first HTTP/1.1\r\nHost: a\r\n{name}:\r\nContent-Length: {length}\r\n\r\n{smuggled}"
+        ));
+        assert_eq!(answer.status, 200, "{more}");
+        let received = target.received();
+        assert_eq!(received.body, smuggled.as_bytes(), "{more}");
+        assert_eq!(received.value(&name), "");
+        assert_eq!(client.get("/second").status, 200);
+        assert_eq!(target.received().request_line(), "GET /second HTTP/1.1");
+    }
+}
+
+/// Envoy CVE-2026-73511, -73551, -73553. A path that is put in order here and again by its target might come to
+/// mean another.
+#[test]
+fn a_path_reaches_its_target_byte_for_byte() {
+    let target = Target::named("hello");
+    let node = node(&target);
+    let mut http1 = Client::plain(node.address("plain"));
+    let paths = [
+        "/a;b=c/..;/d",
+        "/a/../b/./c",
+        "//a//b/",
+        "/%2e%2e/%2F/%252e",
+        "/a?b=/../c;d",
+        "/a%00b",
+        "/A/%41/~/!$&'()*+,=:@",
+    ];
+    for path in paths {
+        assert_eq!(http1.get(path).status, 200);
+        assert_eq!(target.received().request_line(), format!("GET {path} HTTP/1.1"));
+    }
+}
+
+/// CVE-2026-2833 and its kin, with a target that neither agrees nor refuses.
+#[test]
+fn an_upgrade_that_is_never_answered_lets_nothing_behind_it_through() {
+    let behind = Arc::new(AtomicUsize::new(usize::MAX));
+    let came = Arc::clone(&behind);
+    let target = Target::with(move |_, stream| {
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        came.store(rest.len(), Ordering::Relaxed);
+        crate::support::target::close()
+    });
+    let node = node(&target);
+    let mut client = Client::plain(node.address("plain"));
+    client.send(
+        "GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n\
+         GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
+    assert_eq!(client.answer().status, 504, "after the idle timeout");
+    assert!(client.until_closed().is_empty());
+    assert_eq!(target.received().request_line(), "GET /chat HTTP/1.1");
+    assert!(target.so_far().is_empty());
+    let count = wait::until("the target's end", || {
+        Some(behind.load(Ordering::Relaxed)).filter(|count| *count < usize::MAX)
+    });
+    assert_eq!(count, 0);
 }
 
 /// Goal: the table stays true. Method: every test that it names is a function of this repository.

@@ -238,6 +238,14 @@ impl Drop for Http2Target {
 pub fn raw(
     on_head: impl Fn(usize, u32, &mut std::net::TcpStream) -> io::Result<()> + Send + Sync + 'static,
 ) -> SocketAddr {
+    raw_with(&[], on_head)
+}
+
+/// The same with settings of its own.
+pub fn raw_with(
+    settings: &'static [(u16, u32)],
+    on_head: impl Fn(usize, u32, &mut std::net::TcpStream) -> io::Result<()> + Send + Sync + 'static,
+) -> SocketAddr {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let listener = listener.expect("loopback has a free port");
     let address = listener.local_addr().expect("a bound socket has an address");
@@ -245,7 +253,7 @@ pub fn raw(
     thread::spawn(move || {
         for (connection, stream) in listener.incoming().enumerate() {
             let (Ok(mut stream), on_head) = (stream, on_head.clone()) else { continue };
-            thread::spawn(move || serve_raw(connection, &mut stream, &*on_head));
+            thread::spawn(move || serve_raw(connection, settings, &mut stream, &*on_head));
         }
     });
     address
@@ -253,13 +261,14 @@ pub fn raw(
 
 fn serve_raw(
     connection: usize,
+    settings: &[(u16, u32)],
     stream: &mut std::net::TcpStream,
     on_head: &dyn Fn(usize, u32, &mut std::net::TcpStream) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut preface = [0; http2::PREFACE.len()];
     stream.read_exact(&mut preface)?;
     assert_eq!(preface, http2::PREFACE);
-    stream.write_all(&http2::settings(&[]))?;
+    stream.write_all(&http2::settings(settings))?;
     loop {
         let mut header = [0; 9];
         stream.read_exact(&mut header)?;

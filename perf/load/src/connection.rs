@@ -12,9 +12,6 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// What bytes are read into that nobody wants.
-const SCRAP_BYTES: usize = 4 * 1024;
-
 /// Opens connections.
 #[derive(Debug)]
 pub(crate) struct Opener {
@@ -91,9 +88,21 @@ impl Opener {
     pub(crate) async fn close(&self, mut stream: Stream) {
         let both = async {
             let _ = stream.shutdown().await;
-            let mut scrap = vec![0; SCRAP_BYTES];
-            while stream.read(&mut scrap).await.is_ok_and(|count| count > 0) {}
+            until_end(&mut stream).await
         };
         let _ = tokio::time::timeout(self.timeout, both).await;
+    }
+}
+
+/// Reads on until the connection ends, and answers how: [`Failure::Closed`] when the server closes it.
+pub(crate) async fn until_end(stream: &mut Stream) -> Failure {
+    // Connections that only wait should not take much.
+    let mut scrap = [0; 64];
+    loop {
+        match stream.read(&mut scrap).await {
+            Ok(0) => return Failure::Closed,
+            Ok(_) => {}
+            Err(error) => return Failure::of(&error),
+        }
     }
 }

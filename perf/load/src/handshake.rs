@@ -52,7 +52,7 @@ struct Work {
 /// # Errors
 /// A sentence that says why nothing was measured.
 pub(crate) fn run(options: &Options) -> Result<u64, String> {
-    options.load.either()?;
+    options.load.pace.either()?;
     options.output.check()?;
     run::raise_file_limit();
     let Options { server, identities, request, requests, resume, load, output } = options;
@@ -62,12 +62,12 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
     let asked = request.asked(server.name())?;
     let negotiated = probe::probe(&opener, &asked, Protocol::Http1, &server.connect)?;
     let work = Arc::new(Work { opener, asked, requests: *requests });
-    let pace = load.pace();
+    let pace = load.pace.pace();
     if *resume > 0 {
         let failed = warm_up(&work, pace.lanes()).map_err(|error| error.to_string())?;
         failed.map_or(Ok(()), |failure| Err(failure.sentence(&server.connect, server.name())))?;
     }
-    let (bounds, threads) = (load.bounds(), load.threads());
+    let (bounds, threads) = (load.bounds(), load.pace.threads());
     let setting = Setting {
         work: "handshake",
         connect: server.connect.clone(),

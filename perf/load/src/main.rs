@@ -1,23 +1,26 @@
 //! `portcullis-load`: load on any TLS server, and what came of it.
 //!
-//! A command ([`handshake`], [`requests`]) makes a plan from its [`options`], which is carried out by several
+//! A command ([`handshake`], [`requests`], [`idle`], [`swap`]) makes a plan from its [`options`], which is carried out by several
 //! threads, each with an event loop of its own ([`run`]). They open connections ([`dial`], [`connection`]) with
 //! what [`tls`] offers, as an [`identity`], and ask by [`http`]. Counts and latencies are summed up in a
-//! [`tally`], with a [`timeline`], and told as a table and as JSON ([`report`]).
+//! [`tally`], with a [`timeline`] and [`events`], and told as a table and as JSON ([`report`]).
 //!
 //! Exit status: 0 when every attempt succeeded, 1 when some failed, 2 when nothing was measured: a wrong
 //! option, a file that cannot be used, a server that cannot be reached or that refuses the first attempt.
 mod connection;
 mod dial;
+mod events;
 mod failure;
 mod handshake;
 mod http;
 mod identity;
+mod idle;
 mod options;
 mod probe;
 mod report;
 mod requests;
 mod run;
+mod swap;
 mod tally;
 mod timeline;
 mod tls;
@@ -43,12 +46,18 @@ enum Command {
     Handshake(handshake::Options),
     /// Requests on connections that are kept, by HTTP/1.1 or HTTP/2
     Requests(requests::Options),
+    /// Open connections and hold them
+    Idle(idle::Options),
+    /// A steady load while trust or certificates change, and every refusal with its time
+    Swap(swap::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Handshake(options) => handshake::run(&options),
         Command::Requests(options) => requests::run(&options),
+        Command::Idle(options) => idle::run(&options),
+        Command::Swap(options) => swap::run(&options),
     };
     match outcome {
         Ok(0) => ExitCode::SUCCESS,

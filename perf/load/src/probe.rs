@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::http::{ALPN_HTTP2, Asked, Http1, Http2};
 use crate::run;
 use crate::tls::Client;
+use rustls::ProtocolVersion;
 use serde::Serialize;
 
 /// How requests are made.
@@ -82,11 +83,16 @@ impl Negotiated {
         let tls = stream.get_ref().1;
         let words = |text: Option<String>| text.unwrap_or_default();
         Self {
-            version: words(tls.protocol_version().map(|one| format!("{one:?}"))),
+            version: words(tls.protocol_version().map(version)),
             cipher: words(tls.negotiated_cipher_suite().map(|one| format!("{:?}", one.suite()))),
             group: words(
                 tls.negotiated_key_exchange_group().map(|one| format!("{:?}", one.name())),
             ),
         }
     }
+}
+
+/// `TLS 1.3`, from rustls's `TLSv1_3`.
+fn version(version: ProtocolVersion) -> String {
+    format!("{version:?}").replace('v', " ").replace('_', ".")
 }

@@ -70,7 +70,7 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
     let asked = request.asked(server.name())?;
     let negotiated = probe::probe(&opener, &asked, protocol, &server.connect)?;
     let work = Arc::new(Work { opener, asked, http2_streams: *http2_streams });
-    let (pace, bounds, threads) = (load.pace(), load.bounds(), load.threads());
+    let (pace, bounds, threads) = (load.pace.pace(), load.bounds(), load.pace.threads());
     let setting = Setting {
         work: "requests",
         connect: server.connect.clone(),
@@ -78,13 +78,13 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
         clients,
         protocol,
         negotiated,
-        connections: Some(load.connections()),
+        connections: Some(load.pace.connections() as u64),
         streams: *http2_streams,
         requests_per_connection: None,
         threads: threads.count(),
         pace,
     };
-    let plan = Plan { pace, bounds, threads, lanes: load.connections() };
+    let plan = Plan { pace, bounds, threads, lanes: load.pace.connections() };
     let outcome = plan.carry_out(move |lane| Arc::clone(&work).lane(lane));
     let outcome = outcome.map_err(|error| format!("cannot go on: {error}"))?;
     output.give(&Report::new(setting, &outcome))?;

@@ -1,6 +1,7 @@
 //! What came of many attempts: latencies and failures, per thread and summed up.
 //!
 //! Pure: a moment is the time since the start.
+use crate::events::Events;
 use crate::failure::Failure;
 use crate::timeline::Timeline;
 use hdrhistogram::Histogram;
@@ -19,6 +20,7 @@ pub(crate) struct Tally {
     handshakes: Handshakes,
     /// Content of answers.
     received_bytes: u64,
+    events: Events,
 }
 
 /// Handshakes that came to their end.
@@ -51,6 +53,7 @@ impl Tally {
             opening: Latencies::new(),
             handshakes: Handshakes::default(),
             received_bytes: 0,
+            events: Events::default(),
         }
     }
 
@@ -90,6 +93,7 @@ impl Tally {
         self.handshakes.full += other.handshakes.full;
         self.handshakes.resumed += other.handshakes.resumed;
         self.received_bytes += other.received_bytes;
+        self.events.add(&other.events);
     }
 
     /// Attempts that succeeded.
@@ -120,6 +124,21 @@ impl Tally {
 
     pub(crate) fn handshakes(&self) -> Handshakes {
         self.handshakes
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.events
+    }
+
+    pub(crate) fn events_mut(&mut self) -> &mut Events {
+        &mut self.events
+    }
+
+    /// All that did not go well: what failed, what was lost, changes that could not be made.
+    pub(crate) fn faults(&self) -> u64 {
+        let lost: u64 = self.events.lost().values().sum();
+        let changes = self.events.changes().iter().filter(|change| change.status != Some(0));
+        self.failed() + lost + changes.count() as u64
     }
 
     pub(crate) fn received_bytes(&self) -> u64 {

@@ -14,8 +14,13 @@ const SLOTS_MAX: usize = 600;
 /// How wide slots are at first: so the first minute fits.
 const WIDTH: Duration = Duration::from_millis(100);
 
+/// Slots of a picture: at most; at least, if there are as many; and how much should have ended in each.
+const PICTURED_MAX: usize = 300;
+const PICTURED_MIN: usize = 20;
+const ENDED_MIN: u64 = 10;
+
 /// What came of a run, slot by slot.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Timeline {
     width: Duration,
     slots: Vec<Slot>,
@@ -59,6 +64,17 @@ impl Timeline {
         for (index, slot) in (0..).zip(&other.slots) {
             self.slot(other.width * index).add(slot);
         }
+    }
+
+    /// The same with slots that make a picture: not too many, and with enough in each that chance does not draw it.
+    pub(crate) fn for_picture(&self) -> Self {
+        let mut timeline = self.clone();
+        let ended: u64 = self.slots.iter().map(|slot| slot.done() + slot.failed()).sum();
+        let are_thin = |slots: usize| slots > PICTURED_MIN && ended < ENDED_MIN * slots as u64;
+        while timeline.slots.len() > PICTURED_MAX || are_thin(timeline.slots.len()) {
+            timeline.widen();
+        }
+        timeline
     }
 
     fn slot(&mut self, at: Duration) -> &mut Slot {
@@ -155,6 +171,17 @@ mod tests {
             assert_eq!(counts(&one), (2, 0));
             assert_eq!((one.slots()[5].done(), one.slots()[500].done()), (1, 1));
         }
+    }
+
+    #[test]
+    fn a_picture_has_fewer_slots_and_all_that_ended() {
+        let mut timeline = Timeline::new();
+        for second in 0..60 {
+            timeline.note(Duration::from_secs(second), Ok(()), 1_000_000);
+        }
+        let picture = timeline.for_picture();
+        assert_eq!(counts(&picture), (60, 0));
+        assert!((PICTURED_MIN / 2..=PICTURED_MIN).contains(&picture.slots().len()));
     }
 
     #[test]

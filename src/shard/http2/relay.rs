@@ -92,7 +92,7 @@ impl Stream {
                 return self.give_up(&counters, failed);
             }
             counters.retries.add(1);
-            refused = Some(place);
+            refused = Some(place.turned_away());
             head = match self.again(&parts, |request| self.head_by_http2(request, &parts)) {
                 Some((head, _)) => head,
                 None => return self.refuse(Reason::Internal),
@@ -322,6 +322,10 @@ impl Attempt<'_> {
             let content = content.map_err(lost)?;
             self.heard();
             let (bytes, last) = (content.len(), body.is_end_stream());
+            // RFC 9110, sections 15.3.5 and 15.4.5. The crate sees to HEAD.
+            if bytes > 0 && matches!(status, 204 | 304) {
+                return Err(MALFORMED);
+            }
             let mut content = unpinned(content);
             self.blocked.by_client.set(true);
             while !content.is_empty() {

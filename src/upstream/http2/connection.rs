@@ -18,7 +18,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -81,7 +81,7 @@ pub(super) async fn run(
     match settings().handshake(transport.clone()).await {
         Ok((send, h2)) => {
             let connection = Rc::new(Connection::new(target, socket, transport.clone(), send));
-            drive(h2, &connection, making).await;
+            drive(h2, &connection, &pool, making).await;
             pool.forget(&connection);
         }
         Err(_) => making.failed(Reason::ConnectRefused),
@@ -90,17 +90,21 @@ pub(super) async fn run(
 }
 
 /// Drives the crate until the connection ends, and lets requests in once the target's SETTINGS have come.
-async fn drive(mut h2: H2, connection: &Rc<Connection>, making: Making) {
+async fn drive(mut h2: H2, connection: &Rc<Connection>, pool: &Pool, making: Making) {
     *connection.pings.borrow_mut() = h2.ping_pong();
     let mut making = Some(making);
+    let mut streams_max = 0;
     let ended = poll_fn(|context| {
         let polled = Pin::new(&mut h2).poll(context);
-        if connection.streams_max() > 0
+        let before = std::mem::replace(&mut streams_max, connection.streams_max());
+        if streams_max > 0
             && let Some(making) = making.take()
         {
             connection.socket.disarm_reading();
             connection.transport.set_busy(false);
             making.made(connection);
+        } else if streams_max > before {
+            pool.has_grown(connection.target);
         }
         let must_close = polled.is_pending() && connection.transport.must_close();
         if must_close { Poll::Ready(Ok(())) } else { polled }
@@ -309,8 +313,19 @@ impl Place {
         }
     }
 
-    pub(super) fn is_on(&self, connection: &Rc<Connection>) -> bool {
-        Rc::ptr_eq(&self.connection, connection)
+    /// Gives the place back, of a stream that its target turned away. Whoever tries again does so on another
+    /// connection, and must not keep others from this one while it waits.
+    pub fn turned_away(self) -> Avoided {
+        Avoided(Rc::downgrade(&self.connection))
+    }
+}
+
+/// A connection that turned a stream away.
+pub struct Avoided(Weak<Connection>);
+
+impl Avoided {
+    pub(super) fn is(&self, connection: &Rc<Connection>) -> bool {
+        std::ptr::eq(self.0.as_ptr(), Rc::as_ptr(connection))
     }
 }
 

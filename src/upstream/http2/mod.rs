@@ -14,7 +14,7 @@
 mod connection;
 mod keepalive;
 
-pub use connection::{Lost, Place};
+pub use connection::{Avoided, Lost, Place};
 
 use crate::close::Reason;
 use crate::limits;
@@ -60,10 +60,14 @@ impl Pool {
     }
 
     /// A place on a connection to `target` that has room, on another one than `not`.
-    pub(super) fn place(self: &Rc<Self>, target: SocketAddr, not: Option<&Place>) -> Option<Place> {
+    pub(super) fn place(
+        self: &Rc<Self>,
+        target: SocketAddr,
+        not: Option<&Avoided>,
+    ) -> Option<Place> {
         let by_target = self.by_target.borrow();
         let mut connections = by_target.get(&target)?.connections.iter();
-        let other = |connection: &&Rc<Connection>| !not.is_some_and(|not| not.is_on(connection));
+        let other = |connection: &&Rc<Connection>| !not.is_some_and(|not| not.is(connection));
         let found = connections.find(|connection| other(connection) && connection.has_room())?;
         Some(Place::new(found, self))
     }
@@ -75,7 +79,7 @@ impl Pool {
     pub(super) async fn wait_for_place(
         self: &Rc<Self>,
         target: SocketAddr,
-        not: Option<&Place>,
+        mut not: Option<&Avoided>,
         counts: &Arc<count::TargetGroup>,
     ) -> Result<Place, Reason> {
         let deadline = tokio::time::Instant::now() + self.connect_timeout;
@@ -96,6 +100,9 @@ impl Pool {
                 Err(freed) => {
                     let waited = tokio::time::timeout_at(deadline, freed.notified()).await;
                     waited.map_err(|_| Reason::Shed)?;
+                    // It alone was told of this place, wherever that is: with one that it may not take it
+                    // would keep the others waiting.
+                    not = None;
                 }
             }
         }
@@ -134,7 +141,14 @@ impl Pool {
         connections.any(|connection| connection.is_usable())
     }
 
-    /// A place was given back.
+    /// A connection takes more streams than before.
+    fn has_grown(&self, target: SocketAddr) {
+        if let Some(entry) = self.by_target.borrow().get(&target) {
+            entry.freed.notify_waiters();
+        }
+    }
+
+    /// A place was given back. Whoever is told and gives up has the next one told.
     fn freed(&self, target: SocketAddr) {
         if let Some(entry) = self.by_target.borrow().get(&target) {
             entry.freed.notify_one();

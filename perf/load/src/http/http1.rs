@@ -1,7 +1,7 @@
 //! HTTP/1.1 on a connection that is kept.
 use super::answer::Answers;
 use super::{Answer, Asked};
-use crate::connection::Stream;
+use crate::connection::{Stream, until_end};
 use crate::failure::Failure;
 use tokio::io::AsyncWriteExt;
 
@@ -33,6 +33,11 @@ impl Http1 {
             (Err(_), Err(failure)) => Err(failure),
             (Err(error), Ok(_)) => Err(Failure::of(&error)),
         }
+    }
+
+    /// Waits until the server ends the connection, and answers how.
+    pub(crate) async fn watch(&mut self) -> Failure {
+        until_end(&mut self.stream).await
     }
 
     /// For whoever ends it.

@@ -14,7 +14,21 @@ const CONNECTIONS: usize = 16;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Load")]
 pub(crate) struct LoadOptions {
-    /// So many connections at any time; without: 16
+    #[command(flatten)]
+    pub(crate) pace: PaceOptions,
+    /// End after so many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// End after so many seconds; 10 where no --count is given
+    #[arg(long, value_name = "SECONDS", value_parser = value::seconds)]
+    duration: Option<Duration>,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Load")]
+pub(crate) struct PaceOptions {
+    /// Closed loop: so many connections at any time, each with the next attempt when the last is over;
+    /// without: 16
     #[arg(long, value_name = "N", value_parser = value::count)]
     concurrency: Option<usize>,
     /// Open loop: so many begun in each second, whatever becomes of them; latency counts from the moment when
@@ -28,18 +42,6 @@ pub(crate) struct LoadOptions {
         value_parser = value::count
     )]
     outstanding: usize,
-    /// End after so many
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    count: Option<u64>,
-    /// End after so many seconds; 10 where no --count is given
-    #[arg(long, value_name = "SECONDS", value_parser = value::seconds)]
-    duration: Option<Duration>,
-    #[command(flatten)]
-    threads: ThreadOptions,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ThreadOptions {
     /// Threads; without: one for each CPU that may be used
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -49,6 +51,14 @@ pub(crate) struct ThreadOptions {
 }
 
 impl LoadOptions {
+    pub(crate) fn bounds(&self) -> Bounds {
+        let unbounded = self.count.is_none() && self.duration.is_none();
+        let duration = if unbounded { Some(DURATION) } else { self.duration };
+        Bounds { count: self.count, duration }
+    }
+}
+
+impl PaceOptions {
     pub(crate) fn pace(&self) -> Pace {
         match self.rate {
             Some(per_second) => Pace::Rate { per_second, outstanding_max: self.outstanding },
@@ -75,18 +85,6 @@ impl LoadOptions {
         }
     }
 
-    pub(crate) fn bounds(&self) -> Bounds {
-        let unbounded = self.count.is_none() && self.duration.is_none();
-        let duration = if unbounded { Some(DURATION) } else { self.duration };
-        Bounds { count: self.count, duration }
-    }
-
-    pub(crate) fn threads(&self) -> Threads {
-        self.threads.threads()
-    }
-}
-
-impl ThreadOptions {
     pub(crate) fn threads(&self) -> Threads {
         match (&self.cores, self.threads) {
             (Some(Cpus(cpus)), _) => Threads::On(cpus.clone()),

@@ -7,7 +7,8 @@ mod server;
 mod value;
 
 pub(crate) use identity::IdentityOptions;
-pub(crate) use load::LoadOptions;
+pub(crate) use load::{LoadOptions, PaceOptions};
 pub(crate) use output::OutputOptions;
 pub(crate) use request::RequestOptions;
 pub(crate) use server::ServerOptions;
+pub(crate) use value::seconds;

@@ -10,6 +10,9 @@ pub(crate) struct OutputOptions {
     /// Write the result to this file as JSON, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write a page with charts to this file (HTML); it needs no network
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 impl OutputOptions {
@@ -18,7 +21,7 @@ impl OutputOptions {
     /// # Errors
     /// A sentence that names the file.
     pub(crate) fn check(&self) -> Result<(), String> {
-        self.json.iter().try_for_each(|path| {
+        self.json.iter().chain(&self.report).try_for_each(|path| {
             let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             if directory.is_none_or(Path::is_dir) && !path.is_dir() {
                 return Ok(());
@@ -36,6 +39,9 @@ impl OutputOptions {
         if let Some(path) = &self.json {
             let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
             write(path, &(json + "\n"))?;
+        }
+        if let Some(path) = &self.report {
+            write(path, &report.page())?;
         }
         Ok(())
     }

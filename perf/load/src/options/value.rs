@@ -40,7 +40,7 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
 }
 
 /// So many of something, at least one.
-pub(crate) fn count(text: &str) -> Result<usize, String> {
+pub(super) fn count(text: &str) -> Result<usize, String> {
     let count = text.parse().ok().filter(|count| (1..=1_000_000).contains(count));
     count.ok_or_else(|| "expected 1 to 1000000".to_owned())
 }

@@ -1,13 +1,22 @@
-//! What is told at the end: a table for people, JSON for programs.
+//! What is told at the end: a table for people, JSON for programs, a page to look at and to pass on.
+mod chart;
+mod happenings;
+mod page;
+mod scale;
+mod table;
+
+use crate::events::Whose;
 use crate::probe::{Negotiated, Protocol};
 use crate::run::{Outcome, Pace};
 use crate::tally::{Handshakes, Latencies};
 use crate::timeline::{Slot, Timeline};
+use happenings::{Happenings, Refusal};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fmt;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
-/// What was asked for.
+/// What was asked for, and what a server has made of it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Setting {
     pub(crate) work: &'static str,
@@ -19,7 +28,7 @@ pub(crate) struct Setting {
     pub(crate) negotiated: Negotiated,
     /// Connections that are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) connections: Option<usize>,
+    pub(crate) connections: Option<u64>,
     /// Requests at a time on each of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) streams: Option<u16>,
@@ -33,6 +42,8 @@ pub(crate) struct Setting {
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     version: &'static str,
+    /// When it was over.
+    at: String,
     #[serde(flatten)]
     setting: Setting,
     seconds: f64,
@@ -50,20 +61,16 @@ pub(crate) struct Report {
     handshake_us: Option<Latency>,
     /// Content of answers.
     received_bytes: u64,
-    /// CPU time of the load itself.
+    /// CPU time of the load itself, and what share of its threads' time that is.
     load_cpu_seconds: f64,
+    load_busy: f64,
+    #[serde(flatten)]
+    happenings: Option<Happenings>,
     timeline: Slots,
-}
-
-/// How it went over time: one entry for each slot.
-#[derive(Debug, Serialize)]
-struct Slots {
-    slot_seconds: f64,
-    done: Vec<u64>,
-    failed: Vec<u64>,
-    /// Nothing where nothing was done.
-    p50_us: Vec<Option<f64>>,
-    p99_us: Vec<Option<f64>>,
+    percentiles: Vec<Percentile>,
+    /// The timeline as it is drawn.
+    #[serde(skip)]
+    picture: Slots,
 }
 
 /// From the moment an attempt began (in an open loop: should have begun) to the end of its last answer.
@@ -77,26 +84,65 @@ struct Latency {
     max: f64,
 }
 
+/// The latency that all but one in so many stayed below.
+#[derive(Debug, Serialize)]
+struct Percentile {
+    one_in: f64,
+    us: f64,
+}
+
+/// How it went over time: one entry for each slot.
+#[derive(Debug, Serialize)]
+struct Slots {
+    slot_seconds: f64,
+    done: Vec<u64>,
+    failed: Vec<u64>,
+    /// Nothing where nothing was done.
+    p50_us: Vec<Option<f64>>,
+    p99_us: Vec<Option<f64>>,
+}
+
 impl Report {
     pub(crate) fn new(setting: Setting, outcome: &Outcome) -> Self {
         let Outcome { tally, attempted, elapsed, cpu } = outcome;
         let failures = tally.failures().iter().map(|(kind, count)| (kind.to_string(), *count));
+        let seconds = elapsed.as_secs_f64();
+        let load_cpu_seconds = cpu.as_secs_f64();
+        let happenings =
+            matches!(setting.work, "idle" | "swap").then(|| Happenings::of(tally.events()));
+        let mut picture = Slots::of(&tally.timeline().for_picture());
+        picture.add_losses(happenings.iter().flat_map(|all| &all.refusals));
+        picture.end_at(seconds);
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            setting,
-            seconds: elapsed.as_secs_f64(),
+            at: now(),
+            seconds,
             attempted: *attempted,
             done: tally.done(),
-            done_per_second: tally.done() as f64 / elapsed.as_secs_f64(),
+            done_per_second: tally.done() as f64 / seconds,
             failed: tally.failed(),
             failures: failures.collect(),
             latency_us: Latency::of(tally.latencies()),
             handshakes: tally.handshakes(),
             handshake_us: Latency::of(tally.opening()),
             received_bytes: tally.received_bytes(),
-            load_cpu_seconds: cpu.as_secs_f64(),
+            load_cpu_seconds,
+            load_busy: load_cpu_seconds / (seconds * setting.threads as f64),
+            happenings,
             timeline: Slots::of(tally.timeline()),
+            percentiles: percentiles(tally.latencies()),
+            picture,
+            setting,
         }
+    }
+
+    /// What failed and what was lost.
+    fn errors(&self) -> BTreeMap<String, u64> {
+        let mut errors = self.failures.clone();
+        for (kind, count) in self.happenings.iter().flat_map(|all| &all.lost) {
+            errors.insert(format!("lost: {kind}"), *count);
+        }
+        errors
     }
 }
 
@@ -111,6 +157,40 @@ impl Slots {
             p99_us: slots.iter().map(|slot| slot.quantile_us(0.99)).collect(),
         }
     }
+
+    /// Counts connections that were lost as what failed, at their time.
+    fn add_losses<'a>(&mut self, refusals: impl Iterator<Item = &'a Refusal>) {
+        for refusal in refusals.filter(|refusal| refusal.connection == Whose::Kept) {
+            let mut begins = (1_u32..).map(|index| f64::from(index) * self.slot_seconds);
+            let index = begins.position(|begin| begin > refusal.at_seconds).unwrap_or_default();
+            while self.done.len() <= index {
+                self.done.push(0);
+                self.failed.push(0);
+                self.p50_us.push(None);
+                self.p99_us.push(None);
+            }
+            self.failed[index] += 1;
+        }
+    }
+
+    /// A rest of a slot in which the run ended says little: it goes to the slot before.
+    fn end_at(&mut self, seconds: f64) {
+        let rest = seconds - self.done.len().saturating_sub(1) as f64 * self.slot_seconds;
+        if self.done.len() > 1 && rest < self.slot_seconds / 2.0 {
+            for counts in [&mut self.done, &mut self.failed] {
+                let last = counts.pop().unwrap_or_default();
+                counts.iter_mut().last().into_iter().for_each(|before| *before += last);
+            }
+            self.p50_us.pop();
+            self.p99_us.pop();
+        }
+    }
+}
+
+/// The time of day, to the second.
+fn now() -> String {
+    let now = OffsetDateTime::now_utc();
+    now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).unwrap_or_default()
 }
 
 impl Latency {
@@ -124,37 +204,72 @@ impl Latency {
             max: latencies.quantile_us(1.0),
         })
     }
+
+    fn rows(&self) -> [(&'static str, f64); 6] {
+        let Self { mean, p50, p90, p99, p999, max } = self;
+        [
+            ("mean", *mean),
+            ("50 %", *p50),
+            ("90 %", *p90),
+            ("99 %", *p99),
+            ("99.9 %", *p999),
+            ("most", *max),
+        ]
+    }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Setting { work, connect, clients, .. } = &self.setting;
-        let Self { seconds, done, done_per_second, .. } = self;
-        let clients = match clients {
-            0 => "no client certificate".to_owned(),
-            1 => "one client certificate".to_owned(),
-            several => format!("{several} client certificates"),
+/// Ten for each power of ten, as far as there are latencies to tell them apart.
+fn percentiles(latencies: &Latencies) -> Vec<Percentile> {
+    if latencies.count() == 0 {
+        return Vec::new();
+    }
+    let count = latencies.count() as f64;
+    let tenths = (0..).map(|tenth: i32| 10_f64.powf(f64::from(tenth) / 10.0));
+    let steps = tenths.take_while(|one_in| *one_in < count).chain([count]);
+    let at = |one_in| Percentile { one_in, us: latencies.quantile_us(1.0 - 1.0 / one_in) };
+    let mut all: Vec<_> = steps.map(at).collect();
+    if let Some(last) = all.last_mut() {
+        last.us = latencies.quantile_us(1.0);
+    }
+    all
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::tally::Tally;
+    use std::time::Duration;
+
+    /// The report of a run in which that came to its end.
+    pub(super) fn report(tally: Tally, elapsed: Duration) -> Report {
+        let setting = Setting {
+            work: "handshake",
+            connect: "127.0.0.1:8443".to_owned(),
+            server_name: "localhost".to_owned(),
+            clients: 1,
+            protocol: Protocol::Http1,
+            negotiated: Negotiated::default(),
+            connections: None,
+            streams: None,
+            requests_per_connection: Some(1),
+            threads: 2,
+            pace: Pace::Concurrency(16),
         };
-        writeln!(f, "{work} {connect}, {clients}, {seconds:.1} s")?;
-        writeln!(f, "{done:>10} done    {done_per_second:.0} a second")?;
-        writeln!(f, "{:>10} failed", self.failed)?;
-        for (kind, count) in &self.failures {
-            writeln!(f, "{count:>17} {kind}")?;
+        let attempted = tally.done() + tally.failed();
+        Report::new(setting, &Outcome { tally, attempted, elapsed, cpu: elapsed / 2 })
+    }
+
+    #[test]
+    fn percentiles_rise_to_the_longest_of_all() {
+        let mut tally = Tally::new();
+        for milliseconds in 1..=1_000 {
+            tally.done_at(Duration::ZERO, Duration::from_millis(milliseconds));
         }
-        let Some(latency) = &self.latency_us else { return Ok(()) };
-        let Latency { mean, p50, p90, p99, p999, max } = latency;
-        let rows = [
-            ("mean", mean),
-            ("50 %", p50),
-            ("90 %", p90),
-            ("99 %", p99),
-            ("99.9 %", p999),
-            ("most", max),
-        ];
-        write!(f, "{:>10}", "latency")?;
-        for (name, microseconds) in rows {
-            write!(f, "\n{name:>10} {:>10.3} ms", microseconds / 1_000.0)?;
-        }
-        Ok(())
+        let all = percentiles(tally.latencies());
+        assert!(all.is_sorted_by(|one, next| one.us <= next.us && one.one_in < next.one_in));
+        let last = all.last().unwrap();
+        assert!((last.one_in - 1_000.0).abs() < 1e-9 && (last.us / 1e6 - 1.0).abs() < 0.002);
+        assert_eq!(all.len(), 31);
+        assert!(percentiles(Tally::new().latencies()).is_empty());
     }
 }

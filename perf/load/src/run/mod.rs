@@ -24,7 +24,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use timer::Timer;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch as signal};
 use tokio::task::LocalSet;
 
 /// How a run goes on.
@@ -93,6 +93,8 @@ pub(crate) struct Shared {
     failed: AtomicU64,
     /// Somebody wants to see what there is.
     stopped: AtomicBool,
+    /// The same, for whoever waits.
+    stop: signal::Sender<bool>,
 }
 
 impl Plan {
@@ -187,6 +189,7 @@ impl Shared {
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
+            stop: signal::Sender::new(false),
         }
     }
 

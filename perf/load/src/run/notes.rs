@@ -1,5 +1,6 @@
 //! What one thread notes while it works.
 use super::Shared;
+use crate::events::Events;
 use crate::failure::Failure;
 use crate::tally::{Handshake, Tally};
 use std::cell::RefCell;
@@ -43,9 +44,20 @@ impl Notes {
         self.tally.borrow_mut().received(bytes);
     }
 
+    /// Something that is told one by one happens now.
+    pub(crate) fn tell(&self, tell: impl FnOnce(&mut Events, Duration)) {
+        tell(self.tally.borrow_mut().events_mut(), self.since_start());
+    }
+
     /// How long the run has lasted.
     pub(crate) fn since_start(&self) -> Duration {
         self.shared.start.elapsed()
+    }
+
+    /// Waits until somebody wants to see what there is.
+    pub(crate) async fn stopped(&self) {
+        // The sender lives as long as `shared` does.
+        let _ = self.shared.stop.subscribe().wait_for(|stopped| *stopped).await;
     }
 
     pub(super) fn take(&self) -> Tally {

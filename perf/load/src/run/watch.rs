@@ -32,6 +32,7 @@ impl Shared {
         if self.stopped.swap(true, Ordering::Relaxed) {
             std::process::exit(INTERRUPTED);
         }
+        self.stop.send_replace(true);
     }
 
     fn line(&self, new: u64) -> String {

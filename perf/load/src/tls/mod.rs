@@ -34,6 +34,8 @@ enum Verifier {
 /// One client: who it is, and how it shakes hands.
 #[derive(Debug)]
 pub(crate) struct Client {
+    /// The file that its certificate came from, or its common name; empty where it shows none.
+    pub(crate) name: String,
     /// Keeps the tickets that come, where others resume with them.
     full: Arc<ClientConfig>,
     resuming: Option<Resuming>,
@@ -90,11 +92,12 @@ impl Terms {
                 builder.dangerous().with_custom_certificate_verifier(Arc::clone(nothing) as Arc<_>)
             }
         };
-        let mut full = match identity {
-            None => builder.with_no_client_auth(),
-            Some(Identity { name, chain, key }) => builder
-                .with_client_auth_cert(chain, key)
-                .map_err(|error| format!("{name}: not usable with its key: {error}"))?,
+        let (mut full, name) = match identity {
+            None => (builder.with_no_client_auth(), String::new()),
+            Some(Identity { name, chain, key }) => {
+                let config = builder.with_client_auth_cert(chain, key);
+                (config.map_err(|error| format!("{name}: not usable with its key: {error}"))?, name)
+            }
         };
         full.alpn_protocols.clone_from(&self.alpn);
         full.resumption = Resumption::disabled();
@@ -105,7 +108,7 @@ impl Terms {
             let turns = AtomicU32::new(index % 100);
             Resuming { config: Arc::new(config), tickets, percent: self.resume_percent, turns }
         });
-        Ok(Client { full: Arc::new(full), resuming })
+        Ok(Client { name, full: Arc::new(full), resuming })
     }
 }
 

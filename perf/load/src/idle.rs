@@ -1,0 +1,178 @@
+//! `portcullis-load idle`: connections that are opened, and then held.
+use crate::connection::{Opener, until_end};
+use crate::failure::Failure;
+use crate::http::{Asked, Http1};
+use crate::options::{
+    IdentityOptions, OutputOptions, PaceOptions, RequestOptions, ServerOptions, seconds,
+};
+use crate::probe::{self, Protocol};
+use crate::report::{Report, Setting};
+use crate::run::{self, Bounds, Lane, Plan};
+use clap::Args;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch::Sender;
+
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    server: ServerOptions,
+    #[command(flatten)]
+    identities: IdentityOptions,
+    #[command(flatten)]
+    request: RequestOptions,
+    /// Requests on each connection before it is held; 0 for none, and then a client that is refused is told apart
+    /// from one that is let in by the loss of its connection alone
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Requests")]
+    requests: u32,
+    /// Connections to hold
+    #[arg(
+        long, value_name = "N", help_heading = "Load",
+        value_parser = clap::value_parser!(u64).range(1..=10_000_000)
+    )]
+    connections: u64,
+    /// Hold them for so many seconds, once all are open
+    #[arg(
+        long, value_name = "SECONDS", default_value = "10", help_heading = "Load",
+        value_parser = seconds
+    )]
+    duration: Duration,
+    #[command(flatten)]
+    pace: PaceOptions,
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+/// What each lane does.
+#[derive(Debug)]
+struct Work {
+    opener: Opener,
+    asked: Asked,
+    requests: u32,
+    connections: u64,
+    duration: Duration,
+    /// Connections that were opened or could not be.
+    tried: AtomicU64,
+    /// Those that stand.
+    held: AtomicU64,
+    /// It has lasted long enough.
+    over: Sender<bool>,
+}
+
+/// Makes one attempt to see that it can be done, and then opens and holds. Answers how many connections could not
+/// be opened or were lost.
+///
+/// # Errors
+/// A sentence that says why nothing was held.
+pub(crate) fn run(options: &Options) -> Result<u64, String> {
+    let Options { server, identities, request, requests, connections, duration, pace, output } =
+        options;
+    pace.either()?;
+    output.check()?;
+    let files_max = run::raise_file_limit().unwrap_or(u64::MAX);
+    if connections.saturating_add(FILES_BESIDE) > files_max {
+        return Err(format!(
+            "--connections {connections}: the limit of open files is {files_max} (ulimit -Hn)"
+        ));
+    }
+    let identities = identities.read()?;
+    let clients = identities.len();
+    let opener = server.opener(identities, None, 0)?;
+    let asked = request.asked(server.name())?;
+    let negotiated = probe::probe(&opener, &asked, Protocol::Http1, &server.connect)?;
+    let bounds = Bounds { count: Some(*connections), duration: None };
+    let (pace, threads) = (pace.pace(), pace.threads());
+    let setting = Setting {
+        work: "idle",
+        connect: server.connect.clone(),
+        server_name: server.name().to_owned(),
+        clients,
+        protocol: Protocol::Http1,
+        negotiated,
+        connections: Some(*connections),
+        streams: None,
+        requests_per_connection: Some(*requests),
+        threads: threads.count(),
+        pace,
+    };
+    let work = Arc::new(Work {
+        opener,
+        asked,
+        requests: *requests,
+        connections: *connections,
+        duration: *duration,
+        tried: AtomicU64::new(0),
+        held: AtomicU64::new(0),
+        over: Sender::new(false),
+    });
+    let plan = Plan { pace, bounds, threads, lanes: pace.lanes() };
+    let outcome = plan.carry_out(move |lane| Arc::clone(&work).lane(lane));
+    let outcome = outcome.map_err(|error| format!("cannot go on: {error}"))?;
+    output.give(&Report::new(setting, &outcome))?;
+    Ok(outcome.tally.faults())
+}
+
+/// Files that are open besides connections.
+const FILES_BESIDE: u64 = 64;
+
+impl Work {
+    async fn lane(self: Arc<Self>, lane: Lane) {
+        while let Some(turn) = lane.turns.next().await {
+            let began = turn.begin();
+            match self.opener.in_time(Box::pin(self.open(turn.index, &lane))).await {
+                Ok(http1) => {
+                    lane.notes.done(began);
+                    self.held.fetch_add(1, Ordering::Relaxed);
+                    let (work, lane) = (Arc::clone(&self), lane.clone());
+                    tokio::task::spawn_local(work.hold(turn.index, http1, lane));
+                }
+                Err(failure) => lane.notes.failed(failure),
+            }
+            if self.tried.fetch_add(1, Ordering::Relaxed) + 1 == self.connections {
+                tokio::task::spawn_local(Arc::clone(&self).end());
+            }
+        }
+    }
+
+    async fn open(&self, turn: u64, lane: &Lane) -> Result<Http1, Failure> {
+        let opened = self.opener.open(turn).await?;
+        lane.notes.opened(opened.handshake, opened.took);
+        let mut http1 = Http1::new(opened.stream);
+        for _ in 0..self.requests {
+            let answer = http1.ask(&self.asked, false).await?;
+            lane.notes.received(answer.content_bytes);
+            if !answer.keeps {
+                return Err(Failure::Closed);
+            }
+        }
+        Ok(http1)
+    }
+
+    /// Holds a connection until it is over with it, or with all.
+    async fn hold(self: Arc<Self>, turn: u64, http1: Http1, lane: Lane) {
+        let mut over = self.over.subscribe();
+        let mut stream = http1.into_stream();
+        let lost = tokio::select! {
+            failure = until_end(&mut stream) => Some(failure),
+            _ = over.wait_for(|over| *over) => None,
+            () = lane.notes.stopped() => None,
+        };
+        match lost {
+            Some(failure) => {
+                self.held.fetch_sub(1, Ordering::Relaxed);
+                let client = self.opener.client(turn).map_or("", |client| &client.name);
+                lane.notes.tell(|events, at| events.lose(at, client, failure));
+            }
+            None => self.opener.close(stream).await,
+        }
+    }
+
+    /// All are open: says so, for whoever wants to look at the server now, and waits.
+    async fn end(self: Arc<Self>) {
+        let (held, seconds) = (self.held.load(Ordering::Relaxed), self.duration.as_secs_f64());
+        println!("{held} connections are open, for {seconds} s");
+        tokio::time::sleep(self.duration).await;
+        self.over.send_replace(true);
+    }
+}

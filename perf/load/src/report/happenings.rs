@@ -1,0 +1,109 @@
+//! Refusals, losses, changes and certificates, as they are told.
+use crate::events::{Certificate, Event, Events, Whose};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use x509_parser::prelude::parse_x509_certificate;
+
+/// What happened at which time.
+#[derive(Debug, Serialize)]
+pub(super) struct Happenings {
+    pub(super) refusals: Vec<Refusal>,
+    /// More of them, which nobody has kept.
+    pub(super) refusals_untold: u64,
+    /// Connections that were open and are no more, by kind.
+    pub(super) lost: BTreeMap<String, u64>,
+    /// Kept connections that the server has ended between two requests.
+    pub(super) ended: u64,
+    /// Requests on kept connections that were answered.
+    pub(super) kept_requests: u64,
+    pub(super) changes: Vec<Change>,
+    pub(super) server_certificates: Vec<Shown>,
+}
+
+/// A connection that was refused or lost.
+#[derive(Debug, Serialize)]
+pub(super) struct Refusal {
+    pub(super) at_seconds: f64,
+    pub(super) connection: Whose,
+    pub(super) client: String,
+    pub(super) reason: String,
+}
+
+/// A command that was run.
+#[derive(Debug, Serialize)]
+pub(super) struct Change {
+    pub(super) at_seconds: f64,
+    pub(super) took_seconds: f64,
+    /// None when it was killed or could not be started.
+    pub(super) exit_status: Option<i32>,
+}
+
+/// A certificate of the server.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown {
+    pub(super) serial: String,
+    pub(super) subject: String,
+    pub(super) connections: u64,
+    pub(super) first_seconds: f64,
+    pub(super) last_seconds: f64,
+}
+
+impl Happenings {
+    pub(super) fn of(events: &Events) -> Self {
+        let lost = events.lost().iter().map(|(kind, count)| (kind.to_string(), *count));
+        let changes = events.changes().iter().map(|change| Change {
+            at_seconds: change.at.as_secs_f64(),
+            took_seconds: change.took.as_secs_f64(),
+            exit_status: change.status,
+        });
+        Self {
+            refusals: events.told().iter().map(Refusal::of).collect(),
+            refusals_untold: events.untold(),
+            lost: lost.collect(),
+            ended: events.ended(),
+            kept_requests: events.answered(),
+            changes: changes.collect(),
+            server_certificates: events.certificates().iter().map(Shown::of).collect(),
+        }
+    }
+
+    /// Changes that could not be made.
+    pub(super) fn failed_changes(&self) -> usize {
+        self.changes.iter().filter(|change| change.exit_status != Some(0)).count()
+    }
+}
+
+impl Refusal {
+    fn of(event: &Event) -> Self {
+        Self {
+            at_seconds: event.at.as_secs_f64(),
+            connection: event.whose,
+            client: event.client.clone(),
+            reason: event.failure.to_string(),
+        }
+    }
+
+    pub(super) fn whose(&self) -> &'static str {
+        match self.connection {
+            Whose::New => "new connection",
+            Whose::Kept => "kept connection",
+        }
+    }
+}
+
+impl Shown {
+    fn of(shown: &Certificate) -> Self {
+        let parsed = parse_x509_certificate(&shown.der);
+        let (serial, subject) = parsed.map_or_else(
+            |_| ("?".to_owned(), "?".to_owned()),
+            |(_, parsed)| (parsed.raw_serial_as_string(), parsed.subject().to_string()),
+        );
+        Self {
+            serial,
+            subject,
+            connections: shown.count,
+            first_seconds: shown.first.as_secs_f64(),
+            last_seconds: shown.last.as_secs_f64(),
+        }
+    }
+}
