@@ -2,9 +2,9 @@
 use crate::corpus::message;
 use crate::support::client::{connect, tls_config};
 use crate::support::http2::{code, flag};
-use crate::support::log_lines::{ATHENA_CONNECTION, AccessLine};
 use crate::support::http2_target::{self, Call, response};
 use crate::support::log_lines::AccessLine;
+use crate::support::log_lines::{ATHENA_CONNECTION, AccessLine};
 use crate::support::node::piece;
 use crate::support::target::{close, entry, nobody, ok};
 use crate::support::tools::{self, Identity, Tls};
