@@ -2,13 +2,11 @@
 use crate::corpus::message;
 use crate::support::client::{connect, tls_config};
 use crate::support::http2::{code, flag};
-use crate::support::http2_target::{self, Call, response};
-use crate::support::log_lines::AccessLine;
 use crate::support::log_lines::{ATHENA_CONNECTION, AccessLine};
 use crate::support::node::piece;
 use crate::support::target::{close, entry, nobody, ok};
 use crate::support::tools::{self, Identity, Tls};
-use crate::support::{Client, Http2, Http2Target, Node, Setup, Target, http2, wait};
+use crate::support::{Client, Http2, Node, Setup, Target, http2, wait};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener};
@@ -592,54 +590,22 @@ fn the_json_form_says_why() {
 #[test]
 fn an_access_log_may_come_and_go_with_a_reload() {
     let target = Target::named("hello");
-    let configuration = [
-        piece::certificates(),
-        piece::targets_of("GRPC", &[target.entry()]),
-        "listeners:\n".to_owned(),
-        piece::https("https", ""),
-    ];
-    let logs = ", access: access.log".to_owned();
-    let node = Node::with(Setup { logs, ..Setup::default() }, &configuration.concat());
-    let address = node.address("https");
-    let mut client = Http2::connect(address, &http2::config(None));
-    let more = [("content-type", "application/grpc+proto"), ("user-agent", "grpc-test/1")];
-    let trailers = [("x-sum", "7")];
-    let id = client.request(0, "POST", "/orders.Orders/Get", &more);
-    client.upload(id, b"question", false);
-    client.send(http2::head(id, flag::END_STREAM, &trailers));
-    let answer = client.answer(id);
-    let line = node.access_line(0);
-    let entry = target.address.to_string();
-    assert_eq!(line.fields([TYPE, TARGET, USER_AGENT]), ["grpcs", entry.as_str(), "grpc-test/1"]);
-    assert_eq!(
-        line.fields([ELB_STATUS, TARGET_STATUS, ACTION, RULE]),
-        ["200", "200", "forward", "0"]
-    );
-    assert_eq!(line.field(PROTOCOL), "TLSv1.3");
-    assert!(line.field(TARGET_GROUP).contains("targetgroup/targets/"), "{}", line.text);
-    let request = format!("POST https://localhost:{}/orders.Orders/Get HTTP/2.0", address.port());
-    assert_eq!(line.field(REQUEST), request);
-    assert!(!line.fields(TIMES).contains(&"-1"), "{}", line.text);
-    let head = "POST".len() + "/orders.Orders/Get".len() + "localhost".len() + fields_bytes(&more);
-    let received = head + "question".len() + fields_bytes(&trailers);
-    assert_eq!(line.number(RECEIVED) as usize, received);
-    let (_, interim) = &answer.interim[0];
-    let heads = [interim, &answer.fields, &answer.trailers].map(|fields| fields_bytes(fields));
-    assert_eq!(line.number(SENT) as usize, heads.iter().sum::<usize>() + "answer".len());
-    assert_eq!(node.metric("portcullis_upstream_requests_total", &[]) as usize, 1);
-}
-
-/// Goal: what no target got is counted as sent to none. Method: content whose first bytes are malformed.
-#[test]
-fn a_request_of_which_nothing_was_sent_has_a_target_in_the_log_and_counts_for_none() {
-    let target = Target::named("hello");
-    let node = node_for(&[target.entry()]);
+    let configuration = configuration(&[target.entry()]);
+    let mut node = Node::start(&configuration);
     let mut client = Client::plain(node.address("plain"));
-    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-    assert_eq!(client.ask(&format!("{head}no size")).status, 400);
+    client.get("/before");
+    assert!(!node.path("access.log").exists());
+    node.set_logs(", access: access.log");
+    node.configure(&configuration);
+    node.reload();
+    client.get("/logged");
     let line = node.access_line(0);
-    let entry = target.address.to_string();
-    assert_eq!(line.fields([TARGET, ELB_STATUS]), [entry.as_str(), "400"]);
-    assert_eq!(node.metric("portcullis_upstream_requests_total", &[]) as usize, 0);
-    assert!(target.so_far().is_empty());
+    assert!(line.field(REQUEST).contains("/logged "), "{}", line.text);
+    assert!(node.log_line(0).contains(line.field(CONNECTION)), "its connection is older");
+    node.set_logs("");
+    node.configure(&configuration);
+    node.reload();
+    client.get("/after");
+    client.until_closed();
+    assert_eq!(node.lines_of("access.log").len(), 1);
 }
