@@ -108,6 +108,7 @@ impl Plan {
         W: Fn(Lane) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + 'static,
     {
+        self.threads.check()?;
         let shared = Arc::new(Shared::new(self.bounds, self.threads.count()));
         let lane = Arc::new(lane);
         let (working, over) = mpsc::channel::<()>(1);

@@ -3,6 +3,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use std::io;
+use std::thread;
 use std::time::Duration;
 
 /// Where a run works.
@@ -35,9 +36,19 @@ impl Threads {
         {
             let mut set = CpuSet::new();
             set.set(*cpu);
-            sched_setaffinity(None, &set)?;
+            sched_setaffinity(None, &set)
+                .map_err(|error| io::Error::other(format!("CPU {cpu}: {error}")))?;
         }
         Ok(())
+    }
+
+    /// Sees that every thread can have its CPU, before some are at work.
+    pub(super) fn check(&self) -> io::Result<()> {
+        thread::scope(|scope| {
+            (0..self.count()).try_for_each(|index| {
+                scope.spawn(move || self.settle(index)).join().unwrap_or(Ok(()))
+            })
+        })
     }
 }
 

@@ -1,9 +1,12 @@
 //! What a run leaves behind: the table, the JSON, the page, the line on a terminal.
 use crate::pki::Pki;
-use crate::program::load;
+use crate::program::{command, load};
 use crate::secure_server::{OK, send, serve};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 
 #[test]
 fn a_page_has_everything_in_it() {
@@ -39,6 +42,28 @@ fn a_terminal_sees_how_it_goes() {
         Command::new("script").args(["-q", "-e", "-c", &line, "/dev/null"]).output().unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(shown.contains("\r    1 of 1 s  ") && shown.contains("30 done"), "{shown}");
+}
+
+/// Ctrl-C, as soon as the server has seen some: what there is, is told.
+#[test]
+fn whoever_interrupts_gets_what_there_is() {
+    let pki = Pki::new();
+    let (seen, come) = channel();
+    let seen = Mutex::new(seen);
+    let address = serve(&pki, None, move |_, stream| {
+        send(stream, OK);
+        let _ = seen.lock().unwrap().send(());
+    });
+    let mut run = command(&["handshake", "--connect", &address.to_string(), "--insecure"]);
+    run.args(["--duration", "600"]).stdout(Stdio::piped());
+    let child = run.spawn().unwrap();
+    for _ in 0..10 {
+        come.recv_timeout(crate::wait::PATIENCE).unwrap();
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains(" done "));
 }
 
 #[test]
