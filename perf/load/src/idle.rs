@@ -84,6 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
     let negotiated = probe::probe(&opener, &asked, Protocol::Http1, &server.connect)?;
     let bounds = Bounds { count: Some(*connections), duration: None };
     let (pace, threads) = (pace.pace(), pace.threads());
+    let threads = threads.at_most(pace.lanes());
     let setting = Setting {
         work: "idle",
         connect: server.connect.clone(),

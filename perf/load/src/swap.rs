@@ -77,6 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
     let asked = request.asked(server.name())?;
     let negotiated = probe::probe(&opener, &asked, Protocol::Http1, &server.connect)?;
     let (pace, bounds, threads) = (load.pace.pace(), load.bounds(), load.pace.threads());
+    let threads = threads.at_most(pace.lanes());
     let setting = Setting {
         work: "swap",
         connect: server.connect.clone(),

@@ -32,6 +32,7 @@ use tokio::task::LocalSet;
 pub(crate) struct Plan {
     pub(crate) pace: Pace,
     pub(crate) bounds: Bounds,
+    /// No more than there are lanes that take turns.
     pub(crate) threads: Threads,
     /// Tasks that take turns, over all threads.
     pub(crate) lanes: usize,

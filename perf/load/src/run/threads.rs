@@ -24,6 +24,17 @@ impl Threads {
         }
     }
 
+    /// No more than there is work for: a thread without a lane would make turns that nobody takes.
+    pub(crate) fn at_most(self, lanes: usize) -> Self {
+        match self {
+            Self::Anywhere(count) => Self::Anywhere(count.min(lanes)),
+            Self::On(mut cpus) => {
+                cpus.truncate(lanes);
+                Self::On(cpus)
+            }
+        }
+    }
+
     /// What part of `whole` falls to thread `index`; all parts make the whole.
     pub(crate) fn share(&self, whole: usize, index: usize) -> usize {
         whole / self.count() + usize::from(index < whole % self.count())

@@ -55,6 +55,21 @@ fn an_open_loop_shares_the_connections_too() {
     assert!(told["handshakes"]["full"].as_u64().unwrap() <= 3, "{told}");
 }
 
+/// A thread without a connection has no part in the load: nobody would take its turns.
+#[test]
+fn an_open_loop_has_no_more_threads_than_connections() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK));
+    let known = ["--count", "20", "--rate", "500", "--threads", "2"];
+    let one = [&known[..], &["--concurrency", "1"]].concat();
+    assert_eq!(load(&pki, "requests", address, &one).success()["done"], 20);
+    for work in ["handshake", "swap"] {
+        let one = [&known[..], &["--outstanding", "1"]].concat();
+        let told = load(&pki, work, address, &one).told;
+        assert_eq!((&told["attempted"], &told["threads"]), (&20.into(), &1.into()), "{told}");
+    }
+}
+
 #[test]
 fn many_streams_share_one_http2_connection() {
     let pki = Pki::new();
