@@ -136,11 +136,14 @@ impl Report {
         }
     }
 
-    /// What failed and what was lost.
+    /// What failed, and what was lost or could not be opened anew.
     fn errors(&self) -> BTreeMap<String, u64> {
         let mut errors = self.failures.clone();
-        for (kind, count) in self.happenings.iter().flat_map(|all| &all.lost) {
-            errors.insert(format!("lost: {kind}"), *count);
+        if let Some(happenings) = &self.happenings {
+            let named = |name: &'static str| move |kind: &String| format!("{name}: {kind}");
+            let (lost, anew) = (named("lost"), named("kept, anew"));
+            errors.extend(happenings.lost.iter().map(|(kind, count)| (lost(kind), *count)));
+            errors.extend(happenings.kept_refused.iter().map(|(kind, count)| (anew(kind), *count)));
         }
         errors
     }
@@ -160,7 +163,7 @@ impl Slots {
 
     /// Counts connections that were lost as what failed, at their time.
     fn add_losses<'a>(&mut self, refusals: impl Iterator<Item = &'a Refusal>) {
-        for refusal in refusals.filter(|refusal| refusal.connection == Whose::Kept) {
+        for refusal in refusals.filter(|refusal| refusal.connection != Whose::New) {
             let mut begins = (1_u32..).map(|index| f64::from(index) * self.slot_seconds);
             let index = begins.position(|begin| begin > refusal.at_seconds).unwrap_or_default();
             while self.done.len() <= index {
