@@ -110,7 +110,7 @@ impl Report {
         let load_cpu_seconds = cpu.as_secs_f64();
         let happenings =
             matches!(setting.work, "idle" | "swap").then(|| Happenings::of(tally.events()));
-        let mut picture = Slots::of(&tally.timeline().for_picture());
+        let mut picture = Slots::of(&tally.timeline().for_picture(*elapsed));
         picture.add_losses(happenings.iter().flat_map(|all| &all.refusals));
         picture.end_at(seconds);
         Self {
@@ -164,15 +164,11 @@ impl Slots {
     /// Counts connections that were lost as what failed, at their time.
     fn add_losses<'a>(&mut self, refusals: impl Iterator<Item = &'a Refusal>) {
         for refusal in refusals.filter(|refusal| refusal.connection != Whose::New) {
-            let mut begins = (1_u32..).map(|index| f64::from(index) * self.slot_seconds);
-            let index = begins.position(|begin| begin > refusal.at_seconds).unwrap_or_default();
-            while self.done.len() <= index {
-                self.done.push(0);
-                self.failed.push(0);
-                self.p50_us.push(None);
-                self.p99_us.push(None);
+            let ends = (1_u32..).map(|index| f64::from(index) * self.slot_seconds);
+            let mut slots = self.failed.iter_mut().zip(ends);
+            if let Some((failed, _)) = slots.find(|(_, end)| *end > refusal.at_seconds) {
+                *failed += 1;
             }
-            self.failed[index] += 1;
         }
     }
 
