@@ -117,7 +117,7 @@ impl Stream {
             bytes,
             body,
             response,
-            keep_target: read.keep_alive && read.body != Body::UntilClose,
+            keep_target: read.keep_alive,
             trailers_may_pass,
         }))
     }

@@ -322,6 +322,10 @@ impl Attempt<'_> {
             let content = content.map_err(lost)?;
             self.heard();
             let (bytes, last) = (content.len(), body.is_end_stream());
+            // RFC 9110, sections 15.3.5 and 15.4.5. The crate sees to HEAD.
+            if bytes > 0 && matches!(status, 204 | 304) {
+                return Err(MALFORMED);
+            }
             let mut content = unpinned(content);
             self.blocked.by_client.set(true);
             while !content.is_empty() {
