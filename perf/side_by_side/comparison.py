@@ -72,7 +72,7 @@ class Comparison(Measured):
                     with self.begun(work, one, target) as fresh:
                         return work.load.measure(fresh, self.scratch, self.quick)
 
-            kept["rounds"] = self.rounds(work.title, contenders, once, calm)
+            kept["rounds"] = self.rounds(work.title, contenders, once, calm, warms_up=isinstance(work.load, Load))
             if work.at_half:
                 kept["at_half"] = self.at_half(work, contenders, once, kept["rounds"], calm)
         if not self.quick:
@@ -90,16 +90,16 @@ class Comparison(Measured):
             self.require_right(server, has_revoked=bool(one.entries))
             yield server
 
-    def rounds(self, title, contenders, once, calm):
-        """Of each contender, by its label, one report for each round. The first round warms up."""
+    def rounds(self, title, contenders, once, calm, warms_up=True):
+        """Of each contender, by its label, one report for each round; a first round that `warms_up` has none."""
         reports = {one.label: [] for one in contenders}
-        for turn in range(self.results["rounds"] + (0 if self.quick else 1)):
+        for turn in range(0 if warms_up and not self.quick else 1, self.results["rounds"] + 1):
             for one in contenders:
                 if not self.quick:
                     calm.calibrate()
                 say(f"round {turn} of {self.results['rounds']}: {title}, {one.label}")
                 report = once(one)
-                if turn > 0 or self.quick:
+                if turn > 0:
                     calm.foreign.append(report["foreign"])
                     reports[one.label].append(report)
         return reports

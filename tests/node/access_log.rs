@@ -13,24 +13,24 @@ use std::net::{Ipv4Addr, Shutdown, TcpListener};
 use std::thread;
 
 /// The fields of section 2.2 that tests look at, by their numbers.
-const TYPE: usize = 1;
+pub const TYPE: usize = 1;
 const CLIENT: usize = 4;
-const TARGET: usize = 5;
-const TIMES: [usize; 3] = [6, 7, 8];
-const ELB_STATUS: usize = 9;
-const TARGET_STATUS: usize = 10;
-const RECEIVED: usize = 11;
-const SENT: usize = 12;
-const REQUEST: usize = 13;
-const USER_AGENT: usize = 14;
+pub const TARGET: usize = 5;
+pub const TIMES: [usize; 3] = [6, 7, 8];
+pub const ELB_STATUS: usize = 9;
+pub const TARGET_STATUS: usize = 10;
+pub const RECEIVED: usize = 11;
+pub const SENT: usize = 12;
+pub const REQUEST: usize = 13;
+pub const USER_AGENT: usize = 14;
 const CIPHER: usize = 15;
-const PROTOCOL: usize = 16;
-const TARGET_GROUP: usize = 17;
+pub const PROTOCOL: usize = 16;
+pub const TARGET_GROUP: usize = 17;
 const TRACE_ID: usize = 18;
 const DOMAIN: usize = 19;
 const CERTIFICATE: usize = 20;
 const RULE: usize = 21;
-const ACTION: usize = 23;
+pub const ACTION: usize = 23;
 const CLASS: usize = 28;
 const CLASS_REASON: usize = 29;
 const CONNECTION: usize = 30;
@@ -608,4 +608,19 @@ fn an_access_log_may_come_and_go_with_a_reload() {
     client.get("/after");
     client.until_closed();
     assert_eq!(node.lines_of("access.log").len(), 1);
+}
+
+/// Goal: what no target got is counted as sent to none. Method: content whose first bytes are malformed.
+#[test]
+fn a_request_of_which_nothing_was_sent_has_a_target_in_the_log_and_counts_for_none() {
+    let target = Target::named("hello");
+    let node = node_for(&[target.entry()]);
+    let mut client = Client::plain(node.address("plain"));
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(client.ask(&format!("{head}no size")).status, 400);
+    let line = node.access_line(0);
+    let entry = target.address.to_string();
+    assert_eq!(line.fields([TARGET, ELB_STATUS]), [entry.as_str(), "400"]);
+    assert_eq!(node.metric("portcullis_upstream_requests_total", &[]) as usize, 0);
+    assert!(target.so_far().is_empty());
 }

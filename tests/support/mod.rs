@@ -14,6 +14,7 @@ pub mod pki;
 pub mod pkits;
 pub mod scratch;
 pub mod server;
+pub mod splitter;
 pub mod target;
 pub mod tools;
 pub mod wait;
