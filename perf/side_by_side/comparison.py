@@ -137,19 +137,19 @@ class Comparison(Measured):
             self.judge_half(work, kept["at_half"], names, doubts)
 
     def judge_half(self, work, rounds, names, doubts):
-        figures = {label: [one["latency_us"]["p99"] for one in reports] for label, reports in rounds.items()}
+        figures = {label: [one["latency_us"]["p99"] / 1_000 for one in reports] for label, reports in rounds.items()}
         compared = [names[0], best(figures, names[1:])]
         late = [name for name in compared if name and any(did_too_little(one) for one in rounds[name])]
         doubts = doubts + [f"the load did not keep up its rate on {name}" for name in late]
         shown.at_half(work, rounds, doubts)
-        self.judged.append(Summed(f"{work.key}, p99", "µs", figures, [P99.judge(figures, names[1:], "µs", doubts)]))
+        self.judged.append(Summed(f"{work.key}, p99", "ms", figures, [P99.judge(figures, names[1:], "ms", doubts)]))
 
     def judge(self):
         """Says which goals hold; the exit status."""
         if self.quick:
             print("every server answers and refuses as it should; a quick run says nothing about times")
             return 0
-        shown.summary(self.judged, list(self.results["servers"]))
+        shown.summary(self.judged, [*self.results["servers"], servers.PortcullisLogging.name])
         found = {judged.verdict for summed in self.judged for judged in summed.judged}
         return 1 if BROKEN in found else 3 if UNJUDGED in found else 0
 

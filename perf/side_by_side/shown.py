@@ -35,7 +35,7 @@ def at_half(work, rounds, doubts):
 
 
 def summary(works, servers):
-    """What each work costs each server, and which goals hold."""
+    """What each work costs each of these, and which goals hold."""
     rows = []
     for work in works:
         medians = {label: table.median_and_spread(values)[0] for label, values in work.figures.items()}
