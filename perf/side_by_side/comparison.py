@@ -130,7 +130,7 @@ class Comparison(Measured):
         names = self.names(rounds)
         doubts = doubts + order_doubts(figures, names)
         kept["doubts"] = doubts
-        shown.work(work, rounds, figures, doubts)
+        shown.of_work(work, rounds, figures, doubts)
         judged = [goal.judge(figures, names[1:], work.unit, doubts) for goal in work.goals]
         self.judged.append(Summed(work.key, work.unit, figures, judged))
         if work.at_half:
@@ -141,7 +141,7 @@ class Comparison(Measured):
         compared = [names[0], best(figures, names[1:])]
         late = [name for name in compared if name and any(did_too_little(one) for one in rounds[name])]
         doubts = doubts + [f"the load did not keep up its rate on {name}" for name in late]
-        shown.at_half(work, rounds, doubts)
+        shown.of_half(work, rounds, doubts)
         self.judged.append(Summed(f"{work.key}, p99", "ms", figures, [P99.judge(figures, names[1:], "ms", doubts)]))
 
     def judge(self):

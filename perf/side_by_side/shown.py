@@ -6,7 +6,7 @@ def number(value):
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
 
 
-def work(work, rounds, figures, doubts):
+def of_work(work, rounds, figures, doubts):
     """What one work costs each server."""
     has_latency = any("latency_us" in report for reports in rounds.values() for report in reports)
     head = ["server", work.unit, "spread", "to ours"] + (["p50", "p99", "busy"] if has_latency else [])
@@ -22,7 +22,7 @@ def work(work, rounds, figures, doubts):
     not_counted(doubts)
 
 
-def at_half(work, rounds, doubts):
+def of_half(work, rounds, doubts):
     """What latency is at half of each server's capacity."""
     rows = []
     for label, reports in rounds.items():
