@@ -286,7 +286,10 @@ defaults
 
 
 class Target(Nginx):
-    """What the others forward to: nginx without TLS, on the load's CPU."""
+    """What the others forward to: nginx without TLS, on the load's CPU.
+
+    `/slow` answers once it has the whole request, the rest at once.
+    """
 
     name = "target"
     cpus = {machine.LOAD_CPU}
@@ -305,8 +308,11 @@ events {{ worker_connections 4096; }}
 http {{
   access_log off;
   keepalive_requests 100000000;
+  client_body_temp_path {self.directory}/body;
+  proxy_temp_path {self.directory}/proxy;
   server {{
     listen 127.0.0.1:{self.port} backlog=4096;
+    location = /slow {{ proxy_pass http://127.0.0.1:{self.port}/; }}
     location / {{ default_type text/plain; return 200 "{ANSWER}"; }}
   }}
 }}

@@ -248,14 +248,18 @@ impl Inner {
             self.killed.set(Some(why));
         }
         let socket = self.io.as_fd();
-        // Each fails only on a connection that is gone already, where nothing stays pending.
-        let _ = match end {
-            // connect(2): "may dissolve the association by connecting to an address with the sa_family
-            // member of sockaddr set to AF_UNSPEC". TCP then sends RST, and whatever is pending completes.
-            End::Both(_) if self.resets.get() => rustix::net::connect_unspec(socket),
-            End::Both(_) => rustix::net::shutdown(socket, Shutdown::Both),
-            End::Reading(_) => rustix::net::shutdown(socket, Shutdown::Read),
+        // connect(2): "may dissolve the association by connecting to an address with the sa_family member of
+        // sockaddr set to AF_UNSPEC". TCP then sends RST, and whatever is pending completes.
+        let resets = self.resets.get() && matches!(end, End::Both(_));
+        if resets && rustix::net::connect_unspec(socket).is_ok() {
+            return;
+        }
+        let how = match end {
+            End::Both(_) => Shutdown::Both,
+            End::Reading(_) => Shutdown::Read,
         };
+        // It fails only on a connection that is gone already, where nothing stays pending.
+        let _ = rustix::net::shutdown(socket, how);
     }
 }
 

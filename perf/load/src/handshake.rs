@@ -67,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
         let failed = warm_up(&work, pace.lanes()).map_err(|error| error.to_string())?;
         failed.map_or(Ok(()), |failure| Err(failure.sentence(&server.connect, server.name())))?;
     }
-    let (bounds, threads) = (load.bounds(), load.pace.threads());
+    let (bounds, threads) = (load.bounds(), load.pace.threads().at_most(pace.lanes()));
     let setting = Setting {
         work: "handshake",
         connect: server.connect.clone(),

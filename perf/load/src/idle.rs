@@ -9,6 +9,7 @@ use crate::probe::{self, Protocol};
 use crate::report::{Report, Setting};
 use crate::run::{self, Bounds, Lane, Plan};
 use clap::Args;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -83,6 +84,7 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
     let negotiated = probe::probe(&opener, &asked, Protocol::Http1, &server.connect)?;
     let bounds = Bounds { count: Some(*connections), duration: None };
     let (pace, threads) = (pace.pace(), pace.threads());
+    let threads = threads.at_most(pace.lanes());
     let setting = Setting {
         work: "idle",
         connect: server.connect.clone(),
@@ -171,7 +173,7 @@ impl Work {
     /// All are open: says so, for whoever wants to look at the server now, and waits.
     async fn end(self: Arc<Self>) {
         let (held, seconds) = (self.held.load(Ordering::Relaxed), self.duration.as_secs_f64());
-        println!("{held} connections are open, for {seconds} s");
+        let _ = writeln!(io::stdout(), "{held} connections are open, for {seconds} s");
         tokio::time::sleep(self.duration).await;
         self.over.send_replace(true);
     }

@@ -70,7 +70,8 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
     let asked = request.asked(server.name())?;
     let negotiated = probe::probe(&opener, &asked, protocol, &server.connect)?;
     let work = Arc::new(Work { opener, asked, http2_streams: *http2_streams });
-    let (pace, bounds, threads) = (load.pace.pace(), load.bounds(), load.pace.threads());
+    let (pace, bounds, threads) =
+        (load.pace.pace(), load.bounds(), load.pace.threads().at_most(load.pace.connections()));
     let setting = Setting {
         work: "requests",
         connect: server.connect.clone(),

@@ -77,6 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
     let asked = request.asked(server.name())?;
     let negotiated = probe::probe(&opener, &asked, Protocol::Http1, &server.connect)?;
     let (pace, bounds, threads) = (load.pace.pace(), load.bounds(), load.pace.threads());
+    let threads = threads.at_most(pace.lanes());
     let setting = Setting {
         work: "swap",
         connect: server.connect.clone(),
@@ -147,12 +148,17 @@ impl Work {
         let over = self.over.subscribe();
         while !*over.borrow() {
             let kept = self.opener.in_time(Box::pin(self.attempt(client, lane, false))).await;
-            let outcome = match kept {
-                Ok(http1) => self.go_on(http1, lane, &over).await,
-                Err(failure) => Err(failure),
+            let ended = match kept {
+                Ok(http1) => self.go_on(http1, lane, &over).await.inspect_err(|failure| {
+                    lane.notes.tell(|events, at| events.lose(at, self.name(client), *failure));
+                }),
+                Err(failure) => {
+                    let name = self.name(client);
+                    lane.notes.tell(|events, at| events.refuse_kept(at, name, failure));
+                    Err(failure)
+                }
             };
-            if let Err(failure) = outcome {
-                lane.notes.tell(|events, at| events.lose(at, self.name(client), failure));
+            if ended.is_err() {
                 tokio::time::sleep(PAUSE).await;
             }
         }

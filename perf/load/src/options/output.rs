@@ -2,6 +2,7 @@
 use crate::report::Report;
 use clap::Args;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
@@ -35,7 +36,8 @@ impl OutputOptions {
     /// # Errors
     /// A sentence that names the file.
     pub(crate) fn give(&self, report: &Report) -> Result<(), String> {
-        println!("{report}");
+        // Whoever has closed the pipe wants no more.
+        let _ = writeln!(io::stdout(), "{report}");
         if let Some(path) = &self.json {
             let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
             write(path, &(json + "\n"))?;

@@ -6,7 +6,7 @@ use crate::identity::Identity;
 use crate::tls::{Offers, Terms, Version};
 use clap::Args;
 use rustls_pki_types::ServerName;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -80,6 +80,9 @@ impl ServerOptions {
             clients.collect::<Result<_, _>>()?
         };
         let sources = self.source.as_ref().map_or_else(Vec::new, |Sources(all)| all.clone());
+        for source in &sources {
+            UdpSocket::bind((*source, 0)).map_err(|error| format!("--source {source}: {error}"))?;
+        }
         let dialer = Dialer::new(targets, sources);
         Ok(Opener { dialer, server_name, clients, timeout: self.timeout })
     }

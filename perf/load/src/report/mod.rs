@@ -110,7 +110,7 @@ impl Report {
         let load_cpu_seconds = cpu.as_secs_f64();
         let happenings =
             matches!(setting.work, "idle" | "swap").then(|| Happenings::of(tally.events()));
-        let mut picture = Slots::of(&tally.timeline().for_picture());
+        let mut picture = Slots::of(&tally.timeline().for_picture(*elapsed));
         picture.add_losses(happenings.iter().flat_map(|all| &all.refusals));
         picture.end_at(seconds);
         Self {
@@ -136,11 +136,14 @@ impl Report {
         }
     }
 
-    /// What failed and what was lost.
+    /// What failed, and what was lost or could not be opened anew.
     fn errors(&self) -> BTreeMap<String, u64> {
         let mut errors = self.failures.clone();
-        for (kind, count) in self.happenings.iter().flat_map(|all| &all.lost) {
-            errors.insert(format!("lost: {kind}"), *count);
+        if let Some(happenings) = &self.happenings {
+            let named = |name: &'static str| move |kind: &String| format!("{name}: {kind}");
+            let (lost, anew) = (named("lost"), named("kept, anew"));
+            errors.extend(happenings.lost.iter().map(|(kind, count)| (lost(kind), *count)));
+            errors.extend(happenings.kept_refused.iter().map(|(kind, count)| (anew(kind), *count)));
         }
         errors
     }
@@ -160,16 +163,12 @@ impl Slots {
 
     /// Counts connections that were lost as what failed, at their time.
     fn add_losses<'a>(&mut self, refusals: impl Iterator<Item = &'a Refusal>) {
-        for refusal in refusals.filter(|refusal| refusal.connection == Whose::Kept) {
-            let mut begins = (1_u32..).map(|index| f64::from(index) * self.slot_seconds);
-            let index = begins.position(|begin| begin > refusal.at_seconds).unwrap_or_default();
-            while self.done.len() <= index {
-                self.done.push(0);
-                self.failed.push(0);
-                self.p50_us.push(None);
-                self.p99_us.push(None);
+        for refusal in refusals.filter(|refusal| refusal.connection != Whose::New) {
+            let ends = (1_u32..).map(|index| f64::from(index) * self.slot_seconds);
+            let mut slots = self.failed.iter_mut().zip(ends);
+            if let Some((failed, _)) = slots.find(|(_, end)| *end > refusal.at_seconds) {
+                *failed += 1;
             }
-            self.failed[index] += 1;
         }
     }
 

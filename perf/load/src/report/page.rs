@@ -151,13 +151,18 @@ impl Report {
         let all = self.attempted.max(1) as f64;
         let mut table = String::from("<table>\n");
         for (kind, count) in &errors {
-            let (of_most, of_all) =
-                (**count as f64 * 100.0 / **most as f64, **count as f64 * 100.0 / all);
+            let of_most = **count as f64 * 100.0 / **most as f64;
+            // What was lost had been attempted, and done.
+            let of_all = if self.failures.contains_key(*kind) {
+                format!("{:.2} %", **count as f64 * 100.0 / all)
+            } else {
+                String::new()
+            };
             let kind = escape(kind);
             let _ = writeln!(
                 table,
                 "<tr><td>{kind}</td><td class=\"number\">{count}</td>\
-                 <td class=\"number\">{of_all:.2} %</td>\
+                 <td class=\"number\">{of_all}</td>\
                  <td class=\"bar\"><i style=\"width:{of_most:.1}%\"></i></td></tr>"
             );
         }
