@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Results")]
-pub(crate) struct OutputOptions {
+pub(super) struct OutputOptions {
     /// Write the result to this file as JSON, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -21,7 +21,7 @@ impl OutputOptions {
     ///
     /// # Errors
     /// A sentence that names the file.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         self.json.iter().chain(&self.report).try_for_each(|path| {
             let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             if directory.is_none_or(Path::is_dir) && !path.is_dir() {
@@ -35,7 +35,7 @@ impl OutputOptions {
     ///
     /// # Errors
     /// A sentence that names the file.
-    pub(crate) fn give(&self, report: &Report) -> Result<(), String> {
+    pub(super) fn give(&self, report: &Report) -> Result<(), String> {
         // Whoever has closed the pipe wants no more.
         let _ = writeln!(io::stdout(), "{report}");
         if let Some(path) = &self.json {

@@ -7,7 +7,7 @@ use std::net::Ipv6Addr;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Requests")]
-pub(crate) struct RequestOptions {
+pub(super) struct RequestOptions {
     /// What requests ask for
     #[arg(long, value_name = "PATH", default_value = "/", value_parser = value::path)]
     path: String,
@@ -39,7 +39,7 @@ impl RequestOptions {
     ///
     /// # Errors
     /// A sentence for whoever gave the options.
-    pub(crate) fn asked(&self, host: &str) -> Result<Asked, String> {
+    pub(super) fn asked(&self, host: &str) -> Result<Asked, String> {
         if self.body_bytes > 0 && self.method == Method::Get {
             return Err("--body-bytes: a GET has none; say --method POST".to_owned());
         }

@@ -7,7 +7,7 @@ mod table;
 
 use crate::events::Whose;
 use crate::probe::{Negotiated, Protocol};
-use crate::run::{Outcome, Pace};
+use crate::run::{Outcome, Pace, Plan};
 use crate::tally::{Handshakes, Latencies};
 use crate::timeline::{Slot, Timeline};
 use happenings::{Happenings, Refusal};
@@ -34,8 +34,6 @@ pub(crate) struct Setting {
     pub(crate) streams: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) requests_per_connection: Option<u32>,
-    pub(crate) threads: usize,
-    pub(crate) pace: Pace,
 }
 
 /// The result of one run.
@@ -46,6 +44,8 @@ pub(crate) struct Report {
     at: String,
     #[serde(flatten)]
     setting: Setting,
+    threads: usize,
+    pace: Pace,
     seconds: f64,
     /// Begun, or due to.
     attempted: u64,
@@ -103,10 +103,10 @@ struct Slots {
 }
 
 impl Report {
-    pub(crate) fn new(setting: Setting, outcome: &Outcome) -> Self {
+    pub(crate) fn new(setting: Setting, plan: &Plan, outcome: &Outcome) -> Self {
         let Outcome { tally, attempted, elapsed, cpu } = outcome;
         let failures = tally.failures().iter().map(|(kind, count)| (kind.to_string(), *count));
-        let seconds = elapsed.as_secs_f64();
+        let (seconds, threads) = (elapsed.as_secs_f64(), plan.threads.count());
         let load_cpu_seconds = cpu.as_secs_f64();
         let happenings =
             matches!(setting.work, "idle" | "swap").then(|| Happenings::of(tally.events()));
@@ -116,6 +116,8 @@ impl Report {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             at: now(),
+            threads,
+            pace: plan.pace,
             seconds,
             attempted: *attempted,
             done: tally.done(),
@@ -127,7 +129,7 @@ impl Report {
             handshake_us: Latency::of(tally.opening()),
             received_bytes: tally.received_bytes(),
             load_cpu_seconds,
-            load_busy: load_cpu_seconds / (seconds * setting.threads as f64),
+            load_busy: load_cpu_seconds / (seconds * threads as f64),
             happenings,
             timeline: Slots::of(tally.timeline()),
             percentiles: percentiles(tally.latencies()),
@@ -236,6 +238,7 @@ fn percentiles(latencies: &Latencies) -> Vec<Percentile> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::run::{Bounds, Threads};
     use crate::tally::Tally;
     use std::time::Duration;
 
@@ -251,11 +254,15 @@ pub(super) mod tests {
             connections: None,
             streams: None,
             requests_per_connection: Some(1),
-            threads: 2,
+        };
+        let plan = Plan {
             pace: Pace::Concurrency(16),
+            bounds: Bounds { count: None, duration: Some(elapsed) },
+            threads: Threads::Anywhere(2),
+            lanes: 16,
         };
         let attempted = tally.done() + tally.failed();
-        Report::new(setting, &Outcome { tally, attempted, elapsed, cpu: elapsed / 2 })
+        Report::new(setting, &plan, &Outcome { tally, attempted, elapsed, cpu: elapsed / 2 })
     }
 
     #[test]

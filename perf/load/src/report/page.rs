@@ -192,8 +192,8 @@ impl Report {
     }
 
     fn settings(&self) -> String {
-        let Setting { negotiated, threads, .. } = &self.setting;
-        let pace = match self.setting.pace {
+        let (negotiated, threads) = (&self.setting.negotiated, self.threads);
+        let pace = match self.pace {
             Pace::Concurrency(count) => format!("closed loop, {count} at any time"),
             Pace::Rate { per_second, outstanding_max } => {
                 format!("open loop, {per_second} per second, {outstanding_max} outstanding at most")
