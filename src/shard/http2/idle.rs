@@ -101,7 +101,8 @@ mod tests {
             pending::<()>().await;
         };
         let waited = run(async {
-            let (mut other, mut wait) = (pin!(other), pin!(idle.within(pin!(pending::<()>()))));
+            let never = pin!(pending::<()>());
+            let (mut other, mut wait) = (pin!(other), pin!(idle.within(never)));
             std::future::poll_fn(|context| {
                 let _ = other.as_mut().poll(context);
                 wait.as_mut().poll(context)
