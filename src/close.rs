@@ -165,9 +165,15 @@ impl Reason {
         }
     }
 
-    /// Whether the client's side brought it about, so that it says nothing of a target.
-    pub const fn is_of_client(self) -> bool {
+    /// Whether a target brought it about: neither its client nor this node, which drains or has no memory left.
+    pub const fn is_of_target(self) -> bool {
         match self {
+            Self::NoTarget
+            | Self::ConnectRefused
+            | Self::ConnectTimeout
+            | Self::TargetClosed
+            | Self::TargetMalformed
+            | Self::TargetTimeout => true,
             Self::ClientClosed
             | Self::HandshakeTimeout
             | Self::ClientTimeout
@@ -179,14 +185,8 @@ impl Reason {
             | Self::Http2Malformed
             | Self::Http2Flood
             | Self::NoLongerAccepted
-            | Self::ShedSource => true,
-            Self::Idle
-            | Self::NoTarget
-            | Self::ConnectRefused
-            | Self::ConnectTimeout
-            | Self::TargetClosed
-            | Self::TargetMalformed
-            | Self::TargetTimeout
+            | Self::ShedSource
+            | Self::Idle
             | Self::Draining
             | Self::Shed
             | Self::Overloaded

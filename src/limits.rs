@@ -162,8 +162,13 @@ pub const H2_SENDING_STREAMS_MAX: usize = 2 * H2_STREAMS_MAX as usize;
 /// Streams that a client has begun and that the crate has neither refused nor handed over, of which it is said
 /// which.
 pub const H2_UNTAKEN_STREAMS_MAX: usize = 2 * H2_STREAMS_MAX as usize;
-/// Streams that were reset and are remembered for a while.
-pub const H2_RESETS_KEPT_MAX: usize = 50;
+/// Streams that were answered early or reset and are remembered for a while, because content is on its way to them:
+/// on streams that are forgotten it is an error.
+pub const H2_RESETS_KEPT_MAX: usize = H2_STREAMS_MAX as usize;
+/// How long they are remembered: as a slow uplink may take for a window.
+pub const H2_RESETS_KEPT: Duration = Duration::from_secs(10);
+/// Streams that a client takes back before the node has taken them.
+pub const H2_RESETS_UNTAKEN_MAX: usize = 50;
 /// A request that is taken back before that was premature: a client that does so again and again is a flood
 /// (Envoy's measure of rapid resets).
 pub const H2_PREMATURE: Duration = Duration::from_secs(1);

@@ -50,9 +50,13 @@ impl Mode {
             | ClassReason::NonCompliantHeader
             | ClassReason::NonCompliantVersion
             | ClassReason::SpaceInUri => (Route, Route, Refuse),
-            ClassReason::DuplicateContentLength
-            | ClassReason::UndefinedContentLengthSemantics
-            | ClassReason::UndefinedTransferEncodingSemantics => (Route, RouteAndClose, Refuse),
+            ClassReason::DuplicateContentLength => (Route, RouteAndClose, Refuse),
+            // A target may leave content of GET and HEAD unread (RFC 9110, section 9.3.1): on a kept connection
+            // it would be the beginning of another client's request.
+            ClassReason::UndefinedContentLengthSemantics
+            | ClassReason::UndefinedTransferEncodingSemantics => {
+                (RouteAndClose, RouteAndClose, Refuse)
+            }
             // RFC 9112, section 6.1, of both a length and a coding: "the server MUST close the
             // connection after responding to such a request". A client that goes by what is left out of
             // the others finds its request's end elsewhere, too.

@@ -10,8 +10,9 @@ use super::identity::Forbidden;
 use super::lines_out::Lines;
 use super::name::{self, Known, known};
 use super::trailers::{self, Filter};
-use super::{forwarded_for, host, upgrade, write_number};
+use super::{forwarded_for, host, respond, upgrade, write_number};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// What a target is told that does not stand in its client's request.
 #[derive(Clone, Copy, Debug)]
@@ -256,6 +257,7 @@ pub fn response(
     client_version: Version,
     attributes: &Attributes,
     forbidden: &Forbidden,
+    since_epoch: Duration,
 ) {
     out.reserve(response.length + ADDED_BYTES);
     out.extend_from_slice(b"HTTP/1.1 ");
@@ -263,7 +265,7 @@ pub fn response(
     out.extend_from_slice(b" ");
     out.extend_from_slice(response.phrase.as_bytes());
     out.extend_from_slice(b"\r\n");
-    response_lines(out, response, onward.body, attributes, forbidden);
+    response_lines(out, response, onward.body, attributes, forbidden, since_epoch);
     if upgrade::is_agreed(response) {
         upgrade_lines(out);
     }
@@ -280,14 +282,19 @@ pub fn response(
 
 /// Writes the lines that the client gets, but for framing: hop-by-hop headers removed, and on final
 /// responses those that the listener sets in place of its target's. `onward` is the body's new form.
+///
+/// * `since_epoch`: the time since 1970, for a Date that the target left out (RFC 9110, section 6.6.1: "A
+///   recipient with a clock ... MUST ... append a corresponding Date header field").
 pub fn response_lines(
     out: &mut impl Lines,
     response: &Response<'_, '_>,
     onward: Body,
     attributes: &Attributes,
     forbidden: &Forbidden,
+    since_epoch: Duration,
 ) {
     let interim = is_interim(response);
+    let mut is_dated = interim;
     // RFC 9110, section 8.6: to HEAD and with 304 the length is that of the content which is not sent;
     // with 1xx and 204 there is none.
     let length_stays = response.body == Body::Empty && !interim && response.status != 204;
@@ -309,6 +316,7 @@ pub fn response_lines(
             | Known::TraceId
             | Known::ForwardedLookalike
             | Known::Other => {
+                is_dated |= header.name.eq_ignore_ascii_case("date");
                 let replaced = !interim && attributes.inserted.replaces(header.name);
                 if !replaced && !response.connection.nominates(header.name) {
                     out.line(header.name, header.value);
@@ -321,6 +329,9 @@ pub fn response_lines(
             | Known::HopByHop
             | Known::FramingLookalike => {}
         }
+    }
+    if !is_dated {
+        respond::date_line(out, since_epoch);
     }
     if !interim {
         attributes.inserted.write(out);

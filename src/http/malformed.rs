@@ -90,13 +90,13 @@ pub enum Malformed {
     /// A name that a target could take for Content-Length or Transfer-Encoding.
     #[error("a header looks like a framing header")]
     SuspiciousHeader,
-    /// GET or HEAD with a Content-Length or Transfer-Encoding, where the mode is strictest.
+    /// GET or HEAD with a Content-Length or Transfer-Encoding, where its class is refused.
     #[error("GET or HEAD announces a body")]
     BodyOfGet,
     /// Both Content-Length and Transfer-Encoding.
     #[error("both Content-Length and Transfer-Encoding")]
     BothTeClPresent,
-    /// A Content-Length that is not digits alone, or over 2^64 - 1.
+    /// A Content-Length that is not digits alone, or over 2^63 - 1.
     #[error("Content-Length is not a number")]
     BadContentLength,
     /// Content-Length repeated with the same value.

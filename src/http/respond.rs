@@ -78,7 +78,7 @@ pub fn lines(out: &mut impl Lines, answer: &Answer<'_>, manner: &Manner<'_>) {
         ServerName::Alb => out.line("Server", b"awselb/2.0"),
         ServerName::Hidden => {}
     }
-    out.line_of("Date", |value| write_date(value, manner.since_epoch));
+    date_line(out, manner.since_epoch);
     if answer.has_content() {
         if !answer.content_type.is_empty() {
             out.line("Content-Type", answer.content_type.as_bytes());
@@ -152,6 +152,11 @@ const fn phrase(status: u16) -> &'static str {
 }
 
 /// Appends a date as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7: IMF-fixdate).
+/// Writes the Date line of this time since 1970.
+pub(super) fn date_line(out: &mut impl Lines, since_epoch: Duration) {
+    out.line_of("Date", |value| write_date(value, since_epoch));
+}
+
 fn write_date(out: &mut Vec<u8>, since_epoch: Duration) {
     const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] =

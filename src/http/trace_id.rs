@@ -68,7 +68,8 @@ fn write_field(out: &mut Vec<u8>, key: &[u8], fresh: Fresh) {
 fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
     let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + (value - 10) };
     for byte in bytes {
-        out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        out.push(digit(byte >> 4));
+        out.push(digit(byte & 15));
     }
 }
 

@@ -7,6 +7,7 @@ use super::exchange::Task;
 use super::front::Rules;
 use super::http1::Session;
 use super::target::{Target, timed_out};
+use crate::clock;
 use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::forward::{self, Onward};
@@ -94,6 +95,7 @@ impl Download<'_, '_> {
                     self.session.recording.note(|record| record.passed_on(Instant::now()));
                 }
                 told = Told::Part;
+                self.begun.set(true);
                 // Where its connection's end is an answer's end, half of one must not look whole.
                 socket.reset_on_kill(head.onward.body == Body::UntilClose);
                 self.send(out).await.map_err(|reason| {
@@ -168,7 +170,15 @@ impl Download<'_, '_> {
         let out = self.session.connection.write(|out| {
             let Rules { listener, forbidden, .. } = self.task.rules;
             let attributes = &listener.attributes;
-            forward::response(out, &response, onward, asked.version, attributes, forbidden);
+            forward::response(
+                out,
+                &response,
+                onward,
+                asked.version,
+                attributes,
+                forbidden,
+                clock::since_epoch(),
+            );
         });
         let head = Head {
             bytes: response.length,
@@ -183,7 +193,6 @@ impl Download<'_, '_> {
 
     /// Sends to the client. A client that takes an answer is not silent, so its deadline moves.
     async fn send(&self, out: Buf) -> Result<(), Reason> {
-        self.begun.set(true);
         self.target.while_client(self.session.send(out, self.task.rules)).await?;
         self.session.wire.socket().extend_reading(self.target.idle);
         Ok(())

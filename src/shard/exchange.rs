@@ -119,20 +119,19 @@ async fn conclude(
         (Err(Unanswered { told: Told::Nothing, .. }), Uploaded::Malformed(malformed)) => {
             session.refuse_malformed(task.rules, malformed).await
         }
+        (Err(failed), Uploaded::Malformed(malformed)) => {
+            session.connection.note_malformed(malformed);
+            session.recording.note(|record| record.reason = Some(malformed.word()));
+            session.end_untold(task, failed.told, failed.reason).await
+        }
         (Err(failed), Uploaded::ClientEnded(reason)) => {
             if failed.told == Told::Nothing {
                 session.recording.note(Record::cut_short);
             }
             session.end_untold(task, failed.told, reason).await
         }
-        (
-            Err(failed),
-            Uploaded::Whole
-            | Uploaded::TargetStopped
-            | Uploaded::Abandoned
-            | Uploaded::Malformed(_),
-        ) => {
-            if !failed.reason.is_of_client() {
+        (Err(failed), Uploaded::Whole | Uploaded::TargetStopped | Uploaded::Abandoned) => {
+            if failed.reason.is_of_target() {
                 counters.errors[failed.reason.index()].add(1);
             }
             session.end_untold(task, failed.told, failed.reason).await

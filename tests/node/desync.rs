@@ -87,14 +87,14 @@ const CASES: &[Case] = &[
         request: (GET, "Content-Length: 5\r\n", "hello"),
         class: "Ambiguous",
         reason: "UndefinedContentLengthSemantics",
-        fates: AMBIGUOUS,
+        fates: DOUBTFUL,
         seen: (GET, "Content-Length: 5\r\n", "hello"),
     },
     Case {
         request: (GET, CHUNKED, HELLO),
         class: "Ambiguous",
         reason: "UndefinedTransferEncodingSemantics",
-        fates: AMBIGUOUS,
+        fates: DOUBTFUL,
         seen: (GET, CHUNKED, HELLO_ANEW),
     },
     Case {

@@ -74,6 +74,8 @@ fn a_client_that_never_says_what_it_wants_is_ended_in_time() {
     let mut preface = silent();
     preface.send(PREFACE);
     let mut half_head = client(&node);
+    // What it acknowledged would break into its head.
+    half_head.acknowledges = false;
     let fields = hpack::encode(&[(":method", "GET"), (":path", "/")]);
     half_head.send(frame(kind::HEADERS, flag::END_STREAM, 1, &fields));
     let mut half_frame = client(&node);
@@ -349,6 +351,27 @@ fn streams_with_empty_frames_go_on_for_as_long_as_they_come() {
     assert!(client.goaways.is_empty());
     let received = target.so_far();
     assert!(received.len() == 1_000 && received.iter().all(|one| one.body.starts_with(b"1\r\nx")));
+}
+
+/// RFC 9113, section 5.1: after RST_STREAM "the peer might have sent any number of frames", and that is no error of its
+/// own. Method: as many uploads as may be open, all answered before their content comes.
+#[test]
+fn content_on_its_way_to_streams_that_were_answered_early_is_no_flood() {
+    let target = Target::named("hello");
+    let fixed =
+        "default_actions: [{type: fixed-response, fixed_response_config: {status_code: 418}}]";
+    let forward = "default_actions: [{type: forward, target_group: targets}]";
+    let node = Node::start(&configuration(&target, 30, "").replace(forward, fixed));
+    let mut client = client(&node);
+    let ids: Vec<u32> = (0..120).map(|_| client.request(0, "POST", "/", &[])).collect();
+    ids.iter().for_each(|id| assert_eq!(client.answer(*id).status, 418));
+    for id in ids {
+        client.send(frame(kind::DATA, 0, id, [7; 100]).repeat(3));
+        client.send(frame(kind::DATA, flag::END_STREAM, id, b""));
+    }
+    client.ping();
+    assert!(client.goaways.is_empty(), "{:?}", client.goaways);
+    assert_eq!(client.get("/").status, 418);
 }
 
 /// Goal: messages of a few bytes wait for a slow target like large ones. Method: as many as the windows let through

@@ -202,9 +202,8 @@ fn floods() -> Vec<Flood> {
             |_| frame(kind::CONTINUATION, 0, 1, vec![0; FRAME_BYTES_MAX]),
             1,
         ),
-        calm(
+        either(
             "empty CONTINUATION",
-            "other",
             frame(kind::HEADERS, 0, 1, b""),
             |_| frame(kind::CONTINUATION, 0, 1, b""),
             1,

@@ -395,3 +395,17 @@ fn a_target_that_comes_up_late_is_found() {
         (answer.status == 200).then_some(())
     });
 }
+
+/// Goal: what no target got is counted as sent to none. Method: content whose first bytes are malformed.
+#[test]
+fn a_request_of_which_nothing_was_sent_counts_for_no_target() {
+    let target = Target::named("hello");
+    let node = node(&[target.entry()]);
+    let mut client = Client::plain(node.address("plain"));
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(client.ask(&format!("{head}no size")).status, 400);
+    assert!(node.metric("portcullis_upstream_requests_total", &[]) < 0.5);
+    assert!(target.so_far().is_empty());
+    Client::plain(node.address("plain")).get("/");
+    node.metric_becomes("portcullis_upstream_requests_total", &[], 1.0);
+}

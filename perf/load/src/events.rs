@@ -19,6 +19,8 @@ pub(crate) struct Events {
     changes: Vec<Change>,
     /// Connections that were open and are no more, though nobody here closed them.
     lost: BTreeMap<Failure, u64>,
+    /// Kept connections that could not be opened anew.
+    kept_refused: BTreeMap<Failure, u64>,
     /// Connections that the server ended in order, between two requests.
     ended: u64,
     /// Requests on kept connections that were answered.
@@ -36,13 +38,15 @@ pub(crate) struct Event {
     pub(crate) failure: Failure,
 }
 
-/// What kind of connection it was.
+/// What kind of connection it was: a new one, one that stood, or one that was to take such a one's place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
 pub(crate) enum Whose {
     #[serde(rename = "new connection")]
     New,
     #[serde(rename = "kept connection")]
     Kept,
+    #[serde(rename = "kept connection, anew")]
+    Anew,
 }
 
 /// A command that was run to change something.
@@ -81,6 +85,10 @@ impl Events {
         &self.lost
     }
 
+    pub(crate) fn kept_refused(&self) -> &BTreeMap<Failure, u64> {
+        &self.kept_refused
+    }
+
     pub(crate) fn ended(&self) -> u64 {
         self.ended
     }
@@ -102,6 +110,12 @@ impl Events {
     pub(crate) fn lose(&mut self, at: Duration, client: &str, failure: Failure) {
         *self.lost.entry(failure).or_default() += 1;
         self.tell(Event { at, whose: Whose::Kept, client: client.to_owned(), failure });
+    }
+
+    /// A kept connection could not be opened anew.
+    pub(crate) fn refuse_kept(&mut self, at: Duration, client: &str, failure: Failure) {
+        *self.kept_refused.entry(failure).or_default() += 1;
+        self.tell(Event { at, whose: Whose::Anew, client: client.to_owned(), failure });
     }
 
     /// A connection was ended in order.
@@ -141,6 +155,9 @@ impl Events {
         self.changes.extend(other.changes.iter().cloned());
         for (failure, count) in &other.lost {
             *self.lost.entry(*failure).or_default() += count;
+        }
+        for (failure, count) in &other.kept_refused {
+            *self.kept_refused.entry(*failure).or_default() += count;
         }
         self.ended += other.ended;
         self.answered += other.answered;

@@ -143,19 +143,22 @@ impl Failure {
 }
 
 impl CertificateFault {
+    /// Each fault comes bare, or with its circumstances.
     fn of(error: &CertificateError) -> Self {
-        let faults = [
-            ("UnknownIssuer", Self::Untrusted),
-            ("BadSignature", Self::Untrusted),
-            ("NotValidForName", Self::Name),
-            ("Expired", Self::Expired),
-            ("NotValidYet", Self::NotYetValid),
-        ];
-        // Each comes in a bare form and in one with its circumstances; both begin with the same word, and
-        // more may be added to an enum that is not exhaustive.
-        let text = format!("{error:?}");
-        let known = faults.iter().find(|(word, _)| text.starts_with(word));
-        known.map_or(Self::Other, |(_, fault)| *fault)
+        use CertificateError as Error;
+        if matches!(error, Error::UnknownIssuer | Error::BadSignature) {
+            return Self::Untrusted;
+        }
+        if matches!(error, Error::NotValidForName | Error::NotValidForNameContext { .. }) {
+            return Self::Name;
+        }
+        if matches!(error, Error::Expired | Error::ExpiredContext { .. }) {
+            return Self::Expired;
+        }
+        if matches!(error, Error::NotValidYet | Error::NotValidYetContext { .. }) {
+            return Self::NotYetValid;
+        }
+        Self::Other
     }
 }
 

@@ -2,9 +2,8 @@
 use crate::connection::{Opener, Stream};
 use crate::failure::Failure;
 use crate::http::{Asked, Http1};
-use crate::options::{IdentityOptions, LoadOptions, OutputOptions, RequestOptions, ServerOptions};
-use crate::probe::{self, Protocol};
-use crate::report::{Report, Setting};
+use crate::options::{CommonOptions, LoadOptions, Ready};
+use crate::probe::Protocol;
 use crate::run::{self, Lane, Notes, Plan};
 use clap::Args;
 use std::cell::Cell;
@@ -16,11 +15,7 @@ use tokio::task::LocalSet;
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    server: ServerOptions,
-    #[command(flatten)]
-    identities: IdentityOptions,
-    #[command(flatten)]
-    request: RequestOptions,
+    common: CommonOptions,
     /// Requests on each connection
     #[arg(
         long, value_name = "N", default_value_t = 1, help_heading = "Requests",
@@ -35,8 +30,6 @@ pub(crate) struct Options {
     resume: u32,
     #[command(flatten)]
     load: LoadOptions,
-    #[command(flatten)]
-    output: OutputOptions,
 }
 
 /// What each attempt does.
@@ -52,40 +45,21 @@ struct Work {
 /// # Errors
 /// A sentence that says why nothing was measured.
 pub(crate) fn run(options: &Options) -> Result<u64, String> {
-    options.load.pace.either()?;
-    options.output.check()?;
-    run::raise_file_limit();
-    let Options { server, identities, request, requests, resume, load, output } = options;
-    let identities = identities.read()?;
-    let clients = identities.len();
-    let opener = server.opener(identities, None, *resume)?;
-    let asked = request.asked(server.name())?;
-    let negotiated = probe::probe(&opener, &asked, Protocol::Http1, &server.connect)?;
+    let Options { common, requests, resume, load } = options;
+    load.pace.either()?;
+    let Ready { opener, asked, mut setting } =
+        common.begin("handshake", Protocol::Http1, *resume)?;
+    setting.requests_per_connection = Some(*requests);
     let work = Arc::new(Work { opener, asked, requests: *requests });
     let pace = load.pace.pace();
     if *resume > 0 {
         let failed = warm_up(&work, pace.lanes()).map_err(|error| error.to_string())?;
-        failed.map_or(Ok(()), |failure| Err(failure.sentence(&server.connect, server.name())))?;
+        let told = |failure: Failure| failure.sentence(&setting.connect, &setting.server_name);
+        failed.map_or(Ok(()), |failure| Err(told(failure)))?;
     }
-    let (bounds, threads) = (load.bounds(), load.pace.threads());
-    let setting = Setting {
-        work: "handshake",
-        connect: server.connect.clone(),
-        server_name: server.name().to_owned(),
-        clients,
-        protocol: Protocol::Http1,
-        negotiated,
-        connections: None,
-        streams: None,
-        requests_per_connection: Some(*requests),
-        threads: threads.count(),
-        pace,
-    };
-    let plan = Plan { pace, bounds, threads, lanes: pace.lanes() };
-    let outcome = plan.carry_out(move |lane| Arc::clone(&work).lane(lane));
-    let outcome = outcome.map_err(|error| format!("cannot go on: {error}"))?;
-    output.give(&Report::new(setting, &outcome))?;
-    Ok(outcome.tally.failed())
+    let threads = load.pace.threads().at_most(pace.lanes());
+    let plan = Plan { pace, bounds: load.bounds(), threads, lanes: pace.lanes() };
+    common.carry_out(setting, &plan, move |lane| Arc::clone(&work).lane(lane))
 }
 
 /// Connections that get tickets at once.

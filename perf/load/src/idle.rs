@@ -2,13 +2,11 @@
 use crate::connection::{Opener, until_end};
 use crate::failure::Failure;
 use crate::http::{Asked, Http1};
-use crate::options::{
-    IdentityOptions, OutputOptions, PaceOptions, RequestOptions, ServerOptions, seconds,
-};
-use crate::probe::{self, Protocol};
-use crate::report::{Report, Setting};
+use crate::options::{CommonOptions, PaceOptions, Ready, seconds};
+use crate::probe::Protocol;
 use crate::run::{self, Bounds, Lane, Plan};
 use clap::Args;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,11 +15,7 @@ use tokio::sync::watch::Sender;
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    server: ServerOptions,
-    #[command(flatten)]
-    identities: IdentityOptions,
-    #[command(flatten)]
-    request: RequestOptions,
+    common: CommonOptions,
     /// Requests on each connection before it is held; 0 for none, and then a client that is refused is told apart
     /// from one that is let in by the loss of its connection alone
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Requests")]
@@ -40,8 +34,6 @@ pub(crate) struct Options {
     duration: Duration,
     #[command(flatten)]
     pace: PaceOptions,
-    #[command(flatten)]
-    output: OutputOptions,
 }
 
 /// What each lane does.
@@ -66,36 +58,17 @@ struct Work {
 /// # Errors
 /// A sentence that says why nothing was held.
 pub(crate) fn run(options: &Options) -> Result<u64, String> {
-    let Options { server, identities, request, requests, connections, duration, pace, output } =
-        options;
+    let Options { common, requests, connections, duration, pace } = options;
     pace.either()?;
-    output.check()?;
     let files_max = run::raise_file_limit().unwrap_or(u64::MAX);
     if connections.saturating_add(FILES_BESIDE) > files_max {
         return Err(format!(
             "--connections {connections}: the limit of open files is {files_max} (ulimit -Hn)"
         ));
     }
-    let identities = identities.read()?;
-    let clients = identities.len();
-    let opener = server.opener(identities, None, 0)?;
-    let asked = request.asked(server.name())?;
-    let negotiated = probe::probe(&opener, &asked, Protocol::Http1, &server.connect)?;
-    let bounds = Bounds { count: Some(*connections), duration: None };
-    let (pace, threads) = (pace.pace(), pace.threads());
-    let setting = Setting {
-        work: "idle",
-        connect: server.connect.clone(),
-        server_name: server.name().to_owned(),
-        clients,
-        protocol: Protocol::Http1,
-        negotiated,
-        connections: Some(*connections),
-        streams: None,
-        requests_per_connection: Some(*requests),
-        threads: threads.count(),
-        pace,
-    };
+    let Ready { opener, asked, mut setting } = common.begin("idle", Protocol::Http1, 0)?;
+    setting.connections = Some(*connections);
+    setting.requests_per_connection = Some(*requests);
     let work = Arc::new(Work {
         opener,
         asked,
@@ -106,11 +79,11 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
         held: AtomicU64::new(0),
         over: Sender::new(false),
     });
-    let plan = Plan { pace, bounds, threads, lanes: pace.lanes() };
-    let outcome = plan.carry_out(move |lane| Arc::clone(&work).lane(lane));
-    let outcome = outcome.map_err(|error| format!("cannot go on: {error}"))?;
-    output.give(&Report::new(setting, &outcome))?;
-    Ok(outcome.tally.faults())
+    let bounds = Bounds { count: Some(*connections), duration: None };
+    let (pace, threads) = (pace.pace(), pace.threads());
+    let lanes = pace.lanes();
+    let plan = Plan { pace, bounds, threads: threads.at_most(lanes), lanes };
+    common.carry_out(setting, &plan, move |lane| Arc::clone(&work).lane(lane))
 }
 
 /// Files that are open besides connections.
@@ -171,7 +144,7 @@ impl Work {
     /// All are open: says so, for whoever wants to look at the server now, and waits.
     async fn end(self: Arc<Self>) {
         let (held, seconds) = (self.held.load(Ordering::Relaxed), self.duration.as_secs_f64());
-        println!("{held} connections are open, for {seconds} s");
+        let _ = writeln!(io::stdout(), "{held} connections are open, for {seconds} s");
         tokio::time::sleep(self.duration).await;
         self.over.send_replace(true);
     }

@@ -25,6 +25,7 @@ mod tally;
 mod timeline;
 mod tls;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -53,7 +54,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return tell(&error),
+    };
+    let outcome = match arguments.command {
         Command::Handshake(options) => handshake::run(&options),
         Command::Requests(options) => requests::run(&options),
         Command::Idle(options) => idle::run(&options),
@@ -62,9 +67,22 @@ fn main() -> ExitCode {
     match outcome {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
-        Err(fault) => {
-            eprintln!("portcullis-load: {fault}");
-            ExitCode::from(2)
-        }
+        Err(fault) => nothing_measured(&fault),
     }
+}
+
+/// What clap has to say: help where it was asked for or nothing was given, and otherwise one sentence.
+fn tell(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        error.exit();
+    }
+    let text = error.to_string();
+    let sentence = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
+    let sentence = sentence.collect::<Vec<_>>().join(" ");
+    nothing_measured(sentence.strip_prefix("error: ").unwrap_or(&sentence))
+}
+
+fn nothing_measured(why: &str) -> ExitCode {
+    eprintln!("portcullis-load: {why}");
+    ExitCode::from(2)
 }

@@ -5,10 +5,9 @@
 use crate::connection::{Opener, Stream};
 use crate::failure::Failure;
 use crate::http::{Asked, Http1, Http2, Unanswered};
-use crate::options::{IdentityOptions, LoadOptions, OutputOptions, RequestOptions, ServerOptions};
-use crate::probe::{self, Protocol};
-use crate::report::{Report, Setting};
-use crate::run::{self, Lane, Plan};
+use crate::options::{CommonOptions, LoadOptions, Ready};
+use crate::probe::Protocol;
+use crate::run::{Lane, Plan};
 use clap::Args;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,11 +20,7 @@ const TRIES_MAX: u32 = 3;
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    server: ServerOptions,
-    #[command(flatten)]
-    identities: IdentityOptions,
-    #[command(flatten)]
-    request: RequestOptions,
+    common: CommonOptions,
     /// By HTTP/2, with so many requests at a time on each connection; without: by HTTP/1.1, one at a time
     #[arg(
         long, value_name = "N", help_heading = "Requests",
@@ -34,8 +29,6 @@ pub(crate) struct Options {
     http2_streams: Option<u16>,
     #[command(flatten)]
     load: LoadOptions,
-    #[command(flatten)]
-    output: OutputOptions,
 }
 
 /// What each lane does.
@@ -60,35 +53,17 @@ struct Shared {
 /// # Errors
 /// A sentence that says why nothing was measured.
 pub(crate) fn run(options: &Options) -> Result<u64, String> {
-    options.output.check()?;
-    run::raise_file_limit();
-    let Options { server, identities, request, http2_streams, load, output } = options;
+    let Options { common, http2_streams, load } = options;
     let protocol = if http2_streams.is_some() { Protocol::Http2 } else { Protocol::Http1 };
-    let identities = identities.read()?;
-    let clients = identities.len();
-    let opener = server.opener(identities, protocol.alpn(), 0)?;
-    let asked = request.asked(server.name())?;
-    let negotiated = probe::probe(&opener, &asked, protocol, &server.connect)?;
+    let Ready { opener, asked, mut setting } = common.begin("requests", protocol, 0)?;
+    let connections = load.pace.connections();
+    setting.connections = Some(connections as u64);
+    setting.streams = *http2_streams;
     let work = Arc::new(Work { opener, asked, http2_streams: *http2_streams });
-    let (pace, bounds, threads) = (load.pace.pace(), load.bounds(), load.pace.threads());
-    let setting = Setting {
-        work: "requests",
-        connect: server.connect.clone(),
-        server_name: server.name().to_owned(),
-        clients,
-        protocol,
-        negotiated,
-        connections: Some(load.pace.connections() as u64),
-        streams: *http2_streams,
-        requests_per_connection: None,
-        threads: threads.count(),
-        pace,
-    };
-    let plan = Plan { pace, bounds, threads, lanes: load.pace.connections() };
-    let outcome = plan.carry_out(move |lane| Arc::clone(&work).lane(lane));
-    let outcome = outcome.map_err(|error| format!("cannot go on: {error}"))?;
-    output.give(&Report::new(setting, &outcome))?;
-    Ok(outcome.tally.failed())
+    let threads = load.pace.threads().at_most(connections);
+    let (pace, bounds) = (load.pace.pace(), load.bounds());
+    let plan = Plan { pace, bounds, threads, lanes: connections };
+    common.carry_out(setting, &plan, move |lane| Arc::clone(&work).lane(lane))
 }
 
 impl Work {

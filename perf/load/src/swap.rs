@@ -6,12 +6,9 @@ use crate::connection::{Opener, Stream};
 use crate::events::Change;
 use crate::failure::Failure;
 use crate::http::{Asked, Http1};
-use crate::options::{
-    IdentityOptions, LoadOptions, OutputOptions, RequestOptions, ServerOptions, seconds,
-};
-use crate::probe::{self, Protocol};
-use crate::report::{Report, Setting};
-use crate::run::{self, Lane, Plan};
+use crate::options::{CommonOptions, LoadOptions, Ready, seconds};
+use crate::probe::Protocol;
+use crate::run::{Lane, Plan};
 use clap::Args;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -25,11 +22,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     #[command(flatten)]
-    server: ServerOptions,
-    #[command(flatten)]
-    identities: IdentityOptions,
-    #[command(flatten)]
-    request: RequestOptions,
+    common: CommonOptions,
     /// Connections that are kept beside the new ones, each with a request ten times a second
     #[arg(long, value_name = "N", default_value_t = 16, help_heading = "Load")]
     kept: u16,
@@ -44,8 +37,6 @@ pub(crate) struct Options {
     every: Option<Duration>,
     #[command(flatten)]
     load: LoadOptions,
-    #[command(flatten)]
-    output: OutputOptions,
 }
 
 /// What each lane does.
@@ -67,31 +58,12 @@ struct Work {
 /// # Errors
 /// A sentence that says why nothing was measured.
 pub(crate) fn run(options: &Options) -> Result<u64, String> {
-    let Options { server, identities, request, kept, run, every, load, output } = options;
+    let Options { common, kept, run, every, load } = options;
     load.pace.either()?;
-    output.check()?;
-    run::raise_file_limit();
-    let identities = identities.read()?;
-    let clients = identities.len();
-    let opener = server.opener(identities, None, 0)?;
-    let asked = request.asked(server.name())?;
-    let negotiated = probe::probe(&opener, &asked, Protocol::Http1, &server.connect)?;
-    let (pace, bounds, threads) = (load.pace.pace(), load.bounds(), load.pace.threads());
-    let setting = Setting {
-        work: "swap",
-        connect: server.connect.clone(),
-        server_name: server.name().to_owned(),
-        clients,
-        protocol: Protocol::Http1,
-        negotiated,
-        connections: Some(u64::from(*kept)),
-        streams: None,
-        requests_per_connection: Some(1),
-        threads: threads.count(),
-        pace,
-    };
-    let kept = usize::from(*kept);
-    let lanes = pace.lanes() + kept;
+    let Ready { opener, asked, mut setting } = common.begin("swap", Protocol::Http1, 0)?;
+    setting.connections = Some(u64::from(*kept));
+    setting.requests_per_connection = Some(1);
+    let (pace, kept) = (load.pace.pace(), usize::from(*kept));
     let work = Arc::new(Work {
         opener,
         asked,
@@ -100,11 +72,9 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
         at_it: AtomicUsize::new(pace.lanes()),
         over: Sender::new(false),
     });
-    let plan = Plan { pace, bounds, threads, lanes };
-    let outcome = plan.carry_out(move |lane| Arc::clone(&work).lane(lane));
-    let outcome = outcome.map_err(|error| format!("cannot go on: {error}"))?;
-    output.give(&Report::new(setting, &outcome))?;
-    Ok(outcome.tally.faults())
+    let threads = load.pace.threads().at_most(pace.lanes());
+    let plan = Plan { pace, bounds: load.bounds(), threads, lanes: pace.lanes() + kept };
+    common.carry_out(setting, &plan, move |lane| Arc::clone(&work).lane(lane))
 }
 
 impl Work {
@@ -147,12 +117,17 @@ impl Work {
         let over = self.over.subscribe();
         while !*over.borrow() {
             let kept = self.opener.in_time(Box::pin(self.attempt(client, lane, false))).await;
-            let outcome = match kept {
-                Ok(http1) => self.go_on(http1, lane, &over).await,
-                Err(failure) => Err(failure),
+            let ended = match kept {
+                Ok(http1) => self.go_on(http1, lane, &over).await.inspect_err(|failure| {
+                    lane.notes.tell(|events, at| events.lose(at, self.name(client), *failure));
+                }),
+                Err(failure) => {
+                    let name = self.name(client);
+                    lane.notes.tell(|events, at| events.refuse_kept(at, name, failure));
+                    Err(failure)
+                }
             };
-            if let Err(failure) = outcome {
-                lane.notes.tell(|events, at| events.lose(at, self.name(client), failure));
+            if ended.is_err() {
                 tokio::time::sleep(PAUSE).await;
             }
         }

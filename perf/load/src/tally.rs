@@ -136,7 +136,8 @@ impl Tally {
 
     /// All that did not go well: what failed, what was lost, changes that could not be made.
     pub(crate) fn faults(&self) -> u64 {
-        let lost: u64 = self.events.lost().values().sum();
+        let lost: u64 =
+            self.events.lost().values().chain(self.events.kept_refused().values()).sum();
         let changes = self.events.changes().iter().filter(|change| change.status != Some(0));
         self.failed() + lost + changes.count() as u64
     }

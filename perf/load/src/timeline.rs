@@ -66,13 +66,20 @@ impl Timeline {
         }
     }
 
-    /// The same with slots that make a picture: not too many, and with enough in each that chance does not draw it.
-    pub(crate) fn for_picture(&self) -> Self {
+    /// The same with slots that make a picture of a run that lasted so long: not too many, and with enough in each
+    /// that chance does not draw it.
+    pub(crate) fn for_picture(&self, elapsed: Duration) -> Self {
         let mut timeline = self.clone();
         let ended: u64 = self.slots.iter().map(|slot| slot.done() + slot.failed()).sum();
         let are_thin = |slots: usize| slots > PICTURED_MIN && ended < ENDED_MIN * slots as u64;
-        while timeline.slots.len() > PICTURED_MAX || are_thin(timeline.slots.len()) {
+        let mut last = timeline.index(elapsed);
+        while last >= PICTURED_MAX || are_thin(last + 1) {
             timeline.widen();
+            last = timeline.index(elapsed);
+        }
+        // A run may end long after the last thing that happened in it.
+        if timeline.slots.len() <= last {
+            timeline.slots.resize(last + 1, Slot::new());
         }
         timeline
     }
@@ -179,9 +186,25 @@ mod tests {
         for second in 0..60 {
             timeline.note(Duration::from_secs(second), Ok(()), 1_000_000);
         }
-        let picture = timeline.for_picture();
+        let picture = timeline.for_picture(Duration::from_secs(60));
         assert_eq!(counts(&picture), (60, 0));
         assert!((PICTURED_MIN / 2..=PICTURED_MIN).contains(&picture.slots().len()));
+    }
+
+    #[test]
+    fn a_picture_goes_to_the_end_of_a_run_in_which_nothing_happened_any_more() {
+        let mut timeline = Timeline::new();
+        for _ in 0..100_000 {
+            timeline.note(Duration::from_millis(10), Ok(()), 1_000_000);
+        }
+        let picture = timeline.for_picture(Duration::from_secs(3_599));
+        assert!(picture.slots().len() > PICTURED_MAX / 2);
+        assert!(
+            picture.width() * u32::try_from(picture.slots().len()).unwrap()
+                >= Duration::from_secs(3_599)
+        );
+        assert_eq!(counts(&picture), (100_000, 0));
+        assert_eq!(picture.slots()[1].done(), 0);
     }
 
     #[test]

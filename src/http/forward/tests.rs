@@ -228,11 +228,11 @@ fn trailers_are_announced_where_they_can_follow() {
     assert_eq!(kept("Content-Length: 1\r\nTrailer: A\r\n"), "Content-Length: 1\r\n");
 
     let of = |framing: &str, version| {
-        let bytes = format!("HTTP/1.1 200 OK\r\n{framing}Trailer: A, Date\r\n\r\n");
+        let bytes = format!("HTTP/1.1 200 OK\r\nDate: today\r\n{framing}Trailer: A, Date\r\n\r\n");
         answered(&bytes, "GET", version, true).1
     };
     let out = of(chunked, Version::Http11);
-    assert_eq!(out, format!("HTTP/1.1 200 OK\r\nTrailer: A\r\n{chunked}\r\n"));
+    assert_eq!(out, format!("HTTP/1.1 200 OK\r\nDate: today\r\nTrailer: A\r\n{chunked}\r\n"));
     assert!(!of(chunked, Version::Http10).contains("Trailer"));
     assert!(!of("Content-Length: 1\r\n", Version::Http11).contains("Trailer"));
     assert!(!of("", Version::Http11).contains("Trailer"));
@@ -406,6 +406,9 @@ fn an_accepted_head_keeps_its_framing_and_loses_its_forgeries() {
     assert!(refused.len() > 20, "{refused:?}");
 }
 
+/// 2026-11-22T10:11:12Z.
+const NOW: Duration = Duration::from_secs(1_795_342_272);
+
 fn answered(
     bytes: &str,
     method: &str,
@@ -427,6 +430,7 @@ fn answered(
         client_version,
         &Attributes::default(),
         &Forbidden::default(),
+        NOW,
     );
     (onward, String::from_utf8(out).unwrap())
 }
@@ -477,12 +481,23 @@ fn a_response_is_framed_for_its_client() {
             "Content-Length: 0\r\n",
         ),
     ] {
-        let bytes = format!("HTTP/1.1 200 OK\r\n{lines}\r\n");
+        let bytes = format!("HTTP/1.1 200 OK\r\nDate: today\r\n{lines}\r\n");
         let (onward, out) = answered(&bytes, "GET", version, keep_alive);
         assert_eq!(onward.body, body, "{lines:?}");
         assert_eq!(onward.keep_alive, keep_alive && body != Body::UntilClose, "{lines:?}");
-        assert_eq!(out, format!("HTTP/1.1 200 OK\r\n{expected}\r\n"), "{lines:?}");
+        assert_eq!(out, format!("HTTP/1.1 200 OK\r\nDate: today\r\n{expected}\r\n"), "{lines:?}");
     }
+}
+
+/// RFC 9110, section 6.6.1: a recipient with a clock appends a Date to what it forwards without one.
+#[test]
+fn a_response_without_a_date_gets_the_time_at_which_it_came() {
+    let (_, out) =
+        answered("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "GET", Version::Http11, true);
+    let date = "Date: Sun, 22 Nov 2026 10:11:12 GMT\r\n";
+    assert_eq!(out, format!("HTTP/1.1 200 OK\r\n{date}Content-Length: 0\r\n\r\n"));
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    assert_eq!(answered(hints, "GET", Version::Http11, true).1, hints);
 }
 
 #[test]
@@ -513,9 +528,14 @@ fn responses_without_a_body_keep_the_length_that_may_stand() {
         ("GET", "103 Early Hints", "HTTP/1.1 103 Early Hints\r\n\r\n"),
         ("HEAD", "103 Early Hints", "HTTP/1.1 103 Early Hints\r\n\r\n"),
     ] {
-        let bytes = format!("HTTP/1.1 {first}\r\nContent-Length: 5\r\n\r\n");
+        let date = "Date: today\r\n";
+        let bytes = format!("HTTP/1.1 {first}\r\n{date}Content-Length: 5\r\n\r\n");
         let (onward, out) = answered(&bytes, method, Version::Http11, true);
-        assert_eq!((onward.body, out.as_str()), (Body::Empty, expected), "{method} {first}");
+        assert_eq!(
+            (onward.body, out.replace(date, "").as_str()),
+            (Body::Empty, expected),
+            "{method} {first}"
+        );
     }
     let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
     let (_, out) = answered(hints, "GET", Version::Http11, false);
@@ -531,7 +551,7 @@ fn a_response_header_that_the_listener_sets_replaces_its_targets() {
     for status in ["200 OK", "204 No Content", "304 Not Modified", "404 Not Found", "500 Oh"] {
         let mut slots = slots();
         let bytes = format!(
-            "HTTP/1.1 {status}\r\nX-FRAME-OPTIONS: SAMEORIGIN\r\nX-A: b\r\n\
+            "HTTP/1.1 {status}\r\nDate: today\r\nX-FRAME-OPTIONS: SAMEORIGIN\r\nX-A: b\r\n\
              x-frame-options: ALLOWALL\r\nX-Frame-Option: c\r\n\r\n"
         );
         let parsed = head::response(bytes.as_bytes(), head::Expected::HeadAlone, &mut slots)
@@ -539,11 +559,19 @@ fn a_response_header_that_the_listener_sets_replaces_its_targets() {
             .unwrap();
         let onward = Onward { body: Body::Empty, keep_alive: true };
         let mut out = Vec::new();
-        response(&mut out, &parsed, onward, Version::Http11, &attributes, &Forbidden::default());
+        response(
+            &mut out,
+            &parsed,
+            onward,
+            Version::Http11,
+            &attributes,
+            &Forbidden::default(),
+            NOW,
+        );
         assert_eq!(
             String::from_utf8(out).unwrap(),
             format!(
-                "HTTP/1.1 {status}\r\nX-A: b\r\nX-Frame-Option: c\r\n\
+                "HTTP/1.1 {status}\r\nDate: today\r\nX-A: b\r\nX-Frame-Option: c\r\n\
                  X-Frame-Options: DENY\r\nAccess-Control-Allow-Origin: *\r\n\r\n"
             )
         );
@@ -554,7 +582,7 @@ fn a_response_header_that_the_listener_sets_replaces_its_targets() {
         head::response(hints.as_bytes(), head::Expected::Content, &mut slots).unwrap().unwrap();
     let mut out = Vec::new();
     let onward = Onward { body: Body::Empty, keep_alive: true };
-    response(&mut out, &parsed, onward, Version::Http11, &attributes, &Forbidden::default());
+    response(&mut out, &parsed, onward, Version::Http11, &attributes, &Forbidden::default(), NOW);
     assert_eq!(String::from_utf8(out).unwrap(), hints, "an interim response is not the answer");
 }
 

@@ -11,18 +11,27 @@ use crate::http::respond::{self, Answer, Manner};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// A target's response as the client gets it; nothing where its status is none of HTTP's.
 pub fn of_target(
     response: &Response<'_, '_>,
     attributes: &Attributes,
     forbidden: &Forbidden,
+    since_epoch: Duration,
 ) -> Option<http::Response<()>> {
-    let mut fields = HeaderMap::with_capacity(response.headers.len() + 1);
+    let mut fields = HeaderMap::with_capacity(response.headers.len() + 2);
     if let Body::Length(length) = response.body {
         fields.insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-    forward::response_lines(&mut fields, response, response.body, attributes, forbidden);
+    forward::response_lines(
+        &mut fields,
+        response,
+        response.body,
+        attributes,
+        forbidden,
+        since_epoch,
+    );
     assembled(response.status, fields)
 }
 
@@ -67,20 +76,22 @@ mod tests {
     use super::*;
     use crate::http::attributes::ServerName;
     use crate::http::head;
-    use std::time::Duration;
+
+    /// 2026-11-22T10:11:12Z.
+    const NOW: Duration = Duration::from_secs(1_795_342_272);
 
     fn sent(bytes: &str) -> http::Response<()> {
         let mut slots = head::slots();
         let response =
             head::response(bytes.as_bytes(), head::Expected::Content, &mut slots).unwrap().unwrap();
-        of_target(&response, &Attributes::default(), &Forbidden::default()).unwrap()
+        of_target(&response, &Attributes::default(), &Forbidden::default(), NOW).unwrap()
     }
 
     #[test]
     fn a_targets_answer_loses_what_belongs_to_its_connection() {
         let response = sent(
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Odd: a\r\nX-Odd: b\r\nConnection: X-Hop\r\n\
-             X-Hop: 1\r\nKeep-Alive: timeout=5\r\n\r\n",
+             X-Hop: 1\r\nDate: today\r\nKeep-Alive: timeout=5\r\n\r\n",
         );
         assert_eq!(response.status(), 200);
         let fields: Vec<_> = response
@@ -88,19 +99,24 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
             .collect();
-        assert_eq!(fields, [("content-length", "5"), ("x-odd", "a"), ("x-odd", "b")]);
+        assert_eq!(
+            fields,
+            [("content-length", "5"), ("x-odd", "a"), ("x-odd", "b"), ("date", "today")]
+        );
     }
 
     #[test]
     fn a_head_counts_what_it_says() {
-        let response = sent("HTTP/1.1 204 No Content\r\nX-Odd: a\r\n\r\n");
-        assert_eq!(head_bytes(&response), ":status: 204\r\nx-odd: a\r\n".len() as u64);
+        let response = sent("HTTP/1.1 204 No Content\r\nX-Odd: a\r\nDate: b\r\n\r\n");
+        let head = ":status: 204\r\nx-odd: a\r\ndate: b\r\n";
+        assert_eq!(head_bytes(&response), head.len() as u64);
     }
 
     #[test]
     fn an_unknown_length_is_not_announced() {
         let response = sent("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-        assert!(response.headers().is_empty());
+        let date = "Sun, 22 Nov 2026 10:11:12 GMT";
+        assert_eq!(response.headers().iter().map(|(_, value)| value).collect::<Vec<_>>(), [date]);
     }
 
     #[test]

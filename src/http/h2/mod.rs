@@ -32,7 +32,8 @@ pub fn settings() -> h2::server::Builder {
         .data_frame_budget(limits::H2_SMALL_FRAMES_BYTES_MAX)
         .max_local_error_reset_streams(Some(limits::H2_ERRORS_MAX))
         .max_concurrent_reset_streams(limits::H2_RESETS_KEPT_MAX)
-        .max_pending_accept_reset_streams(limits::H2_RESETS_KEPT_MAX);
+        .reset_stream_duration(limits::H2_RESETS_KEPT)
+        .max_pending_accept_reset_streams(limits::H2_RESETS_UNTAKEN_MAX);
     settings
 }
 

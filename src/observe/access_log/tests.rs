@@ -349,7 +349,7 @@ fn field_13_is_the_request_line_as_it_was_sent() {
         (on_443, "GET /\"\\ HTTP/1.1", "Host: a\r\n", r"GET https://a:443/\x22\x5C HTTP/1.1"),
         // What a target got in another form.
         (on_443, "GET /a b HTTP/1.1", "Host: a\r\n", r"GET https://a:443/a\x20b HTTP/1.1"),
-        (on_443, "GET  /a  HTTP/1.7  ", "Host: a\r\n", "GET https://a:443/a HTTP/1.7"),
+        (on_443, "GET  /a  HTTP/1.7 ", "Host: a\r\n", "GET https://a:443/a HTTP/1.7"),
         (on_443, "GET /\u{e5} HTTP/1.1", "Host: a\r\n", r"GET https://a:443/\xC3\xA5 HTTP/1.1"),
         (on_443, "GET /a HTTP/1.1", "Host: a\r\n: b\r\n", "GET https://a:443/a HTTP/1.1"),
         (on_443, "GET http://b/x y HTTP/1.1", "Host: a\r\n", r"GET http://b/x\x20y HTTP/1.1"),

@@ -38,20 +38,36 @@ pub(super) struct LogFile {
     size: Option<u64>,
     /// The rest of a line whose beginning is in the file.
     rest: Vec<u8>,
+    /// How long that beginning is.
+    begun: u64,
 }
 
 impl LogFile {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let (file, size) = open(path)?;
-        Ok(Self { path: path.to_owned(), file: Some(file), size, rest: Vec::new() })
+        Ok(Self { path: path.to_owned(), file: Some(file), size, rest: Vec::new(), begun: 0 })
     }
 
     /// Opens the path anew. Answers how many lines that cut short: one whose beginning is in the old
-    /// file.
+    /// file, and is taken out of it where that can be done.
     pub(super) fn reopen(&mut self) -> io::Result<u64> {
         let (file, size) = open(&self.path)?;
+        // Room may have been made since.
+        if self.write_rest().is_err() {
+            self.take_back_begun();
+        }
         (self.file, self.size) = (Some(file), size);
         Ok(self.drop_rest())
+    }
+
+    /// Cuts the beginning of a line off the file, unless somebody else writes to it, too.
+    fn take_back_begun(&self) {
+        if let (Some(file), Some(size)) = (&self.file, self.size)
+            && file.metadata().is_ok_and(|metadata| metadata.len() == size)
+            && let Err(error) = file.set_len(size.saturating_sub(self.begun))
+        {
+            tracing::warn!(path = %self.path.display(), %error, "a log ends in half a line");
+        }
     }
 
     /// Appends whole lines. Answers how many of them the file did not take, and why.
@@ -66,7 +82,12 @@ impl LogFile {
             Err(error) => (0, Err(error)),
         };
         let (begun, dropped) = lines.split_at(line_end(lines, taken));
-        self.rest.extend_from_slice(begun.get(taken..).unwrap_or_default());
+        let (written, rest) = begun.split_at(taken);
+        if !rest.is_empty() {
+            let whole = written.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+            self.begun = (taken - whole) as u64;
+            self.rest.extend_from_slice(rest);
+        }
         let mut dropped = count_lines(dropped);
         if matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::BrokenPipe) {
             // The next reader of a pipe must not begin in the middle of a line, neither with our rest
@@ -107,6 +128,7 @@ impl LogFile {
     fn write_rest(&mut self) -> io::Result<()> {
         let rest = std::mem::take(&mut self.rest);
         let (taken, outcome) = self.write(&rest);
+        self.begun += taken as u64;
         self.rest.extend_from_slice(rest.get(taken..).unwrap_or_default());
         outcome
     }
@@ -199,6 +221,7 @@ fn line_end(lines: &[u8], taken: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::scratch::Scratch;
 
     /// A file that takes so many bytes before its disk is full.
     struct Disk {
@@ -237,5 +260,28 @@ mod tests {
             assert!(matches!(end, 0 | 6 | 13 | 19), "room for {room} bytes");
             assert_eq!(count_lines(&batch[..end]) + count_lines(&batch[end..]), 3);
         }
+    }
+
+    /// Goal: a file that is left ends with a whole line. Method: half a line in it, and room for the rest; no
+    /// room; no room, and somebody else's line behind it.
+    #[test]
+    fn a_file_that_is_left_ends_with_a_whole_line() {
+        let scratch = Scratch::new();
+        let path = scratch.path("access.log");
+        let half_written = || {
+            fs::write(&path, "").unwrap();
+            let mut log = LogFile::open(&path).unwrap();
+            log.append(b"first\nsec").1.unwrap();
+            (log.begun, log.rest) = (3, b"ond\n".to_vec());
+            log
+        };
+        assert_eq!(half_written().reopen().unwrap(), 0);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\nsecond\n");
+        half_written().take_back_begun();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
+        let log = half_written();
+        append().open(&path).unwrap().write_all(b"other\n").unwrap();
+        log.take_back_begun();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\nsecother\n");
     }
 }

@@ -4,6 +4,7 @@
 //! Bound: `limits::INTERIM_ANSWERS_MAX`.
 use super::idle::Idle;
 use super::stream::Stream;
+use crate::clock;
 use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::h2::answer;
@@ -109,7 +110,8 @@ impl Stream {
         let expected = self.asked.expected();
         let Some(read) = response(received, expected, &mut slots)? else { return Ok(None) };
         let Rules { listener, forbidden, .. } = &*self.sender.rules;
-        let response = answer::of_target(&read, &listener.attributes, forbidden);
+        let response =
+            answer::of_target(&read, &listener.attributes, forbidden, clock::since_epoch());
         let response = response.ok_or(Malformed::BadStatus)?;
         let (bytes, body) = (read.length, read.body);
         let trailers_may_pass = trailers::may_pass(&read.connection);

@@ -12,6 +12,7 @@ use super::flow::{is_small, poll_room, unpinned};
 use super::idle::Idle;
 use super::kept::Kept;
 use super::stream::Stream;
+use crate::clock;
 use crate::close::Reason;
 use crate::http::h2::{answer, fields, fields_bytes, response, trailers as trailers_onward};
 use crate::http::head::Malformed;
@@ -376,7 +377,8 @@ impl Attempt<'_> {
         let Rules { listener, forbidden, .. } = &*self.stream.sender.rules;
         let fields = fields(&head.headers).map_err(|_| MALFORMED)?;
         let read = response::checked(head.status, &fields, ended).map_err(|_| MALFORMED)?;
-        answer::of_target(&read, &listener.attributes, forbidden).ok_or(MALFORMED)
+        answer::of_target(&read, &listener.attributes, forbidden, clock::since_epoch())
+            .ok_or(MALFORMED)
     }
 }
 

@@ -195,8 +195,7 @@ impl Stream {
                 self.refuse_malformed(failed.told, malformed);
             }
             (Err(failed), Uploaded::Whole | Uploaded::TargetStopped | Uploaded::Abandoned) => {
-                // Without its client an exchange is no failure of the target's.
-                if !failed.reason.is_of_client() {
+                if failed.reason.is_of_target() {
                     counters.errors[failed.reason.index()].add(1);
                 }
                 self.end(failed.told, failed.reason, h2::Reason::INTERNAL_ERROR);

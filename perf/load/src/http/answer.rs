@@ -53,8 +53,8 @@ impl Answers {
             return Err(Failure::Status(head.status));
         }
         let rest = self.buffer.get(head.length..self.filled).unwrap_or_default();
-        let (mut used, mut content_bytes) = head.body.take(rest)?;
-        let mut left = rest.len() - used;
+        let (taken, mut content_bytes) = head.body.take(rest)?;
+        let mut left = rest.len() - taken;
         while !head.body.is_over() {
             let count = more(stream, &mut self.buffer).await?;
             if count == 0 && head.body == Body::ToClose {
@@ -64,9 +64,8 @@ impl Answers {
                 return Err(Failure::Closed);
             }
             let (taken, content) = head.body.take(self.buffer.get(..count).unwrap_or_default())?;
-            used = taken;
             content_bytes += content;
-            left = count - used;
+            left = count - taken;
         }
         // Nothing was asked that this could answer.
         if left > 0 {

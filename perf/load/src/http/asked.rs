@@ -1,20 +1,16 @@
 //! What is asked for: the same request each time, written once.
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
-use std::fmt::Write as _;
 
 /// A request, in the forms in which it is sent.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    method: Method,
-    path: String,
-    /// With Host.
-    headers: HeaderMap,
     body: Bytes,
     /// The statuses that are right; none for every 2xx.
     expected: Vec<u16>,
     http1: Bytes,
     http1_last: Bytes,
+    http2: Request<()>,
 }
 
 /// How it is asked.
@@ -33,7 +29,7 @@ impl Asked {
     /// * `expected`: the statuses that are right; none for every 2xx.
     ///
     /// # Errors
-    /// When the host can be no header.
+    /// When host and path are none.
     pub(crate) fn new(
         method: Method,
         host: &str,
@@ -58,7 +54,9 @@ impl Asked {
         let body = Bytes::from(vec![b'x'; if method == Method::Post { body_bytes } else { 0 }]);
         let write = |more| Bytes::from(http1(method, path, &all, more, &body));
         let (http1, http1_last) = (write(""), write("connection: close\r\n"));
-        Ok(Self { method, path: path.to_owned(), headers: all, body, expected, http1, http1_last })
+        let http2 =
+            http2(method, path, all).map_err(|error| format!("Host and --path: {error}"))?;
+        Ok(Self { body, expected, http1, http1_last, http2 })
     }
 
     /// The whole request by HTTP/1.1; `is_last` tells the server that no other follows.
@@ -67,18 +65,8 @@ impl Asked {
     }
 
     /// The head of the request by HTTP/2.
-    ///
-    /// # Errors
-    /// When Host and path are no URI.
-    pub(super) fn http2(&self) -> Result<Request<()>, http::Error> {
-        let host = self.headers.get(header::HOST).map_or(&b""[..], HeaderValue::as_bytes);
-        let uri = http::Uri::builder().scheme("https").authority(host);
-        let uri = uri.path_and_query(self.path.as_str()).build()?;
-        let mut request = Request::builder().method(self.method.name()).uri(uri).body(())?;
-        request.headers_mut().clone_from(&self.headers);
-        // RFC 9113, section 8.3.1: the authority says it.
-        request.headers_mut().remove(header::HOST);
-        Ok(request)
+    pub(super) fn http2(&self) -> Request<()> {
+        self.http2.clone()
     }
 
     /// What follows the head by HTTP/2.
@@ -106,9 +94,7 @@ impl Method {
 }
 
 fn http1(method: Method, path: &str, headers: &HeaderMap, more: &str, body: &[u8]) -> Vec<u8> {
-    let mut head = String::new();
-    let _ = write!(head, "{} {path} HTTP/1.1\r\n", method.name());
-    let mut request = head.into_bytes();
+    let mut request = format!("{} {path} HTTP/1.1\r\n", method.name()).into_bytes();
     for (name, value) in headers {
         request.extend_from_slice(name.as_str().as_bytes());
         request.extend_from_slice(b": ");
@@ -119,6 +105,16 @@ fn http1(method: Method, path: &str, headers: &HeaderMap, more: &str, body: &[u8
     request.extend_from_slice(b"\r\n");
     request.extend_from_slice(body);
     request
+}
+
+fn http2(method: Method, path: &str, headers: HeaderMap) -> Result<Request<()>, http::Error> {
+    let host = headers.get(header::HOST).map_or(&b""[..], HeaderValue::as_bytes);
+    let uri = http::Uri::builder().scheme("https").authority(host).path_and_query(path).build()?;
+    let mut request = Request::builder().method(method.name()).uri(uri).body(())?;
+    *request.headers_mut() = headers;
+    // RFC 9113, section 8.3.1: the authority says it.
+    request.headers_mut().remove(header::HOST);
+    Ok(request)
 }
 
 #[cfg(test)]
@@ -145,14 +141,14 @@ mod tests {
     fn a_post_has_as_many_bytes_as_it_says() {
         let asked = asked(Method::Post, &[]);
         assert!(asked.http1(false).ends_with(b"content-length: 3\r\n\r\nxxx"));
-        assert_eq!(asked.http2().unwrap().headers()["content-length"], "3");
+        assert_eq!(asked.http2().headers()["content-length"], "3");
     }
 
     #[test]
     fn a_host_that_is_given_counts_by_either_protocol() {
         let asked = asked(Method::Get, &[("host", "b.example")]);
         assert!(asked.http1(false).starts_with(b"GET /p?q HTTP/1.1\r\nhost: b.example\r\n\r\n"));
-        let request = asked.http2().unwrap();
+        let request = asked.http2();
         assert_eq!(request.uri(), "https://b.example/p?q");
         assert!(!request.headers().contains_key("host"));
     }

@@ -3,12 +3,18 @@ use super::{Answer, Asked};
 use crate::connection::Stream;
 use crate::failure::Failure;
 use bytes::Bytes;
-use h2::client::{Builder, SendRequest};
+use h2::client::{Builder, Connection, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use std::future::poll_fn;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// How much a server may send before it hears from us. So wide that it never waits.
 const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+
+/// Time for saying goodbye.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// The name by which ALPN has it.
 pub(crate) const ALPN: &str = "h2";
@@ -17,6 +23,8 @@ pub(crate) const ALPN: &str = "h2";
 #[derive(Clone, Debug)]
 pub(crate) struct Http2 {
     sender: SendRequest<Bytes>,
+    /// Tells the connection when nobody has it any more.
+    _user: Rc<oneshot::Sender<()>>,
 }
 
 /// Why a request has no answer.
@@ -49,9 +57,9 @@ impl Http2 {
         builder.enable_push(false);
         let handshake = builder.handshake(stream).await;
         let (sender, connection) = handshake.map_err(|error| Failure::of_http2(&error))?;
-        // What ends it is told to the requests on it.
-        tokio::task::spawn_local(async move { connection.await.map_err(drop) });
-        Ok(Self { sender })
+        let (user, gone) = oneshot::channel();
+        tokio::task::spawn_local(drive(connection, gone));
+        Ok(Self { sender, _user: Rc::new(user) })
     }
 
     /// Asks, and reads the answer to its end.
@@ -71,9 +79,8 @@ impl Http2 {
 
     async fn through(&self, asked: &Asked) -> Result<Answer, Said> {
         let mut sender = self.sender.clone().ready().await?;
-        let request = asked.http2().map_err(|_| Said::Failure(Failure::Answer))?;
         let body = asked.body();
-        let (answer, mut upload) = sender.send_request(request, body.is_empty())?;
+        let (answer, mut upload) = sender.send_request(asked.http2(), body.is_empty())?;
         let both = async {
             let answer = answer.await?;
             let status = answer.status().as_u16();
@@ -103,6 +110,17 @@ enum Said {
 impl From<h2::Error> for Said {
     fn from(error: h2::Error) -> Self {
         Self::Http2(error)
+    }
+}
+
+/// Works on a connection while somebody has it, and then until it is closed, if that does not take too long. What
+/// ends it is told to the requests on it.
+async fn drive(mut connection: Connection<Stream, Bytes>, gone: oneshot::Receiver<()>) {
+    tokio::select! {
+        _ = &mut connection => {}
+        _ = gone => {
+            let _ = tokio::time::timeout(CLOSING, connection).await;
+        }
     }
 }
 

@@ -45,11 +45,11 @@ fn variable(name: &str) -> Option<String> {
 /// Asks on the terminal, and shows nothing of what is typed.
 fn ask(of: &Path) -> io::Result<String> {
     let mut terminal = File::options().read(true).write(true).open("/dev/tty")?;
-    write!(terminal, "Password of {}: ", of.display())?;
     let before = tcgetattr(&terminal)?;
     let mut silent = before.clone();
     silent.local_modes.remove(LocalModes::ECHO);
     tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
+    write!(terminal, "Password of {}: ", of.display())?;
     let mut line = String::new();
     let read = BufReader::new(&terminal).read_line(&mut line);
     tcsetattr(&terminal, OptionalActions::Flush, &before)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Clients")]
-pub(crate) struct IdentityOptions {
+pub(super) struct IdentityOptions {
     /// The client's chain, leaf first (PEM)
     #[arg(long, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
@@ -37,7 +37,7 @@ impl IdentityOptions {
     ///
     /// # Errors
     /// A sentence for whoever gave the options.
-    pub(crate) fn read(&self) -> Result<Vec<Identity>, String> {
+    pub(super) fn read(&self) -> Result<Vec<Identity>, String> {
         if let (Some(cert), Some(key)) = (&self.cert, &self.key) {
             return Ok(vec![Identity::read(cert, key)?]);
         }

@@ -1,4 +1,5 @@
 //! What the commands have in common on the command line, and what is made of it.
+mod common;
 mod identity;
 mod load;
 mod output;
@@ -6,9 +7,11 @@ mod request;
 mod server;
 mod value;
 
-pub(crate) use identity::IdentityOptions;
+pub(crate) use common::{CommonOptions, Ready};
 pub(crate) use load::{LoadOptions, PaceOptions};
-pub(crate) use output::OutputOptions;
-pub(crate) use request::RequestOptions;
-pub(crate) use server::ServerOptions;
 pub(crate) use value::seconds;
+
+use identity::IdentityOptions;
+use output::OutputOptions;
+use request::RequestOptions;
+use server::ServerOptions;

@@ -2,11 +2,12 @@
 use crate::report::Report;
 use clap::Args;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Results")]
-pub(crate) struct OutputOptions {
+pub(super) struct OutputOptions {
     /// Write the result to this file as JSON, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -20,7 +21,7 @@ impl OutputOptions {
     ///
     /// # Errors
     /// A sentence that names the file.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         self.json.iter().chain(&self.report).try_for_each(|path| {
             let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             if directory.is_none_or(Path::is_dir) && !path.is_dir() {
@@ -34,8 +35,9 @@ impl OutputOptions {
     ///
     /// # Errors
     /// A sentence that names the file.
-    pub(crate) fn give(&self, report: &Report) -> Result<(), String> {
-        println!("{report}");
+    pub(super) fn give(&self, report: &Report) -> Result<(), String> {
+        // Whoever has closed the pipe wants no more.
+        let _ = writeln!(io::stdout(), "{report}");
         if let Some(path) = &self.json {
             let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
             write(path, &(json + "\n"))?;

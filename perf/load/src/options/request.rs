@@ -3,10 +3,11 @@ use super::value;
 use crate::http::{Asked, Method};
 use clap::Args;
 use http::{HeaderName, HeaderValue};
+use std::net::Ipv6Addr;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Requests")]
-pub(crate) struct RequestOptions {
+pub(super) struct RequestOptions {
     /// What requests ask for
     #[arg(long, value_name = "PATH", default_value = "/", value_parser = value::path)]
     path: String,
@@ -38,12 +39,15 @@ impl RequestOptions {
     ///
     /// # Errors
     /// A sentence for whoever gave the options.
-    pub(crate) fn asked(&self, host: &str) -> Result<Asked, String> {
+    pub(super) fn asked(&self, host: &str) -> Result<Asked, String> {
         if self.body_bytes > 0 && self.method == Method::Get {
             return Err("--body-bytes: a GET has none; say --method POST".to_owned());
         }
         let body_bytes = usize::try_from(self.body_bytes).map_err(|error| error.to_string())?;
         let expected = self.expect.clone();
+        // RFC 3986, section 3.2.2.
+        let is_ipv6 = host.parse::<Ipv6Addr>().is_ok();
+        let host = if is_ipv6 { &format!("[{host}]") } else { host };
         Asked::new(self.method, host, &self.path, &self.header, body_bytes, expected)
     }
 }

@@ -6,16 +6,16 @@ use crate::identity::Identity;
 use crate::tls::{Offers, Terms, Version};
 use clap::Args;
 use rustls_pki_types::ServerName;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Server")]
-pub(crate) struct ServerOptions {
+pub(super) struct ServerOptions {
     /// Where to connect to
     #[arg(long, value_name = "HOST:PORT")]
-    pub(crate) connect: String,
+    pub(super) connect: String,
     /// Connect there instead, and ask for the same as ever; may be given several times, for connections to
     /// take them in turn
     #[arg(long, value_name = "HOST:PORT")]
@@ -54,7 +54,7 @@ impl ServerOptions {
     ///
     /// # Errors
     /// A sentence for whoever gave the options.
-    pub(crate) fn opener(
+    pub(super) fn opener(
         &self,
         identities: Vec<Identity>,
         alpn: Option<&str>,
@@ -80,12 +80,15 @@ impl ServerOptions {
             clients.collect::<Result<_, _>>()?
         };
         let sources = self.source.as_ref().map_or_else(Vec::new, |Sources(all)| all.clone());
+        for source in &sources {
+            UdpSocket::bind((*source, 0)).map_err(|error| format!("--source {source}: {error}"))?;
+        }
         let dialer = Dialer::new(targets, sources);
         Ok(Opener { dialer, server_name, clients, timeout: self.timeout })
     }
 
     /// The name that is asked for.
-    pub(crate) fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         let host = self.connect.rsplit_once(':').map_or("", |(host, _)| host);
         self.server_name.as_deref().unwrap_or(host).trim_matches(['[', ']'])
     }

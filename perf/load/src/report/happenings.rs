@@ -1,5 +1,6 @@
 //! Refusals, losses, changes and certificates, as they are told.
 use crate::events::{Certificate, Event, Events, Whose};
+use crate::failure::Failure;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use x509_parser::prelude::parse_x509_certificate;
@@ -12,6 +13,8 @@ pub(super) struct Happenings {
     pub(super) refusals_untold: u64,
     /// Connections that were open and are no more, by kind.
     pub(super) lost: BTreeMap<String, u64>,
+    /// Kept connections that could not be opened anew, by kind.
+    pub(super) kept_refused: BTreeMap<String, u64>,
     /// Kept connections that the server has ended between two requests.
     pub(super) ended: u64,
     /// Requests on kept connections that were answered.
@@ -50,7 +53,9 @@ pub(super) struct Shown {
 
 impl Happenings {
     pub(super) fn of(events: &Events) -> Self {
-        let lost = events.lost().iter().map(|(kind, count)| (kind.to_string(), *count));
+        let by_kind = |counts: &BTreeMap<Failure, u64>| {
+            counts.iter().map(|(kind, count)| (kind.to_string(), *count)).collect()
+        };
         let changes = events.changes().iter().map(|change| Change {
             at_seconds: change.at.as_secs_f64(),
             took_seconds: change.took.as_secs_f64(),
@@ -59,7 +64,8 @@ impl Happenings {
         Self {
             refusals: events.told().iter().map(Refusal::of).collect(),
             refusals_untold: events.untold(),
-            lost: lost.collect(),
+            lost: by_kind(events.lost()),
+            kept_refused: by_kind(events.kept_refused()),
             ended: events.ended(),
             kept_requests: events.answered(),
             changes: changes.collect(),
@@ -87,6 +93,7 @@ impl Refusal {
         match self.connection {
             Whose::New => "new connection",
             Whose::Kept => "kept connection",
+            Whose::Anew => "kept connection, anew",
         }
     }
 }

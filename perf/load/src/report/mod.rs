@@ -7,7 +7,7 @@ mod table;
 
 use crate::events::Whose;
 use crate::probe::{Negotiated, Protocol};
-use crate::run::{Outcome, Pace};
+use crate::run::{Outcome, Pace, Plan};
 use crate::tally::{Handshakes, Latencies};
 use crate::timeline::{Slot, Timeline};
 use happenings::{Happenings, Refusal};
@@ -34,8 +34,6 @@ pub(crate) struct Setting {
     pub(crate) streams: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) requests_per_connection: Option<u32>,
-    pub(crate) threads: usize,
-    pub(crate) pace: Pace,
 }
 
 /// The result of one run.
@@ -46,6 +44,8 @@ pub(crate) struct Report {
     at: String,
     #[serde(flatten)]
     setting: Setting,
+    threads: usize,
+    pace: Pace,
     seconds: f64,
     /// Begun, or due to.
     attempted: u64,
@@ -103,19 +103,21 @@ struct Slots {
 }
 
 impl Report {
-    pub(crate) fn new(setting: Setting, outcome: &Outcome) -> Self {
+    pub(crate) fn new(setting: Setting, plan: &Plan, outcome: &Outcome) -> Self {
         let Outcome { tally, attempted, elapsed, cpu } = outcome;
         let failures = tally.failures().iter().map(|(kind, count)| (kind.to_string(), *count));
-        let seconds = elapsed.as_secs_f64();
+        let (seconds, threads) = (elapsed.as_secs_f64(), plan.threads.count());
         let load_cpu_seconds = cpu.as_secs_f64();
         let happenings =
             matches!(setting.work, "idle" | "swap").then(|| Happenings::of(tally.events()));
-        let mut picture = Slots::of(&tally.timeline().for_picture());
+        let mut picture = Slots::of(&tally.timeline().for_picture(*elapsed));
         picture.add_losses(happenings.iter().flat_map(|all| &all.refusals));
         picture.end_at(seconds);
         Self {
             version: env!("CARGO_PKG_VERSION"),
             at: now(),
+            threads,
+            pace: plan.pace,
             seconds,
             attempted: *attempted,
             done: tally.done(),
@@ -127,7 +129,7 @@ impl Report {
             handshake_us: Latency::of(tally.opening()),
             received_bytes: tally.received_bytes(),
             load_cpu_seconds,
-            load_busy: load_cpu_seconds / (seconds * setting.threads as f64),
+            load_busy: load_cpu_seconds / (seconds * threads as f64),
             happenings,
             timeline: Slots::of(tally.timeline()),
             percentiles: percentiles(tally.latencies()),
@@ -136,11 +138,14 @@ impl Report {
         }
     }
 
-    /// What failed and what was lost.
+    /// What failed, and what was lost or could not be opened anew.
     fn errors(&self) -> BTreeMap<String, u64> {
         let mut errors = self.failures.clone();
-        for (kind, count) in self.happenings.iter().flat_map(|all| &all.lost) {
-            errors.insert(format!("lost: {kind}"), *count);
+        if let Some(happenings) = &self.happenings {
+            let named = |name: &'static str| move |kind: &String| format!("{name}: {kind}");
+            let (lost, anew) = (named("lost"), named("kept, anew"));
+            errors.extend(happenings.lost.iter().map(|(kind, count)| (lost(kind), *count)));
+            errors.extend(happenings.kept_refused.iter().map(|(kind, count)| (anew(kind), *count)));
         }
         errors
     }
@@ -160,16 +165,12 @@ impl Slots {
 
     /// Counts connections that were lost as what failed, at their time.
     fn add_losses<'a>(&mut self, refusals: impl Iterator<Item = &'a Refusal>) {
-        for refusal in refusals.filter(|refusal| refusal.connection == Whose::Kept) {
-            let mut begins = (1_u32..).map(|index| f64::from(index) * self.slot_seconds);
-            let index = begins.position(|begin| begin > refusal.at_seconds).unwrap_or_default();
-            while self.done.len() <= index {
-                self.done.push(0);
-                self.failed.push(0);
-                self.p50_us.push(None);
-                self.p99_us.push(None);
+        for refusal in refusals.filter(|refusal| refusal.connection != Whose::New) {
+            let ends = (1_u32..).map(|index| f64::from(index) * self.slot_seconds);
+            let mut slots = self.failed.iter_mut().zip(ends);
+            if let Some((failed, _)) = slots.find(|(_, end)| *end > refusal.at_seconds) {
+                *failed += 1;
             }
-            self.failed[index] += 1;
         }
     }
 
@@ -237,6 +238,7 @@ fn percentiles(latencies: &Latencies) -> Vec<Percentile> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::run::{Bounds, Threads};
     use crate::tally::Tally;
     use std::time::Duration;
 
@@ -252,11 +254,15 @@ pub(super) mod tests {
             connections: None,
             streams: None,
             requests_per_connection: Some(1),
-            threads: 2,
+        };
+        let plan = Plan {
             pace: Pace::Concurrency(16),
+            bounds: Bounds { count: None, duration: Some(elapsed) },
+            threads: Threads::Anywhere(2),
+            lanes: 16,
         };
         let attempted = tally.done() + tally.failed();
-        Report::new(setting, &Outcome { tally, attempted, elapsed, cpu: elapsed / 2 })
+        Report::new(setting, &plan, &Outcome { tally, attempted, elapsed, cpu: elapsed / 2 })
     }
 
     #[test]

@@ -151,13 +151,18 @@ impl Report {
         let all = self.attempted.max(1) as f64;
         let mut table = String::from("<table>\n");
         for (kind, count) in &errors {
-            let (of_most, of_all) =
-                (**count as f64 * 100.0 / **most as f64, **count as f64 * 100.0 / all);
+            let of_most = **count as f64 * 100.0 / **most as f64;
+            // What was lost had been attempted, and done.
+            let of_all = if self.failures.contains_key(*kind) {
+                format!("{:.2} %", **count as f64 * 100.0 / all)
+            } else {
+                String::new()
+            };
             let kind = escape(kind);
             let _ = writeln!(
                 table,
                 "<tr><td>{kind}</td><td class=\"number\">{count}</td>\
-                 <td class=\"number\">{of_all:.2} %</td>\
+                 <td class=\"number\">{of_all}</td>\
                  <td class=\"bar\"><i style=\"width:{of_most:.1}%\"></i></td></tr>"
             );
         }
@@ -187,8 +192,8 @@ impl Report {
     }
 
     fn settings(&self) -> String {
-        let Setting { negotiated, threads, .. } = &self.setting;
-        let pace = match self.setting.pace {
+        let (negotiated, threads) = (&self.setting.negotiated, self.threads);
+        let pace = match self.pace {
             Pace::Concurrency(count) => format!("closed loop, {count} at any time"),
             Pace::Rate { per_second, outstanding_max } => {
                 format!("open loop, {per_second} per second, {outstanding_max} outstanding at most")

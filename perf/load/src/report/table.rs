@@ -71,6 +71,9 @@ impl fmt::Display for Happenings {
         for (kind, count) in &self.lost {
             writeln!(f, "{count:>10} lost: {kind}")?;
         }
+        for (kind, count) in &self.kept_refused {
+            writeln!(f, "{count:>10} kept, opened anew: {kind}")?;
+        }
         if self.kept_requests > 0 {
             writeln!(f, "{:>10} requests on kept connections", self.kept_requests)?;
             writeln!(f, "{:>10} kept connections ended in order", self.ended)?;

@@ -32,6 +32,7 @@ use tokio::task::LocalSet;
 pub(crate) struct Plan {
     pub(crate) pace: Pace,
     pub(crate) bounds: Bounds,
+    /// No more than there are lanes that take turns.
     pub(crate) threads: Threads,
     /// Tasks that take turns, over all threads.
     pub(crate) lanes: usize,
@@ -108,6 +109,7 @@ impl Plan {
         W: Fn(Lane) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + 'static,
     {
+        self.threads.check()?;
         let shared = Arc::new(Shared::new(self.bounds, self.threads.count()));
         let lane = Arc::new(lane);
         let (working, over) = mpsc::channel::<()>(1);

@@ -3,6 +3,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use std::io;
+use std::thread;
 use std::time::Duration;
 
 /// Where a run works.
@@ -23,6 +24,17 @@ impl Threads {
         }
     }
 
+    /// No more than there is work for: a thread without a lane would make turns that nobody takes.
+    pub(crate) fn at_most(self, lanes: usize) -> Self {
+        match self {
+            Self::Anywhere(count) => Self::Anywhere(count.min(lanes)),
+            Self::On(mut cpus) => {
+                cpus.truncate(lanes);
+                Self::On(cpus)
+            }
+        }
+    }
+
     /// What part of `whole` falls to thread `index`; all parts make the whole.
     pub(crate) fn share(&self, whole: usize, index: usize) -> usize {
         whole / self.count() + usize::from(index < whole % self.count())
@@ -35,9 +47,19 @@ impl Threads {
         {
             let mut set = CpuSet::new();
             set.set(*cpu);
-            sched_setaffinity(None, &set)?;
+            sched_setaffinity(None, &set)
+                .map_err(|error| io::Error::other(format!("CPU {cpu}: {error}")))?;
         }
         Ok(())
+    }
+
+    /// Sees that every thread can have its CPU, before some are at work.
+    pub(super) fn check(&self) -> io::Result<()> {
+        thread::scope(|scope| {
+            (0..self.count()).try_for_each(|index| {
+                scope.spawn(move || self.settle(index)).join().unwrap_or(Ok(()))
+            })
+        })
     }
 }
 

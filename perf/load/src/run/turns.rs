@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
+/// Turns that are made before others may work.
+const TURNS_IN_A_ROW: u32 = 32;
+
 /// The turns of one thread.
 #[derive(Debug)]
 pub(crate) struct Turns {
@@ -90,7 +93,13 @@ impl Turns {
 impl Schedule {
     /// Makes this thread's share of the turns, each at its time, until it is enough.
     pub(super) async fn keep(self, thread: usize) {
-        for index in (thread as u64..).step_by(self.shared.threads) {
+        for (index, turn) in
+            (thread as u64..).step_by(self.shared.threads).zip((0..TURNS_IN_A_ROW).cycle())
+        {
+            // Where nothing is waited for any more, those whose turn it is should get to it all the same.
+            if turn == 0 {
+                tokio::task::yield_now().await;
+            }
             let due = self.shared.start + Duration::from_secs_f64(index as f64 / self.rate);
             if self.shared.is_enough(index, due) || self.timer.until(due).await.is_err() {
                 return;

@@ -84,7 +84,8 @@ impl ClientSessionStore for Tickets {
         &self,
         _server_name: &ServerName<'static>,
     ) -> Option<Tls13ClientSessionValue> {
-        self.kept().tickets.pop_front()
+        // The newest: a server may have forgotten older ones.
+        self.kept().tickets.pop_back()
     }
 }
 

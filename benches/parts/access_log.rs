@@ -1,9 +1,6 @@
-//! What does a line of the access log cost the shard that serves the request: noting what becomes of it,
-//! writing it, and handing it over, by itself or with others? Once for each request.
-#![allow(missing_docs, unreachable_pub, reason = "a program of its own, for measuring")]
-mod support;
-
-use criterion::{Criterion, criterion_group, criterion_main};
+//! A line of the access log, as it burdens the shard that serves the request: noting what becomes of it,
+//! writing it, and handing it over with others. Once for each request.
+use crate::part::Part;
 use portcullis::http::head;
 use portcullis::observe::access_log::{Connection, Entrance, Executed, Line, Record, Tls};
 use portcullis::observe::batch::Batch;
@@ -61,51 +58,36 @@ fn line(record: &Record) -> Line<'_> {
     Line { record, connection, ended: Instant::now() }
 }
 
-fn lines(c: &mut Criterion) {
-    let group_name = portcullis::observe::arn::target_group("orders");
-    let mut group = c.benchmark_group("access_log");
-    let parse = || head::request(black_box(HEAD), &mut head::slots()).map(|head| head.is_some());
-    group.bench_function("of_that_parsing", |bench| bench.iter(parse));
-    group.bench_function("record", |bench| bench.iter(|| record(&group_name)));
-    let record = record(&group_name);
-    for (name, form) in [("line_alb", Form::Alb), ("line_json", Form::Json)] {
-        let mut out = Vec::with_capacity(4 * 1024);
-        group.bench_function(name, |bench| {
-            bench.iter(|| {
-                out.clear();
-                line(&record).write(form, &mut out);
-                out.len()
-            });
-        });
-    }
-    group.finish();
+pub fn parts() -> Vec<Part> {
+    let group = portcullis::observe::arn::target_group("orders");
+    let write = |form| {
+        let (record, mut out) = (record(&group), Vec::with_capacity(4 * 1024));
+        move || {
+            out.clear();
+            line(&record).write(form, &mut out);
+            out.len()
+        }
+    };
+    let (alb, json) = (write(Form::Alb), write(Form::Json));
+    let hand_over = {
+        let (record, log, mut batch) = (record(&group), log(), Batch::default());
+        move || batch.add(&log, |out| line(&record).write(log.form, out))
+    };
+    vec![
+        Part::same("access_log/record", move || record(&group)),
+        Part::same("access_log/line", alb),
+        Part::same("access_log/line_json", json),
+        Part::same("access_log/hand_over", hand_over),
+    ]
 }
 
-fn hand_over(c: &mut Criterion) {
-    let record = record(&portcullis::observe::arn::target_group("orders"));
-    let Ok(sink) = Sink::open(Path::new("/dev/null")) else { return };
-    let log = Arc::new(Log {
+fn log() -> Arc<Log> {
+    Arc::new(Log {
         kind: LogKind::Access,
-        sink,
+        sink: Sink::open(Path::new("/dev/null")).expect("null(4)"),
         form: Form::Alb,
         elb: "app/edge/1234567890abcdef".into(),
         when_full: WhenFull::Drop,
         rotation: None,
-    });
-    let mut group = c.benchmark_group("access_log/hand_over");
-    group.bench_function("each_alone", |bench| {
-        bench.iter(|| {
-            let mut out = Vec::with_capacity(512);
-            line(&record).write(log.form, &mut out);
-            log.write(out);
-        });
-    });
-    let mut batch = Batch::default();
-    group.bench_function("in_batches", |bench| {
-        bench.iter(|| batch.add(&log, |out| line(&record).write(log.form, out)));
-    });
-    group.finish();
+    })
 }
-
-criterion_group! {name = benches; config = support::short(); targets = lines, hand_over}
-criterion_main!(benches);

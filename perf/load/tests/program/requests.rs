@@ -1,0 +1,129 @@
+//! `requests`: connections that are kept.
+use crate::nginx::Nginx;
+use crate::pki::Pki;
+use crate::program::{load, load_as_clients};
+use crate::secure_server::{OK, send, serve};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[test]
+fn requests_share_the_connections_that_are_kept() {
+    let pki = Pki::new();
+    let address = serve(&pki, Some(&pki.ca), |_, stream| send(stream, OK));
+    let more = ["--count", "200", "--concurrency", "4"];
+    let told = load_as_clients(&pki, "requests", address, &more).success();
+    assert_eq!(told["done"], 200);
+    assert!((1..=4).contains(&told["handshakes"]["full"].as_u64().unwrap()), "{told}");
+    assert_eq!((&told["connections"], &told["protocol"]), (&4.into(), &"HTTP/1.1".into()));
+    assert_eq!(told["received_bytes"], 200 * 2);
+}
+
+#[test]
+fn a_request_is_as_its_options_say() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |request, stream| {
+        let is_right = request.head.starts_with("POST /path?query HTTP/1.1\r\nhost: a.example\r\n")
+            && request.head.contains("\r\nx-one: 1\r\n")
+            && request.body_bytes == 100_000;
+        send(stream, if is_right { "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n" } else { OK });
+    });
+    let more = ["--method", "post", "--body-bytes", "100000", "--path", "/path?query"];
+    let more = [&more[..], &["--header", "Host: a.example", "--header", "X-One: 1"]].concat();
+    let more = [&more[..], &["--expect", "301,302", "--count", "10"]].concat();
+    assert_eq!(load(&pki, "requests", address, &more).success()["done"], 10);
+}
+
+#[test]
+fn a_connection_that_the_server_ends_in_order_is_opened_anew() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |request, stream| {
+        // Every answer but one is the last on its connection.
+        let close = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        send(stream, if request.connection == 1 { OK } else { close });
+    });
+    let told = load(&pki, "requests", address, &["--count", "10", "--concurrency", "2"]).success();
+    assert!((2..=10).contains(&told["handshakes"]["full"].as_u64().unwrap()), "{told}");
+    assert_eq!(told["done"], 10);
+}
+
+#[test]
+fn an_open_loop_shares_the_connections_too() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK));
+    let more = ["--count", "50", "--rate", "500", "--concurrency", "3"];
+    let told = load(&pki, "requests", address, &more).success();
+    assert_eq!(told["done"], 50);
+    assert!(told["handshakes"]["full"].as_u64().unwrap() <= 3, "{told}");
+}
+
+/// A thread without a connection has no part in the load: nobody would take its turns.
+#[test]
+fn an_open_loop_has_no_more_threads_than_connections() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK));
+    let known = ["--count", "20", "--rate", "500", "--threads", "2"];
+    let one = [&known[..], &["--concurrency", "1"]].concat();
+    assert_eq!(load(&pki, "requests", address, &one).success()["done"], 20);
+    for work in ["handshake", "swap"] {
+        let one = [&known[..], &["--outstanding", "1"]].concat();
+        let told = load(&pki, work, address, &one).told;
+        assert_eq!((&told["attempted"], &told["threads"]), (&20.into(), &1.into()), "{told}");
+    }
+}
+
+#[test]
+fn many_streams_share_one_http2_connection() {
+    let pki = Pki::new();
+    let nginx = Nginx::start(&pki, "");
+    let more = ["--http2-streams", "8", "--concurrency", "1", "--count", "400"];
+    let told = load_as_clients(&pki, "requests", nginx.address, &more).success();
+    assert_eq!((&told["done"], &told["protocol"]), (&400.into(), &"HTTP/2".into()));
+    assert_eq!(told["handshakes"]["full"], 1);
+    assert_eq!(told["received_bytes"], 400 * "hello, world\n".len());
+}
+
+/// nginx ends a connection by GOAWAY after so many requests: none of them is lost.
+#[test]
+fn goaway_moves_requests_to_another_connection() {
+    let pki = Pki::new();
+    let nginx = Nginx::start(&pki, "keepalive_requests 20;");
+    let more = ["--http2-streams", "4", "--concurrency", "2", "--count", "400"];
+    let told = load(&pki, "requests", nginx.address, &more).success();
+    assert!(told["handshakes"]["full"].as_u64().unwrap() >= 400 / 24, "{told}");
+}
+
+#[test]
+fn bodies_and_statuses_count_by_http2_too() {
+    let pki = Pki::new();
+    let more = "location /moved { return 301 /; }
+        location /body { client_max_body_size 1m; proxy_pass http://127.0.0.1:1; }";
+    let nginx = Nginx::start(&pki, more);
+    let by_http2 = |more: &[&str]| {
+        load(
+            &pki,
+            "requests",
+            nginx.address,
+            &[&["--http2-streams", "2", "--count", "6"], more].concat(),
+        )
+    };
+    by_http2(&["--path", "/moved", "--expect", "301", "--header", "Accept: text/html"]).success();
+    // nginx has read all of the body before it knows that nobody is there to have it.
+    let whole =
+        ["--path", "/body", "--method", "POST", "--body-bytes", "300000", "--expect", "502"];
+    by_http2(&whole).success();
+    let nobody = by_http2(&["--path", "/moved"]);
+    assert_eq!(nobody.output.status.code(), Some(2), "{:?}", nobody.output);
+}
+
+#[test]
+fn a_failed_request_does_not_hide_behind_a_new_connection() {
+    let pki = Pki::new();
+    let asked = AtomicUsize::new(0);
+    let address =
+        serve(&pki, None, move |_, stream| match asked.fetch_add(1, Ordering::Relaxed) % 3 {
+            2 => stream.sock.shutdown(std::net::Shutdown::Both).unwrap(),
+            _ => send(stream, OK),
+        });
+    let told = load(&pki, "requests", address, &["--count", "30", "--concurrency", "1"]).failure();
+    assert_eq!(told["failures"], serde_json::json!({"closed": 10}));
+    assert_eq!((&told["done"], &told["handshakes"]["full"]), (&20.into(), &11.into()));
+}

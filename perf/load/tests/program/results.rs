@@ -1,0 +1,85 @@
+//! What a run leaves behind: the table, the JSON, the page, the line on a terminal.
+use crate::pki::Pki;
+use crate::program::{command, load};
+use crate::secure_server::{OK, send, serve};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+
+#[test]
+fn a_page_has_everything_in_it() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |request, stream| match request.connection % 3 {
+        1 => send(stream, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"),
+        _ => send(stream, OK),
+    });
+    let file = pki.path("load.html");
+    let more = ["--count", "60", "--report", &file];
+    load(&pki, "handshake", address, &more).failure();
+    let page = fs::read_to_string(&file).unwrap();
+    for part in
+        ["<svg", "Throughput", "Latency by percentile", "Errors by reason", "status 503", "99 %"]
+    {
+        assert!(page.contains(part), "{part}");
+    }
+    for from_elsewhere in ["http:", "https:", "<script", "<link", "@import", "url("] {
+        assert!(!page.contains(from_elsewhere), "{from_elsewhere}");
+    }
+}
+
+/// `script` of util-linux is the terminal.
+#[test]
+fn a_terminal_sees_how_it_goes() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
+    let line = format!(
+        "{} handshake --connect {address} --insecure --rate 20 --duration 1.5",
+        env!("CARGO_BIN_EXE_portcullis-load")
+    );
+    let output =
+        Command::new("script").args(["-q", "-e", "-c", &line, "/dev/null"]).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("\r    1 of 1 s  ") && shown.contains("30 done"), "{shown}");
+}
+
+/// Ctrl-C, as soon as the server has seen some: what there is, is told.
+#[test]
+fn whoever_interrupts_gets_what_there_is() {
+    let pki = Pki::new();
+    let (seen, come) = channel();
+    let seen = Mutex::new(seen);
+    let address = serve(&pki, None, move |_, stream| {
+        send(stream, OK);
+        let _ = seen.lock().unwrap().send(());
+    });
+    let mut run = command(&["handshake", "--connect", &address.to_string(), "--insecure"]);
+    run.args(["--duration", "600"]).stdout(Stdio::piped());
+    let child = run.spawn().unwrap();
+    for _ in 0..10 {
+        come.recv_timeout(crate::wait::PATIENCE).unwrap();
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains(" done "));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told_before_there_is_load() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK));
+    for option in ["--report", "--json"] {
+        let output = crate::program::run(&[
+            "handshake",
+            "--connect",
+            &address.to_string(),
+            "--insecure",
+            option,
+            "/nowhere/file",
+        ]);
+        let text = crate::program::sentence(&output);
+        assert!(text.contains("/nowhere/file: no file can be made there"), "{text}");
+    }
+}

@@ -1,0 +1,86 @@
+//! `swap`: a steady load while something changes.
+use crate::nginx::Nginx;
+use crate::pki::Pki;
+use crate::program::{load, load_as_clients};
+use crate::secure_server::{OK, send, serve};
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[test]
+fn a_change_of_certificates_shows_in_what_the_server_has_shown() {
+    let pki = Pki::new();
+    let nginx = Nginx::start(&pki, "");
+    let (certificate, key) = pki.issue();
+    fs::write(pki.path("new.crt"), certificate.pem()).unwrap();
+    fs::write(pki.path("new.key"), key.serialize_pem()).unwrap();
+    let path = |file| pki.path(file);
+    let change = format!(
+        "cp {} {}; cp {} {}; kill -HUP $(cat {})",
+        path("new.crt"),
+        path("server.crt"),
+        path("new.key"),
+        path("server.key"),
+        path("nginx.pid")
+    );
+    let more =
+        ["--rate", "100", "--duration", "3", "--kept", "4", "--every", "1", "--run", &change];
+    let told = load_as_clients(&pki, "swap", nginx.address, &more).told;
+    assert_eq!(told["failed"], 0, "{told}");
+    let shown = told["server_certificates"].as_array().unwrap();
+    assert_eq!(shown.len(), 2, "{told}");
+    assert!(shown[1]["first_seconds"].as_f64().unwrap() >= 1.0, "{told}");
+    assert_eq!(told["changes"][0]["exit_status"], 0, "{told}");
+    // nginx ends its idle connections when it is reloaded, whether or not a request is on its way.
+    let lost = told["lost"]["closed"].as_u64().unwrap_or(0);
+    assert!(told["ended"].as_u64().unwrap() + lost >= 4, "{told}");
+    assert!(told["kept_requests"].as_u64().unwrap() > 4, "{told}");
+}
+
+#[test]
+fn every_refusal_has_its_time_its_client_and_its_reason() {
+    let (pki, stranger) = (Pki::new(), Pki::new());
+    let good = serve(&pki, Some(&pki.ca), |_, stream| send(stream, OK)).to_string();
+    let bad = serve(&pki, Some(&stranger.ca), |_, stream| send(stream, OK)).to_string();
+    let more = ["--connect-to", &good, "--connect-to", &bad, "--count", "10", "--concurrency", "1"];
+    let more = [&more[..], &["--kept", "0"]].concat();
+    let run = load_as_clients(&pki, "swap", "192.0.2.1:443".parse().unwrap(), &more);
+    let table = String::from_utf8(run.output.stdout.clone()).unwrap();
+    assert_eq!(table.matches("alert unknown_ca, new connection ").count(), 5, "{table}");
+    let told = run.failure();
+    let refusals = told["refusals"].as_array().unwrap();
+    assert_eq!(refusals.len(), 5, "{told}");
+    let times: Vec<_> = refusals.iter().map(|one| one["at_seconds"].as_f64().unwrap()).collect();
+    assert!(times.is_sorted(), "{told}");
+    for refusal in refusals {
+        assert_eq!(refusal["reason"], "alert unknown_ca");
+        assert_eq!(refusal["connection"], "new connection");
+        assert!(refusal["client"].as_str().unwrap().ends_with(".crt"), "{refusal}");
+    }
+}
+
+#[test]
+fn a_kept_connection_that_is_lost_is_told_and_opened_anew() {
+    let pki = Pki::new();
+    let kept = AtomicUsize::new(0);
+    let address = serve(&pki, None, move |request, stream| {
+        // Whoever keeps a connection does not ask for its end, and gets half of every other answer.
+        let is_kept = !request.head.contains("connection: close");
+        let is_cut = is_kept && kept.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+        let half = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9\r\n\r\nhi";
+        send(stream, if is_cut { half } else { OK });
+    });
+    let more = ["--count", "20", "--rate", "20", "--kept", "1"];
+    let told = load(&pki, "swap", address, &more).failure();
+    assert_eq!(told["failed"], 0, "{told}");
+    assert!(told["lost"]["closed"].as_u64().unwrap() > 0, "{told}");
+    assert_eq!(told["refusals"][0]["connection"], "kept connection");
+}
+
+#[test]
+fn a_change_that_fails_shows_in_the_exit_status() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK));
+    let more = ["--duration", "0.5", "--rate", "20", "--every", "0.1", "--run", "exit 3"];
+    let told = load(&pki, "swap", address, &more).failure();
+    assert_eq!((&told["failed"], &told["changes"][0]["exit_status"]), (&0.into(), &3.into()));
+}
