@@ -1,6 +1,6 @@
 """Runs load against a server, and counts what the server spent on it."""
 import json
-import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import machine
@@ -8,81 +8,104 @@ from . import machine
 BINARY = None
 
 
-def handshakes(server, scratch, *pace, realtime=False):
-    """Returning clients: full handshakes with client certificate, one GET, close.
+@dataclass(frozen=True)
+class Load:
+    """What portcullis-load does, but for how fast and how long."""
 
-    `pace` is for portcullis-load, such as "--rate", 500, "--duration", 3. Answers its report, with
-    server_cpu_us (for each attempt), server_busy and foreign (what others had; shares of one CPU) in it. Any
-    failure ends the run: a figure with refused clients in it means nothing.
+    # Its command: "handshake" or "requests".
+    command: str = "handshake"
+    # The clients: RETURNING, NEW or UNNAMED.
+    clients: str = "returning"
+    # Connections at a time; in an open loop of handshakes as many as it takes.
+    connections: int = 32
+    # Requests at a time on each of them, by HTTP/2.
+    streams: int | None = None
+    options: tuple = ()
+    # Whether clients resume their sessions.
+    resumes: bool = False
+    # Whether there is something to do before the first operation that counts: connections to open, sessions to
+    # begin. It is measured alone, and taken off.
+    prepares: bool = False
+    # How many are made where the clients are NEW: more than come.
+    new_clients: int = 30_000
+
+    # What a figure is about: times mean nothing on a busy machine, the rest does.
+    is_of_time = True
+    unit = "CPU-µs"
+    figure = "server_cpu_us"
+
+    def words(self, pace, rate=None):
+        """The options for an open loop with this rate, or for a closed loop; `pace` says for how long."""
+        words = [*self.options, *pace]
+        if self.command == "requests" or rate is None:
+            words += ["--concurrency", self.connections]
+        if self.streams:
+            words += ["--http2-streams", self.streams]
+        if self.resumes:
+            words += ["--resume", 100]
+        return words + ([] if rate is None else ["--rate", rate])
+
+
+# The clients of the PKI, who come again and again; some whom nobody has seen, for each run anew; one without a
+# certificate.
+RETURNING, NEW, UNNAMED = "returning", "new", "unnamed"
+
+
+def measure(server, scratch, load, *pace, rate=None, realtime=False):
+    """Has the load work on a server. `pace` says for how long, such as "--duration", 3.
+
+    * `rate`: an open loop with so many operations a second; without, a closed one.
+
+    Answers the load's report, with server_cpu_us (for each operation), server_busy and foreign (what others had;
+    shares of one CPU) in it. Any failure ends the run: a figure with refused clients in it means nothing.
     """
+    # The load tries first whether it can be done, which it does not count.
+    before_s, before = 0, -1
+    if load.prepares:
+        first = once(server, scratch, load, load.words(["--count", load.connections * (load.streams or 1)]))
+        before_s, before = first["server_cpu_s"], first["done"]
+    told = once(server, scratch, load, load.words(pace, rate), realtime)
+    told["server_cpu_us"] = (told["server_cpu_s"] - before_s) * 1e6 / (told["done"] - before)
+    return told
+
+
+def once(server, scratch, load, words, realtime=False):
+    """Runs it, and answers its report, with server_cpu_s, server_busy and foreign in it."""
     report = Path(scratch) / "load.json"
-    command = [
-        BINARY, "handshake", "--connect", f"127.0.0.1:{server.port}", "--server-name", "localhost",
-        "--clients", f"{server.pki}/clients", "--insecure", "--threads", "1",
-        "--group", "X25519", "--cipher", "TLS13_AES_128_GCM_SHA256", "--json", report,
-        *pace,
-    ]  # fmt: skip
     foreign = machine.Foreign()
     cpu = machine.Cpu(server.pid)
     placed = machine.on({machine.LOAD_CPU}, realtime)
     # 1: some attempts failed, as the report says.
-    machine.run([*placed, *command], f"the load on {server.name}", statuses=(0, 1))
+    machine.run([*placed, *command(server, load, report, words)], f"the load on {server.name}", statuses=(0, 1))
     spent_s = cpu.spent_s()
     told = json.loads(report.read_text())
-    if told["failed"]:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in told["failures"].items())
-        raise machine.CannotRun(f"{server.name}: of {told['done'] + told['failed']} handshakes failed {kinds}")
-    # One more: the load tries whether it can be done.
-    told["server_cpu_us"] = spent_s * 1e6 / (told["done"] + 1)
+    # An open loop begins only so many: what it did not begin shows in its rate.
+    failures = {kind: count for kind, count in told["failures"].items() if kind != "not begun"}
+    if failures:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in failures.items())
+        raise machine.CannotRun(f"{server.name}: of {told['attempted']} operations failed {kinds}")
+    if load.resumes and told["handshakes"]["resumed"] < told["done"] * 0.99:
+        raise machine.CannotRun(f"{server.name}: not all sessions were resumed: {told['handshakes']}")
+    told["server_cpu_s"] = spent_s
     told["server_busy"] = spent_s / told["seconds"]
     told["foreign"] = foreign.share()
     return told
 
 
-def requests(server, count, *options):
-    """Keep-alive requests by nghttp2's h2load, `count` of them, all of which must be answered with 200.
-
-    Answers server_cpu_us for each request, requests a second, server_busy and foreign.
-    """
-    url = f"https://127.0.0.1:{server.port}/"
-    foreign = machine.Foreign()
-    cpu = machine.Cpu(server.pid)
-    command = [*machine.on({machine.LOAD_CPU}), "h2load", "-t1", "-n", count, *options, url]
-    told = machine.run(command, f"h2load on {server.name}").stdout
-    spent_s = cpu.spent_s()
-    finished = re.search(r"finished in ([0-9.]+)(ms|s), ([0-9.]+) req/s", told)
-    good = re.search(r"status codes: (\d+) 2xx", told)
-    if not finished or not good or int(good.group(1)) != count:
-        raise machine.CannotRun(f"{server.name}: not all of {count} requests were answered:\n{told}")
-    seconds = float(finished.group(1)) / (1000 if finished.group(2) == "ms" else 1)
-    return {
-        "server_cpu_us": spent_s * 1e6 / count,
-        "per_second": float(finished.group(3)),
-        "server_busy": spent_s / seconds,
-        "foreign": foreign.share(),
-    }
+def command(server, load, report, words):
+    """What runs portcullis-load, alike for all servers."""
+    return [
+        BINARY, load.command, "--connect", f"127.0.0.1:{server.port}", "--server-name", "localhost",
+        *shown(load, server.pki), "--insecure", "--threads", "1", "--timeout", "60",
+        "--group", "X25519", "--cipher", "TLS13_AES_128_GCM_SHA256", "--json", report, *words,
+    ]  # fmt: skip
 
 
-def paced(server, scratch, seconds):
-    """Honest clients: 16 kept connections of HTTP/1.1, each with PACE requests a second, all answered with 200.
-
-    Answers the median and the 99th percentile of their latency in milliseconds, from when each was sent, and foreign.
-    """
-    log = Path(scratch) / "latencies"
-    log.unlink(missing_ok=True)
-    count = round(16 * PACE * seconds)
-    told = requests(server, count, "--h1", "-c", 16, "--rps", PACE, "--log-file", log)
-    # When it began, its status, how long it took in microseconds.
-    rows = [line.split() for line in log.read_text().splitlines()]
-    latencies = sorted(int(row[2]) / 1000 for row in rows)
-    if len(latencies) != count:
-        raise machine.CannotRun(f"{server.name}: h2load tells of {len(latencies)} requests of {count}")
-    return {
-        "median_ms": latencies[count // 2],
-        "p99_ms": latencies[count * 99 // 100],
-        "foreign": told["foreign"],
-    }
-
-
-# Well below what any of the servers can do.
-PACE = 20
+def shown(load, pki):
+    """The options that say who the clients are."""
+    if load.clients == RETURNING:
+        return ["--clients", f"{pki}/clients"]
+    if load.clients == NEW:
+        ca = ["--client-ca", f"{pki}/intermediate.crt", "--client-ca-key", f"{pki}/intermediate.key"]
+        return [*ca, "--clients", load.new_clients]
+    return []

@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import time
@@ -149,23 +150,52 @@ def interrupts_are_apart():
         return False
 
 
-def are_quiet(foreign):
-    """Whether few enough of the measurements with these shares of others' time were disturbed."""
-    disturbed = sum(share > QUIET_FOREIGN for share in foreign)
-    return disturbed <= DISTURBED_MAX * len(foreign)
+class Calm:
+    """Whether the machine did nothing else while something was measured: what was seen of that."""
+
+    def __init__(self):
+        # Of the calibration loop between measurements, milliseconds; of each measurement, what others had of a CPU.
+        self.calibrations = []
+        self.foreign = []
+
+    def calibrate(self):
+        self.calibrations.append(calibrate())
+
+    def add(self, other):
+        self.calibrations += other.calibrations
+        self.foreign += other.foreign
+
+    def doubts(self):
+        """Why times that were measured meanwhile mean nothing, a phrase each."""
+        found = []
+        if (drift := spread(self.calibrations)) > QUIET_SPREAD:
+            found.append(f"the calibration loop's spread was {drift * 100:.0f} %")
+        disturbed = sum(share > QUIET_FOREIGN for share in self.foreign)
+        if disturbed > DISTURBED_MAX * len(self.foreign):
+            found.append(f"others were at work in {disturbed} of {len(self.foreign)} measurements")
+        return found
+
+    def told(self):
+        """For the results."""
+        return {"calibration_ms": self.calibrations, "foreign": self.foreign, "quiet": not self.doubts()}
 
 
 def settle(pid):
-    """Waits until a process has given back the memory that it frees a little later."""
+    """Waits until a process and its descendants have given back the memory that they free a little later.
+
+    Answers what stays resident, in KiB.
+    """
     deadline = time.monotonic() + SETTLE_S_MAX
     last, since = None, time.monotonic()
     while time.monotonic() - since < SETTLED_S:
         if time.monotonic() > deadline:
             raise CannotRun(f"its memory does not settle within {SETTLE_S_MAX} s")
         time.sleep(0.05)
-        now = memory_kib(pid, "VmRSS")
-        if now != last or works(pid):
+        processes = family(pid)
+        now = sum(memory_kib(process, "VmRSS") for process in processes)
+        if now != last or any(works(process) for process in processes):
             last, since = now, time.monotonic()
+    return last
 
 
 def works(pid):
@@ -250,7 +280,9 @@ def describe():
 
 
 def require():
-    """Ends with a sentence where nothing could be measured."""
+    """Ends with a sentence where nothing could be measured. What is started may open as many files as it can."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if not {SERVER_CPU, LOAD_CPU} <= os.sched_getaffinity(0):
         raise CannotRun(f"CPUs {SERVER_CPU} and {LOAD_CPU} are needed: one for the servers, one for the load")
     for program in ("taskset", "chrt", "nice"):

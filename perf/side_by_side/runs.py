@@ -20,13 +20,17 @@ class Fault(NamedTuple):
     of_time: bool = False
 
 
-def arguments(doc, quick):
-    """A parser with the options that every run has; `quick` says what a quick one leaves out."""
+def arguments(doc, quick, peers=False):
+    """A parser with the options that every run has; `quick` says what a quick one leaves out.
+
+    `peers`: others are measured beside Portcullis.
+    """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (default 5)")
     parser.add_argument("--seconds", type=float, default=3, help="for each measurement (default 3)")
-    parser.add_argument("--no-peers", action="store_true", help="measure Portcullis alone")
+    if peers:
+        parser.add_argument("--no-peers", action="store_true", help="measure Portcullis alone")
     parser.add_argument("--no-build", action="store_true", help="measure what is built already")
     parser.add_argument("--results", type=Path, default=PERF / "results", help="where raw results go")
     return parser
@@ -40,7 +44,10 @@ def parse(parser):
 
 
 def build(options):
-    """Builds what is measured, as its users do, and finds it. A quick run takes the debug build."""
+    """Builds what is measured, as its users do, and finds it. A quick run takes the debug build.
+
+    Answers the program that makes the PKI, and the directory of all builds.
+    """
     profile, flags = ("debug", []) if options.quick else ("release", ["--release"])
     # Apart, so that the node has its own features of its dependencies and no others.
     for packages in (["-p", "portcullis"], ["-p", "portcullis-load", "-p", "portcullis-pki"]):
@@ -49,13 +56,13 @@ def build(options):
             raise machine.CannotRun("it does not build")
     metadata = ["cargo", "metadata", "--format-version", "1", "--no-deps", "--offline"]
     told = subprocess.run(metadata, cwd=PERF.parent, check=True, capture_output=True, text=True)
-    target = Path(json.loads(told.stdout)["target_directory"]) / profile
+    target = Path(json.loads(told.stdout)["target_directory"])
     for name in ("portcullis", "portcullis-load", "portcullis-pki"):
-        if not (target / name).exists():
-            raise machine.CannotRun(f"{target / name} is not built")
-    servers.Portcullis.binary = target / "portcullis"
-    load.BINARY = target / "portcullis-load"
-    return target / "portcullis-pki"
+        if not (target / profile / name).exists():
+            raise machine.CannotRun(f"{target / profile / name} is not built")
+    servers.Portcullis.binary = target / profile / "portcullis"
+    load.BINARY = target / profile / "portcullis-load"
+    return target / profile / "portcullis-pki", target
 
 
 def revision():
@@ -75,9 +82,7 @@ class Measured:
     def __init__(self, name, options, commit, peers):
         self.name = name
         self.options = options
-        self.calibrations = []
-        # Of each measurement, what others had of a CPU.
-        self.foreign = []
+        self.calm = machine.Calm()
         # Why there is no judgement on some of the times.
         self.unjudged = []
         self.results = {
@@ -89,15 +94,9 @@ class Measured:
             "rounds": 1 if options.quick else options.rounds,
         }
 
-    def calibrate(self):
-        self.calibrations.append(machine.calibrate())
-
-    def quiet(self):
-        return machine.spread(self.calibrations) <= machine.QUIET_SPREAD and machine.are_quiet(self.foreign)
-
     def judge(self, faults):
         """Says what is broken; the exit status."""
-        quick, quiet = self.options.quick, self.quiet()
+        quick, quiet = self.options.quick, not self.calm.doubts()
         judged = [fault for fault in faults if not fault.of_time or (quiet and not quick)]
         for fault in judged:
             print(f"BROKEN  {fault.text}")
@@ -116,18 +115,16 @@ class Measured:
         return 0
 
     def keep(self):
-        self.results["calibration_ms"] = self.calibrations
-        self.results["foreign"] = self.foreign
-        self.results["quiet"] = self.quiet()
+        self.results |= self.calm.told()
         directory = self.options.results
         directory.mkdir(parents=True, exist_ok=True)
         begun = self.results["begun"].replace(":", "").replace("+0000", "Z")
         path = directory / f"{begun}-{self.name}.json"
         path.write_text(json.dumps(self.results, indent=1) + "\n")
-        most = max(self.foreign) * 100
+        drift, most = machine.spread(self.calm.calibrations), max(self.calm.foreign)
         print(
-            f"\ncalibration: spread {machine.spread(self.calibrations) * 100:.0f} %; others had at most {most:.0f} % of "
-            f"a CPU during a measurement; raw results: {path}"
+            f"\ncalibration: spread {drift * 100:.0f} %; others had at most {most * 100:.0f} % of a CPU during a "
+            f"measurement; raw results: {path}"
         )
 
 

@@ -1,18 +1,22 @@
 //! `portcullis-pki`: a throw-away PKI for measurements, in a directory.
 //!
 //! ```text
-//! root ── intermediate ─┬─ server                     stranger ── untrusted
+//! root ── intermediate ─┬─ server, server-rsa         stranger ── untrusted
 //!                       ├─ the clients
 //!                       └─ revoked
 //! ```
 //!
-//! Keys are P-256, chains are leaf and intermediate. The files: `bundle.pem` (root and intermediate),
-//! `server`, `revoked`, `untrusted` and `clients/NUMBER` (each as `.crt` and `.key`), `root.crl` (empty:
+//! Keys are P-256, that of `server-rsa` apart, chains are leaf and intermediate. The files: `bundle.pem` (root and
+//! intermediate), `server`, `server-rsa`, `revoked`, `untrusted`, `clients/NUMBER` and, for who wants to make more
+//! clients, `intermediate` (each as `.crt` and `.key`), `root.crl` (empty:
 //! OpenSSL wants a list of every CA), and for each size that was asked for `SIZE.crl` (PEM) and `SIZE.der`,
 //! lists of the intermediate. `revoked` stands in all of them that are not empty, the clients in none.
 use clap::Parser;
 use portcullis_pki::{Serial, ca, leaf, revocation_list, serial};
-use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, KeyPair, SerialNumber};
+use rcgen::{
+    CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, KeyPair, PKCS_RSA_SHA256,
+    RsaKeySize, SerialNumber,
+};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,7 +61,10 @@ fn make(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 
     let mut server = leaf("localhost", ExtendedKeyUsagePurpose::ServerAuth);
     server.subject_alt_names = CertificateParams::new(["localhost".to_owned()])?.subject_alt_names;
-    issue(&intermediate, server, &directory.join("server"))?;
+    issue(&intermediate, server.clone(), &directory.join("server"))?;
+    let rsa = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
+    issue_for(&rsa, &intermediate, server, &directory.join("server-rsa"))?;
+    write(&intermediate.pem(), intermediate.key(), &directory.join("intermediate"))?;
     for number in 0..arguments.clients {
         issue(&intermediate, client(number), &clients.join(format!("{number:05}")))?;
     }
@@ -85,11 +92,22 @@ const INTERMEDIATE: &str = "Perf intermediate";
 /// The serial number of `revoked`.
 const REVOKED: Serial = *b"Arevoked client, 20.";
 
-/// Writes a certificate, with its issuer's where that is no root, and its key.
+/// Writes a certificate of a new key, with its issuer's behind it, and the key.
 fn issue(issuer: &Ca, leaf: CertificateParams, to: &Path) -> Result<(), Box<dyn Error>> {
-    let key = KeyPair::generate()?;
-    let certificate = leaf.signed_by(&key, issuer)?;
-    fs::write(to.with_extension("crt"), certificate.pem() + &issuer.pem())?;
+    issue_for(&KeyPair::generate()?, issuer, leaf, to)
+}
+
+fn issue_for(
+    key: &KeyPair,
+    issuer: &Ca,
+    leaf: CertificateParams,
+    to: &Path,
+) -> Result<(), Box<dyn Error>> {
+    write(&(leaf.signed_by(key, issuer)?.pem() + &issuer.pem()), key, to)
+}
+
+fn write(chain: &str, key: &KeyPair, to: &Path) -> Result<(), Box<dyn Error>> {
+    fs::write(to.with_extension("crt"), chain)?;
     fs::write(to.with_extension("key"), key.serialize_pem())?;
     Ok(())
 }

@@ -1,0 +1,77 @@
+"""What an idle connection takes of a server's memory."""
+import os
+import select
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import load, machine
+
+# For all of them to be open.
+OPEN_S_MAX = 120
+# Longer than it takes: it is ended by a signal.
+HOLD_S = 600
+QUICK_CONNECTIONS = 50
+
+
+@dataclass(frozen=True)
+class IdleMemory:
+    """Opens connections of returning clients, each with one request, and holds them."""
+
+    connections: int
+
+    is_of_time = False
+    unit = "kB"
+    figure = "kb_each"
+
+    def measure(self, server, scratch, quick):
+        """Answers kb_each: by how much the server's resident memory grows for each of them, in 1000 bytes.
+
+        What it takes for a connection at all it has taken before: some have come and gone.
+        """
+        count = QUICK_CONNECTIONS if quick else self.connections
+        foreign = machine.Foreign()
+        before = machine.settle(server.pid)
+        with Holding(server, scratch, count):
+            held = machine.settle(server.pid)
+        return {
+            "connections": count,
+            "before_kib": before,
+            "held_kib": held,
+            "kb_each": (held - before) * 1.024 / count,
+            "foreign": foreign.share(),
+        }
+
+
+class Holding:
+    """Has the load hold so many connections for as long as the `with` lasts; each of them must stand to its end."""
+
+    def __init__(self, server, scratch, count):
+        self.server = server
+        self.count = count
+        pace = ["--connections", count, "--duration", HOLD_S, "--concurrency", 32]
+        self.command = load.command(server, load.Load("idle"), Path(scratch) / "idle.json", pace)
+
+    def __enter__(self):
+        words = [*machine.on({machine.LOAD_CPU}), *map(str, self.command)]
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        # It says so once all are open, or why they are not.
+        ready, _, _ = select.select([self.process.stdout], [], [], OPEN_S_MAX)
+        told = self.process.stdout.readline() if ready else f"not all were open within {OPEN_S_MAX} s"
+        if not told.startswith(f"{self.count} connections are open"):
+            self.process.kill()
+            self.process.communicate()
+            raise machine.CannotRun(f"holding {self.count} connections to {self.server.name}: {told.strip()}")
+        return self
+
+    def __exit__(self, *_):
+        standing = self.standing()
+        self.process.terminate()
+        self.process.communicate()
+        if standing < self.count:
+            raise machine.CannotRun(f"{self.server.name}: only {standing} of {self.count} idle connections stand")
+
+    def standing(self):
+        """Sockets of the load, which gives up those that it lost."""
+        files = Path(f"/proc/{self.process.pid}/fd").iterdir()
+        return sum(os.readlink(file).startswith("socket:") for file in files)
