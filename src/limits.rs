@@ -150,8 +150,8 @@ pub const H2_HEADER_LIST_BYTES_MAX: u32 = 128 * 1024;
 pub const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 /// The same of all streams of a connection together.
 pub const H2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
-/// Bytes of an answer that wait for a slow client, for each stream.
-pub const H2_SEND_BUFFER_BYTES_MAX: usize = 32 * 1024;
+/// Bytes of an answer that wait for a slow client, for each stream: one frame.
+pub const H2_SEND_BUFFER_BYTES_MAX: usize = 16 * 1024;
 /// Streams of one connection that this node may have to reset because of a client's errors.
 pub const H2_ERRORS_MAX: usize = 100;
 /// What small DATA frames that wait for their targets may take beside their content, by the crate's count: 256

@@ -18,6 +18,7 @@ use crate::limits;
 use crate::net::{Buf, ByteStream};
 use crate::observe::access_log::Record;
 use std::cell::Cell;
+use std::pin::pin;
 use std::time::Instant;
 
 /// How an answer went to the client.
@@ -193,7 +194,8 @@ impl Download<'_, '_> {
 
     /// Sends to the client. A client that takes an answer is not silent, so its deadline moves.
     async fn send(&self, out: Buf) -> Result<(), Reason> {
-        self.target.while_client(self.session.send(out, self.task.rules)).await?;
+        let sending = pin!(self.session.send(out, self.task.rules));
+        self.target.while_client(sending).await?;
         self.session.wire.socket().extend_reading(self.target.idle);
         Ok(())
     }

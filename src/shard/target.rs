@@ -5,6 +5,7 @@ use crate::http::head::{Malformed, worth_parsing};
 use crate::net::{Buf, Sock};
 use crate::observe::count::Count;
 use std::cell::Cell;
+use std::pin::Pin;
 use std::time::Duration;
 
 /// The target's side of an exchange. Each operation has its own deadline.
@@ -45,7 +46,7 @@ impl Target<'_> {
     }
 
     /// Has the client take part of the answer: whatever that takes, the target is not late.
-    pub(super) async fn while_client<F: Future>(self, takes: F) -> F::Output {
+    pub(super) async fn while_client<F: Future>(self, takes: Pin<&mut F>) -> F::Output {
         self.waits.client.set(true);
         self.socket.disarm();
         let took = takes.await;

@@ -32,12 +32,13 @@ fn target() -> Target {
 }
 
 fn node(target: &Target, setup: &str, listener: &str) -> Node {
+    // Long enough for two windows of a slow reader.
     let node = Box::leak(setup.to_owned().into_boxed_str());
     Node::with(
         Setup { node, ..Setup::default() },
         &[
             piece::targets(&[target.entry()]),
-            "load_balancer: {attributes: {idle_timeout.timeout_seconds: 2}}\n".to_owned(),
+            "load_balancer: {attributes: {idle_timeout.timeout_seconds: 6}}\n".to_owned(),
             "listeners:\n".to_owned(),
             piece::http("plain", listener),
         ]

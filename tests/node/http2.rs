@@ -67,6 +67,7 @@ fn a_stream_too_many_is_refused_and_may_be_tried_again() {
         assert_eq!(client.answer(id).text(), "firstother");
     }
     assert_eq!(client.get("/").text(), "hello");
+    node.metric_becomes("portcullis_http2_streams_refused_total", &["listener=\"https\""], 1.0);
 }
 
 #[test]

@@ -353,8 +353,8 @@ fn streams_with_empty_frames_go_on_for_as_long_as_they_come() {
     assert!(received.len() == 1_000 && received.iter().all(|one| one.body.starts_with(b"1\r\nx")));
 }
 
-/// RFC 9113, section 5.1: after RST_STREAM "the peer might have sent any number of frames", and that is no error of its
-/// own. Method: as many uploads as may be open, all answered before their content comes.
+/// Goal: who has sent content before it could know better is not to blame (RFC 9113, section 5.1, of streams that were
+/// reset by RST_STREAM). Method: as many uploads as may be open, all answered before their content comes.
 #[test]
 fn content_on_its_way_to_streams_that_were_answered_early_is_no_flood() {
     let target = Target::named("hello");

@@ -256,12 +256,15 @@ fn pseudo_header_fields_in_an_answers_trailers_do_not_go_on() {
         });
         let node = node("HTTP2", &[target::entry(address)]);
         let answer = client(&node).get("/");
-        // The crate takes known ones away, and resets the stream for others.
+        // The crate takes known ones away, and resets the stream for others: a head that was
+        // still to be sent is lost with it.
         match name {
             ":unknown" => assert!(answer.reset.is_some() && answer.trailers.is_empty()),
-            _ => assert_eq!(answer.trailers, pairs(&[("x-sum", "1")]), "{name}"),
+            _ => {
+                assert_eq!(answer.status, 200, "{name}");
+                assert_eq!(answer.trailers, pairs(&[("x-sum", "1")]), "{name}");
+            }
         }
-        assert_eq!(answer.status, 200, "{name}");
         node.assert_no_panic();
     }
 }

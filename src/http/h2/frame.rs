@@ -33,7 +33,7 @@ pub(super) mod kind {
     pub(in crate::http::h2) const CONTINUATION: u8 = 0x9;
     /// RFC 9218, section 7.1.
     pub(in crate::http::h2) const PRIORITY_UPDATE: u8 = 0x10;
-    /// RFC 9113, section 11.2: the types from 0xf0 are for experiments. Section 4.1: "Implementations MUST
+    /// RFC 7540, section 11.2: types from 0xf0 are for experiments. RFC 9113, section 4.1: "Implementations MUST
     /// ignore and discard frames of unknown types."
     pub(in crate::http::h2) const EXPERIMENT: u8 = 0xff;
 }

@@ -123,7 +123,10 @@ impl Sender {
             let mut taking = self.taking.get();
             // What its connection acknowledges, answers to PING among it, says nothing of this stream: silence
             // is for `idle` to end.
-            let sent = idle.within(taking.wait(socket, Duration::MAX, floor, sending)).await;
+            let sent = {
+                let waiting = pin!(taking.wait(socket, Duration::MAX, floor, sending));
+                idle.within(waiting).await
+            };
             self.taking.set(taking);
             sent.ok_or(Reason::ClientTimeout)???;
             idle.moved();

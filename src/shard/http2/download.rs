@@ -18,6 +18,7 @@ use crate::shard::front::Rules;
 use crate::shard::target::{Target, timed_out};
 use http::HeaderMap;
 use std::cell::Cell;
+use std::pin::pin;
 use std::time::Instant;
 
 impl Stream {
@@ -53,7 +54,7 @@ impl Stream {
             transfer.step(&mut received, &mut out).map_err(|_| failed(Reason::TargetMalformed))?;
             if !out.is_empty() {
                 let last = transfer.is_done() && !transfer.has_trailers();
-                let sending = self.sender.send(out.into(), last, idle, floor);
+                let sending = pin!(self.sender.send(out.into(), last, idle, floor));
                 target.while_client(sending).await.map_err(failed)?;
                 continue;
             }

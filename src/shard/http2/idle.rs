@@ -1,7 +1,7 @@
 //! The idle timeout of a stream, which counts from the last bytes in either direction: both sides may be
 //! silent in turn for as long as they like while the other one speaks.
 use std::cell::Cell;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::time::{Sleep, timeout_at};
@@ -32,9 +32,9 @@ impl Idle {
         self.moved.get() + self.after
     }
 
-    /// Waits for `future`; none once nothing has moved for as long as that may be.
-    pub(super) async fn within<F: Future>(&self, future: F) -> Option<F::Output> {
-        let mut future = pin!(future);
+    /// Waits for `future`; none once nothing has moved for as long as that may be. Pinned by the caller: a future
+    /// that is an argument is kept twice, and each stream has one.
+    pub(super) async fn within<F: Future>(&self, mut future: Pin<&mut F>) -> Option<F::Output> {
         loop {
             let deadline = self.deadline();
             match timeout_at(deadline.into(), future.as_mut()).await {
@@ -72,6 +72,7 @@ impl Idle {
 mod tests {
     use super::*;
     use std::future::{pending, ready};
+    use std::pin::pin;
 
     const SHORT: Duration = Duration::from_millis(20);
 
@@ -83,7 +84,7 @@ mod tests {
     #[test]
     fn what_is_there_is_had_even_after_a_long_silence() {
         let idle = Idle::new(Duration::ZERO);
-        assert_eq!(run(idle.within(ready(7))), Some(7));
+        assert_eq!(run(idle.within(pin!(ready(7)))), Some(7));
     }
 
     /// Goal: silence ends a wait once it has lasted, and bytes of the other direction prolong it. Method: they
@@ -100,7 +101,8 @@ mod tests {
             pending::<()>().await;
         };
         let waited = run(async {
-            let (mut other, mut wait) = (pin!(other), pin!(idle.within(pending::<()>())));
+            let never = pin!(pending::<()>());
+            let (mut other, mut wait) = (pin!(other), pin!(idle.within(never)));
             std::future::poll_fn(|context| {
                 let _ = other.as_mut().poll(context);
                 wait.as_mut().poll(context)

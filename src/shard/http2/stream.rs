@@ -296,35 +296,31 @@ impl Stream {
         let idle = Idle::new(target.idle);
         let whole = Cell::new(!self.asked.has_body());
         let answered = Cell::new(false);
-        let up = async {
-            match body.take().filter(|_| self.asked.has_body()) {
-                Some(body) => {
-                    let upload = Upload {
-                        body,
-                        target,
-                        framing: self.asked.body,
-                        trailers: Filter::of_request(true, forbidden, &listener.attributes),
-                        idle: &idle,
-                        floor: self.floors().body,
-                        pace: Pace::default(),
-                        stalled: &self.sender.place.shared.stalled,
-                        whole: &whole,
-                        answered: &answered,
-                        recording: &self.sender.recording,
-                    };
-                    upload.run().await
-                }
-                None => Uploaded::Whole,
-            }
-        };
-        let mut up = pin!(up);
-        let mut uploaded = None;
+        // Apart: most requests have no content, and need no room for how it goes.
+        let mut up = body.take().filter(|_| self.asked.has_body()).map(|body| {
+            let upload = Upload {
+                body,
+                target,
+                framing: self.asked.body,
+                trailers: Filter::of_request(true, forbidden, &listener.attributes),
+                idle: &idle,
+                floor: self.floors().body,
+                pace: Pace::default(),
+                stalled: &self.sender.place.shared.stalled,
+                whole: &whole,
+                answered: &answered,
+                recording: &self.sender.recording,
+            };
+            Box::pin(upload.run())
+        });
+        let mut uploaded = up.is_none().then_some(Uploaded::Whole);
         let mut due = self.due();
         let download = {
             let mut down = pin!(self.download(target, &idle, &whole));
             let mut reset = false;
             poll_fn(|context| {
                 if uploaded.is_none()
+                    && let Some(up) = &mut up
                     && let Poll::Ready(how) = up.as_mut().poll(context)
                 {
                     match how {
@@ -347,14 +343,14 @@ impl Stream {
             })
             .await
         };
-        match uploaded {
-            Some(uploaded) => (download, uploaded),
-            None => {
+        match (uploaded, up) {
+            (None, Some(up)) => {
                 // The answer is there first: nothing more goes to the target.
                 answered.set(true);
                 target.socket.kill(Reason::ClientClosed);
                 (download, up.await)
             }
+            (uploaded, _) => (download, uploaded.unwrap_or(Uploaded::Whole)),
         }
     }
 }

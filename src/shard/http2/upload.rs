@@ -18,6 +18,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
@@ -120,7 +121,11 @@ impl Upload<'_> {
             let floor = self.floor.filter(|_| self.stalled.get() == 0);
             let patience = floor.map_or(Duration::MAX, |floor| self.pace.patience(floor));
             let began = Instant::now();
-            let content = match timeout(patience, idle.within(self.content())).await {
+            let next = {
+                let content = pin!(self.content());
+                timeout(patience, idle.within(content)).await
+            };
+            let content = match next {
                 Ok(Some(Some(Ok(content)))) => Some(content),
                 // It has brought all, or has gone.
                 Ok(Some(end)) => return Ok(end),
