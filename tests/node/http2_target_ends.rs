@@ -7,14 +7,22 @@ use rustix::process::Signal;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use tokio::sync::{Barrier, Semaphore};
 
 /// A node with one listener `https` that forwards to these targets.
 fn node(entries: &[String]) -> Node {
+    patient(entries, 60)
+}
+
+/// One that waits for so many seconds.
+fn patient(entries: &[String], seconds: u32) -> Node {
     let configuration = [
         piece::certificates(),
         piece::targets_of("HTTP2", entries),
-        "load_balancer: {name: edge, attributes: {idle_timeout.timeout_seconds: 60}}\n".to_owned(),
+        format!(
+            "load_balancer: {{name: edge, attributes: {{idle_timeout.timeout_seconds: {seconds}}}}}\n"
+        ),
         "listeners:\n".to_owned(),
         piece::https("https", ""),
     ];
@@ -203,6 +211,39 @@ fn a_target_that_is_gone_without_a_word_is_noticed_and_left() {
         assert_eq!(client.get("/").text(), "other");
     }
     node.assert_no_panic();
+}
+
+/// Goal: who waited too long for a silent target takes nobody else's stream with it, and nobody begins on that
+/// connection any more. Method: one client waits, while content of another keeps its own stream alive.
+#[test]
+fn a_stream_that_waits_in_vain_leaves_the_others_of_its_connection_alone() {
+    let target = Http2Target::with(|mut call: Call| async move {
+        match call.path() {
+            "/silent" => std::future::pending().await,
+            "/long" => {
+                let (content, _) = call.all().await;
+                call.answer(200, format!("{} bytes", content.len())).await;
+            }
+            _ => call.answer(200, "new").await,
+        }
+    });
+    let node = patient(&[target.entry()], 1);
+    let mut long = client(&node);
+    let id = long.request(0, "POST", "/long", &[]);
+    assert_eq!(target.received().connection, 0);
+    let mut silent = client(&node);
+    let waits = thread::spawn(move || (silent.get("/silent").status, silent.get("/").text()));
+    let mut sent = 0;
+    wait::until("the end of the silent one, and a new one", || {
+        long.upload(id, &[b'x'; 64], false);
+        sent += 64;
+        waits.is_finished().then_some(())
+    });
+    long.send(frame(kind::DATA, flag::END_STREAM, id, b""));
+    assert_eq!(waits.join().unwrap(), (504, "new".to_owned()));
+    assert_eq!(long.answer(id).text(), format!("{sent} bytes"));
+    let connections: Vec<_> = target.so_far().iter().map(|received| received.connection).collect();
+    assert_eq!(connections, [0, 1]);
 }
 
 #[test]

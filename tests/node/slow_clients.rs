@@ -1,9 +1,10 @@
 //! Clients that send or read slower than their listener asks for are ended; whoever is fast enough is not.
 use crate::support::client::{connect, tls_config};
 use crate::support::http2::{config, flag, frame, kind};
+use crate::support::http2_target::{Call, response};
 use crate::support::node::piece;
 use crate::support::target::{entry, ok, silent_to_connect};
-use crate::support::{Client, Http2, Node, Target, wait};
+use crate::support::{Client, Http2, Http2Target, Node, Target, wait};
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
@@ -200,11 +201,16 @@ fn connecting_to_a_target_is_part_of_the_time_that_a_request_may_take() {
 
 /// The same listener over TLS, for HTTP/2.
 fn node_of_http2(target: &Target, slow_clients: &str) -> Node {
+    node_of_streams("HTTP1", &target.entry(), slow_clients)
+}
+
+/// The same with a target of this protocol.
+fn node_of_streams(version: &str, target: &str, slow_clients: &str) -> Node {
     let slow_clients = format!("slow_clients: {{{slow_clients}}}");
     Node::start(
         &[
             piece::certificates(),
-            piece::targets(&[target.entry()]),
+            piece::targets_of(version, &[target.to_owned()]),
             "listeners:\n".to_owned(),
             piece::https("https", &slow_clients),
         ]
@@ -216,9 +222,18 @@ const FAILED: &str = "portcullis_http_requests_failed_total";
 
 #[test]
 fn a_stream_whose_content_drips_gets_408_and_the_others_go_on() {
-    let target = Target::named("hello");
+    let http1 = Target::named("hello");
+    drips("HTTP1", &http1.entry());
+    let http2 = Http2Target::with(|mut call: Call| async move {
+        call.all().await;
+        call.answer(200, "hello").await;
+    });
+    drips("HTTP2", &http2.entry());
+}
+
+fn drips(version: &str, target: &str) {
     let floor = "request_body_bytes_per_second_min: 4000, window_seconds: 1";
-    let node = node_of_http2(&target, floor);
+    let node = node_of_streams(version, target, floor);
     let mut client = Http2::connect(node.address("https"), &config(None));
     let id = client.request(0, "POST", "/", &[]);
     wait::until("a slow stream to be told", || {
@@ -243,9 +258,18 @@ fn a_stream_whose_content_drips_gets_408_and_the_others_go_on() {
 
 #[test]
 fn a_stream_that_takes_nothing_of_its_answer_is_reset() {
-    let target = generous_target();
+    let http1 = generous_target();
+    takes_nothing("HTTP1", &http1.entry());
+    let http2 = Http2Target::with(|mut call: Call| async move {
+        let mut answer = call.begin(response(200));
+        while answer.send(vec![b'a'; 1 << 16].into()).await {}
+    });
+    takes_nothing("HTTP2", &http2.entry());
+}
+
+fn takes_nothing(version: &str, target: &str) {
     let floor = "response_bytes_per_second_min: 4000, window_seconds: 1";
-    let node = node_of_http2(&target, floor);
+    let node = node_of_streams(version, target, floor);
     let mut client = Http2::connect(node.address("https"), &config(None));
     client.opens_windows = false;
     let id = client.request(flag::END_STREAM, "GET", "/", &[]);

@@ -138,7 +138,7 @@ impl Sender {
     }
 
     /// Sends what the client takes next, where there is some; the rest stays. `last` as in [`Sender::send`].
-    pub(super) async fn send_some(&self, out: &mut Bytes, last: bool) -> Result<(), Reason> {
+    async fn send_some(&self, out: &mut Bytes, last: bool) -> Result<(), Reason> {
         let mut room = self.room(out.len()).await?;
         if is_small(room) {
             self.place.shared.transport.written().await;

@@ -20,6 +20,7 @@ mod flow;
 mod idle;
 mod kept;
 mod meter;
+mod paced;
 mod relay;
 mod stream;
 mod upload;

@@ -11,6 +11,7 @@
 use super::flow::{is_small, poll_room, unpinned};
 use super::idle::Idle;
 use super::kept::Kept;
+use super::paced::Stalled;
 use super::stream::Stream;
 use crate::clock;
 use crate::close::Reason;
@@ -22,6 +23,7 @@ use crate::observe::access_log::Record;
 use crate::observe::count;
 use crate::shard::download::Told;
 use crate::shard::front::Rules;
+use crate::shard::pace::TooSlow;
 use crate::shard::target::Uncounted;
 use crate::upstream::{Lost, Place, Unreached};
 use bytes::Bytes;
@@ -112,7 +114,7 @@ impl Stream {
     }
 
     /// The client took its request back.
-    fn gone(&self) {
+    pub(super) fn gone(&self) {
         self.sender.connection().count_failed(Reason::ClientClosed);
         self.note(|record| record.failed(Reason::ClientClosed));
     }
@@ -238,7 +240,18 @@ impl Attempt<'_> {
                 return Ok(Uploaded::TargetStopped);
             }
         }
-        while let Some(content) = poll_fn(|context| body.poll_data(context)).await {
+        let mut paced = self.stream.paced();
+        let bytes_of = |came: &Option<Result<Bytes, h2::Error>>| {
+            came.as_ref().and_then(|content| content.as_ref().ok().map(Bytes::len))
+        };
+        loop {
+            let came = {
+                let next = pin!(poll_fn(|context| body.poll_data(context)));
+                paced.wait(next, bytes_of).await
+            };
+            let came =
+                came.map_err(|TooSlow| By::Client { reason: Reason::SlowBody, uploading: true })?;
+            let Some(content) = came else { break };
             let content = content.map_err(gone)?;
             self.idle.moved();
             let bytes = content.len();
@@ -278,6 +291,7 @@ impl Attempt<'_> {
             return !last || target.send_data(content, true).is_ok();
         }
         self.blocked.by_target.set(true);
+        let _stalled = Stalled::begin(&self.stream.sender.place.shared.stalled);
         while !content.is_empty() {
             let mut room = poll_fn(|context| poll_room(target, content.len(), context)).await;
             if room.is_some_and(is_small) {
@@ -327,12 +341,10 @@ impl Attempt<'_> {
             if bytes > 0 && matches!(status, 204 | 304) {
                 return Err(MALFORMED);
             }
-            let mut content = unpinned(content);
             self.blocked.by_client.set(true);
-            while !content.is_empty() {
-                sender.send_some(&mut content, last).await.map_err(gone)?;
-                self.idle.moved();
-            }
+            let floor = self.stream.floors().answer;
+            let sending = sender.send(unpinned(content), last, &self.idle, floor);
+            sending.await.map_err(gone)?;
             self.blocked.by_client.set(false);
             // It fails only on a stream that is gone, which the next read says.
             let _ = body.flow_control().release_capacity(bytes);

@@ -7,6 +7,7 @@
 use super::answer::Sender;
 use super::download::KeepTarget;
 use super::idle::Idle;
+use super::paced::Paced;
 use super::upload::{Upload, Uploaded};
 use crate::close::Reason;
 use crate::config::snapshot::Floor;
@@ -20,7 +21,6 @@ use crate::observe::access_log::Record;
 use crate::observe::count;
 use crate::shard::download::{Told, Unanswered};
 use crate::shard::front::Rules;
-use crate::shard::pace::Pace;
 use crate::shard::request::Asked;
 use crate::shard::target::{Target, Uncounted, Waits};
 use crate::target::{Group, ProtocolVersion};
@@ -122,7 +122,7 @@ impl Stream {
         let shard = &self.sender.connection().shard;
         let counters = shard.target_group(&self.group.name);
         if self.is_taken_back().await {
-            return self.note(Record::cut_short);
+            return self.gone();
         }
         let mut upstream =
             match shard.upstreams.checkout(&self.group, &counters, self.due_at()).await {
@@ -134,7 +134,7 @@ impl Stream {
             };
         if self.is_taken_back().await {
             shard.upstreams.put_back(upstream);
-            return self.note(Record::cut_short);
+            return self.gone();
         }
         self.note(|record| record.chose(Some(upstream.target)));
         let uncounted = Uncounted::new(&counters.requests);
@@ -239,18 +239,30 @@ impl Stream {
         }
     }
 
-    /// How slow the client may be. A call of gRPC may be as slow as both sides like.
+    /// How slow the client may be.
     pub(super) fn floors(&self) -> Floors {
         let slow_clients = &self.sender.rules.listener.slow_clients;
-        match self.grpc {
+        match self.is_call() {
             true => Floors { body: None, answer: None },
             false => Floors { body: slow_clients.body, answer: slow_clients.answer },
         }
     }
 
+    /// How slowly its content may come.
+    pub(super) fn paced(&self) -> Paced<'_> {
+        Paced::new(self.floors().body, &self.sender.place.shared.stalled)
+    }
+
+    /// Whether it may be as slow and as long as both sides like: by what the group is for, as what its client
+    /// says of itself would exempt anybody.
+    fn is_call(&self) -> bool {
+        self.group.protocol_version == ProtocolVersion::Grpc
+    }
+
     /// When the answer must be whole.
     pub(super) fn due_at(&self) -> Option<Instant> {
-        let within = self.sender.rules.listener.slow_clients.request_timeout.filter(|_| !self.grpc);
+        let within =
+            self.sender.rules.listener.slow_clients.request_timeout.filter(|_| !self.is_call());
         within.map(|within| self.sender.place.began + within)
     }
 
@@ -304,8 +316,7 @@ impl Stream {
                 framing: self.asked.body,
                 trailers: Filter::of_request(true, forbidden, &listener.attributes),
                 idle: &idle,
-                floor: self.floors().body,
-                pace: Pace::default(),
+                paced: self.paced(),
                 stalled: &self.sender.place.shared.stalled,
                 whole: &whole,
                 answered: &answered,

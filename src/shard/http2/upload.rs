@@ -3,15 +3,15 @@
 //! The client's windows open again only for what the target has taken, so that a slow target holds its
 //! client and not this node's memory.
 use super::idle::Idle;
+use super::paced::{Paced, Stalled};
 use crate::close::Reason;
-use crate::config::snapshot::Floor;
 use crate::http::body;
 use crate::http::chunked;
 use crate::http::h2::{fields_bytes, write_trailers};
 use crate::http::head::{Body, Malformed};
 use crate::http::trailers::Filter;
 use crate::net::Buf;
-use crate::shard::pace::{Pace, TooSlow};
+use crate::shard::pace::TooSlow;
 use crate::shard::recording::Recording;
 use crate::shard::target::Target;
 use bytes::Bytes;
@@ -20,8 +20,6 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
-use std::time::{Duration, Instant};
-use tokio::time::timeout;
 
 /// How the content went to the target.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,11 +45,8 @@ pub(super) struct Upload<'a> {
     pub(super) trailers: Filter<'a>,
     /// Of both directions.
     pub(super) idle: &'a Idle,
-    /// What the client must bring.
-    pub(super) floor: Option<Floor>,
-    pub(super) pace: Pace,
-    /// Streams of the connection whose targets are slow to take content: that holds the windows of all, and
-    /// then no client is too slow.
+    pub(super) paced: Paced<'a>,
+    /// Streams of the connection whose targets are slow to take content.
     pub(super) stalled: &'a Cell<usize>,
     /// Set once the whole content has been sent.
     pub(super) whole: &'a Cell<bool>,
@@ -74,9 +69,9 @@ impl Upload<'_> {
             self.recording.note(|record| record.received_bytes += content.len() as u64);
             let mut out = Buf::take();
             body::append(&content, self.framing == Body::Chunked, &mut out);
-            self.stalled.set(self.stalled.get() + 1);
+            let stalled = Stalled::begin(self.stalled);
             let sent = self.target.send(out).await;
-            self.stalled.set(self.stalled.get() - 1);
+            drop(stalled);
             if sent.is_err() {
                 return Uploaded::TargetStopped;
             }
@@ -116,44 +111,28 @@ impl Upload<'_> {
 
     /// The next content, within the idle timeout and at the pace that is asked for.
     async fn next(&mut self) -> Result<Option<Result<Bytes, h2::Error>>, Reason> {
-        let idle = self.idle;
-        loop {
-            let floor = self.floor.filter(|_| self.stalled.get() == 0);
-            let patience = floor.map_or(Duration::MAX, |floor| self.pace.patience(floor));
-            let began = Instant::now();
-            let next = {
-                let content = pin!(self.content());
-                timeout(patience, idle.within(content)).await
-            };
-            let content = match next {
-                Ok(Some(Some(Ok(content)))) => Some(content),
-                // It has brought all, or has gone.
-                Ok(Some(end)) => return Ok(end),
-                Ok(None) => return Err(Reason::ClientTimeout),
-                Err(_) => None,
-            };
-            if let Some(floor) = floor.filter(|_| self.stalled.get() == 0) {
-                let bytes = content.as_ref().map_or(0, Bytes::len) as u64;
-                let noted = self.pace.note(floor, began.elapsed(), bytes);
-                noted.map_err(|TooSlow| Reason::SlowBody)?;
-            }
-            if let Some(content) = content {
-                return Ok(Some(Ok(content)));
-            }
-        }
+        let content = pin!(content(&mut self.body, self.answered));
+        let within = pin!(self.idle.within(content));
+        let bytes = |came: &Option<Option<Result<Bytes, h2::Error>>>| match came {
+            Some(Some(Ok(content))) => Some(content.len()),
+            // It has brought all, or has gone.
+            Some(Some(Err(_)) | None) | None => None,
+        };
+        let came = self.paced.wait(within, bytes).await.map_err(|TooSlow| Reason::SlowBody)?;
+        came.ok_or(Reason::ClientTimeout)
     }
+}
 
-    /// The next content that is not empty; `None` at its end, or once the answer is whole.
-    async fn content(&mut self) -> Option<Result<Bytes, h2::Error>> {
-        loop {
-            let next = poll_fn(|context| match self.answered.get() {
-                true => Poll::Ready(None),
-                false => self.body.poll_data(context),
-            });
-            match next.await {
-                Some(Ok(content)) if content.is_empty() => {}
-                next => return next,
-            }
+/// The next content that is not empty; `None` at its end, or once the answer is whole.
+async fn content(body: &mut RecvStream, answered: &Cell<bool>) -> Option<Result<Bytes, h2::Error>> {
+    loop {
+        let next = poll_fn(|context| match answered.get() {
+            true => Poll::Ready(None),
+            false => body.poll_data(context),
+        });
+        match next.await {
+            Some(Ok(content)) if content.is_empty() => {}
+            next => return next,
         }
     }
 }

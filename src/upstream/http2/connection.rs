@@ -230,10 +230,10 @@ impl Connection {
     }
 
     /// A stream waited in vain for as long as it may. Where nothing at all came meanwhile, nobody else
-    /// should wait on this connection.
+    /// should begin on this connection; whose stream is open may have waited for a moment only.
     fn note_timeout(&self, waited_since: Instant) {
         if self.transport.with_watch(|heard| heard.0) <= waited_since {
-            self.socket.kill(Reason::TargetTimeout);
+            self.retire();
         }
     }
 }
