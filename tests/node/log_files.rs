@@ -177,8 +177,14 @@ fn under_block_a_disk_that_is_too_slow_costs_time_and_no_line() {
         (node.metric("portcullis_log_backlog_bytes", &labels) > 16e6).then_some(())
     });
     let served = || node.metric("portcullis_http_responses_total", &["status_class=\"2xx\""]);
-    let before = served();
-    assert!(before < TOO_MANY as f64, "shards stand still: {before} requests were served");
+    let (mut before, mut looks) = (served(), 0);
+    wait::until("shards to stand still", || {
+        let now = served();
+        looks = if now > before { 0 } else { looks + 1 };
+        before = now;
+        (looks > 100).then_some(())
+    });
+    assert!(before < TOO_MANY as f64, "{before} requests were served");
     assert_eq!(node.probe("/readyz"), Some(200), "only they do");
     let lines = thread::spawn(move || {
         let lines = BufReader::new(reader).lines().take(TOO_MANY);
