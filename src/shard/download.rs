@@ -6,6 +6,7 @@
 use super::exchange::Task;
 use super::front::Rules;
 use super::http1::Session;
+use super::outcome::{Told, Unanswered};
 use super::target::{Target, timed_out};
 use crate::clock;
 use crate::close::Reason;
@@ -30,26 +31,6 @@ pub(super) struct Answered {
     pub(super) keep_client: bool,
     /// The target's connection can serve another request.
     pub(super) keep_target: bool,
-}
-
-/// Why there is no whole answer of the target's.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Unanswered {
-    pub(super) reason: Reason,
-    pub(super) told: Told,
-    /// The target had sent nothing at all.
-    pub(super) silent: bool,
-}
-
-/// What the client has been told so far.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Told {
-    /// Nothing final: there is room for an answer of the node's own.
-    Nothing,
-    /// Part of the target's answer, so that no other one can be sent.
-    Part,
-    /// The node's own answer.
-    Refusal,
 }
 
 /// The answer, from the target to the client.

@@ -7,14 +7,15 @@
 //! A request is sent a second time only on a fresh connection, when a reused one failed before the first
 //! byte of an answer and the method may be repeated (RFC 9110, section 9.2.2).
 use super::ahead::Ahead;
-use super::download::{Answered, Download, Told, Unanswered};
+use super::download::{Answered, Download};
 use super::front::Rules;
 use super::http1::{Next, Session};
+use super::outcome::{Told, Unanswered, Uploaded};
 use super::pace::Pace;
 use super::request::Asked;
 use super::target::{Target, Uncounted, Waits};
 use super::tunnel::Tunnel;
-use super::upload::{Upload, Uploaded};
+use super::upload::Upload;
 use super::wire::Wire;
 use crate::close::Reason;
 use crate::http::body::Transfer;

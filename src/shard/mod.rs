@@ -18,6 +18,7 @@ pub mod http1;
 mod http2;
 pub mod judge;
 mod logging;
+mod outcome;
 mod pace;
 mod recording;
 mod relief;

@@ -1,5 +1,5 @@
 //! The target's side of an exchange.
-use super::download::{Told, Unanswered};
+use super::outcome::{Told, Unanswered};
 use crate::close::Reason;
 use crate::http::head::{Malformed, worth_parsing};
 use crate::net::{Buf, Sock};

@@ -2,6 +2,7 @@
 //!
 //! [`super::exchange`] polls it beside the answer, and drops it only once it has ended. When the answer is
 //! whole first, what the client still sends is thrown away, `limits::DISCARDED_BODY_BYTES_MAX` at most.
+use super::outcome::Uploaded;
 use super::pace::{Pace, TooSlow};
 use super::recording::Recording;
 use super::target::Target;
@@ -9,27 +10,11 @@ use super::wire::Wire;
 use crate::close::Reason;
 use crate::config::snapshot::Floor;
 use crate::http::body::Transfer;
-use crate::http::head::Malformed;
 use crate::limits;
 use crate::net::{Buf, ByteStream};
 use crate::observe::count;
 use std::cell::Cell;
 use std::time::Instant;
-
-/// How the request's body went to the target.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Uploaded {
-    /// All of it.
-    Whole,
-    /// The target takes no more; its answer says why.
-    TargetStopped,
-    /// The answer was there first; the rest was thrown away.
-    Abandoned,
-    /// The client went away or was silent for too long.
-    ClientEnded(Reason),
-    /// The client broke the framing.
-    Malformed(Malformed),
-}
 
 /// The request's body, from the client to the target.
 pub(super) struct Upload<'a> {

@@ -8,9 +8,10 @@ use crate::close::Reason;
 use crate::http::body;
 use crate::http::chunked;
 use crate::http::h2::{fields_bytes, write_trailers};
-use crate::http::head::{Body, Malformed};
+use crate::http::head::Body;
 use crate::http::trailers::Filter;
 use crate::net::Buf;
+use crate::shard::outcome::Uploaded;
 use crate::shard::pace::TooSlow;
 use crate::shard::recording::Recording;
 use crate::shard::target::Target;
@@ -20,21 +21,6 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
-
-/// How the content went to the target.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Uploaded {
-    /// All of it.
-    Whole,
-    /// The target takes no more; its answer says why.
-    TargetStopped,
-    /// The answer was there first; the rest is not waited for.
-    Abandoned,
-    /// The client took its request back, or was silent for too long.
-    ClientEnded(Reason),
-    /// Its trailers cannot go on.
-    Malformed(Malformed),
-}
 
 /// The content, from the client to the target.
 pub(super) struct Upload<'a> {
