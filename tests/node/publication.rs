@@ -255,9 +255,10 @@ fn live_handshakes_are_judged_by_the_last_answered_change_or_a_newer_one() {
             // Some are to be judged between two changes.
             let begun = flips.next.load(Ordering::Relaxed);
             wait::until("handshakes, or half of the clients to wait for a change", || {
-                let are_some = flips.next.load(Ordering::Relaxed) > begun + 2 * CLIENTS;
+                let next = flips.next.load(Ordering::Relaxed);
+                let are_some = next > begun + 2 * CLIENTS;
                 let are_waiting = flips.waiting.load(Ordering::Relaxed) > CLIENTS / 2;
-                let are_over = begun >= count;
+                let are_over = next >= count;
                 (are_some || are_waiting || are_over).then_some(())
             });
         }
