@@ -44,6 +44,8 @@ pub struct Connection {
     pub address: IpAddr,
     /// When it was accepted.
     pub accepted: Instant,
+    /// How long its client may keep it.
+    keep_alive: Duration,
     trace_id: OnceCell<[u8; 16]>,
 }
 
@@ -75,8 +77,10 @@ pub(super) async fn serve(
     client: SocketAddr,
 ) {
     let address = address_of(&socket);
+    let keep_alive = front.rules().listener.client_keep_alive;
     let (accepted, trace_id) = (Instant::now(), OnceCell::new());
-    let connection = Connection { shard, front, place, client, address, accepted, trace_id };
+    let connection =
+        Connection { shard, front, place, client, address, accepted, keep_alive, trace_id };
     // A task has room for the largest of its stages; the handshake's is given back when it ends.
     let begun = Box::pin(connection.begin(socket)).await;
     let Some((wire, client)) = begun else { return };
@@ -240,6 +244,12 @@ impl Connection {
         let Self { client, address, trace_id, .. } = self;
         let comer = Comer { client: *client, address: *address, trace_id };
         log(&self.shard, &self.front, rules, comer, attempt);
+    }
+
+    /// Whether the request in work is to be its last one for its age. That counts from when it was accepted,
+    /// by the attribute of that time (`alb-contract.md`, section 5.1).
+    pub(super) fn is_old(&self) -> bool {
+        self.accepted.elapsed() >= self.keep_alive
     }
 
     /// What joins the lines of its requests to its own.

@@ -212,7 +212,7 @@ impl Session<'_> {
             }
             Decision::Answer(fixed) => {
                 self.inbox.consume(asked.head_bytes);
-                let keep_alive = !asked.has_body() && self.keeps_alive(rules, &asked);
+                let keep_alive = !asked.has_body() && self.keeps_alive(&asked);
                 self.answer(rules, Some(&asked), &request::fixed_answer(fixed), keep_alive).await
             }
             Decision::Refuse(refusal) => {
@@ -317,11 +317,11 @@ impl Session<'_> {
     }
 
     /// Whether the connection may serve another request.
-    pub(super) fn keeps_alive(&self, rules: &Rules, asked: &Asked) -> bool {
+    pub(super) fn keeps_alive(&self, asked: &Asked) -> bool {
         let keeps = asked.keep_alive
             && !self.connection.front.is_retired()
             && !self.connection.place.is_ending()
-            && self.connection.accepted.elapsed() < rules.listener.client_keep_alive;
+            && !self.connection.is_old();
         // Asked once for each head of an answer, of which the last one counts.
         self.pressed.set(keeps && self.connection.shard.is_pressed());
         keeps && !self.pressed.get()

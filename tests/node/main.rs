@@ -23,6 +23,7 @@ mod access_log;
 mod alerts;
 mod bodies;
 mod client_hello;
+mod client_keep_alive;
 mod clients_that_go;
 mod connections;
 mod cut_short;

@@ -232,9 +232,7 @@ impl Session {
             }
         }
         self.requests += 1;
-        if self.requests >= limits::H2_REQUESTS_MAX
-            || connection.accepted.elapsed() >= rules.listener.client_keep_alive
-        {
+        if self.requests >= limits::H2_REQUESTS_MAX || connection.is_old() {
             self.leave(h2, Leaving::Refusing);
         } else if connection.shard.is_pressed() {
             connection.shard.count_relief(Relief::Ended);
