@@ -246,6 +246,11 @@ impl Record {
         self.elb_status = Some(400);
     }
 
+    /// The client, whose request was whole, did not wait for a target to be found.
+    pub fn taken_back(&mut self) {
+        self.elb_status = Some(460);
+    }
+
     /// It was not served, or not to its end, because of this.
     pub fn failed(&mut self, reason: Reason) {
         self.reason.get_or_insert(reason.word());

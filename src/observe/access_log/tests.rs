@@ -300,6 +300,10 @@ fn fields_9_10_and_27_are_the_statuses() {
     let mut unread = asked(Instant::now(), GET.as_bytes());
     left(&mut unread);
     assert_eq!(unread.elb_status, Some(400), "nothing went to a target");
+    let mut taken_back = asked(Instant::now(), GET.as_bytes());
+    taken_back.taken_back();
+    taken_back.failed(Reason::ClientClosed);
+    assert_eq!(taken_back.elb_status, Some(460), "it was whole, and waited for a target");
     let cut_short = |record: &mut Record| {
         record.cut_short();
         record.failed(Reason::ClientClosed);

@@ -103,22 +103,6 @@ impl Stream {
         }
     }
 
-    /// What `future` gives, unless the client resets the stream first.
-    async fn unless_reset<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        let mut future = pin!(future);
-        poll_fn(|context| match self.sender.poll_reset(context) {
-            Poll::Ready(()) => Poll::Ready(None),
-            Poll::Pending => future.as_mut().poll(context).map(Some),
-        })
-        .await
-    }
-
-    /// The client took its request back.
-    pub(super) fn gone(&self) {
-        self.sender.connection().count_failed(Reason::ClientClosed);
-        self.note(|record| record.failed(Reason::ClientClosed));
-    }
-
     /// Whether the request may be sent again.
     fn may_repeat(&self, failed: Failed, kept: &Kept<'_>) -> bool {
         match failed {
