@@ -20,6 +20,9 @@ mod random;
 mod support;
 
 mod access_log;
+mod access_log_failures;
+mod access_log_http2;
+mod access_log_kinds;
 mod alerts;
 mod bodies;
 mod client_hello;

@@ -241,6 +241,22 @@ impl Record {
         }
     }
 
+    /// What has gone of an answer over HTTP/2 whose head counts already: the head at this time, if it has, and
+    /// bytes of its content.
+    pub fn gone(&mut self, head: Option<Instant>, content_bytes: u64) {
+        match head {
+            Some(head) => {
+                self.passed_on(head);
+                self.sent_bytes += content_bytes;
+            }
+            None => {
+                self.sent_bytes = 0;
+                self.not_passed_on();
+                self.failed(Reason::ClientClosed);
+            }
+        }
+    }
+
     /// The client ended it before all of its content had come.
     pub fn cut_short(&mut self) {
         self.elb_status = Some(400);

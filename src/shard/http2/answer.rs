@@ -3,9 +3,9 @@
 //! Shared by what writes the answer and what watches for the client's reset; borrowed only between
 //! awaits. The crate keeps `limits::H2_SEND_BUFFER_BYTES_MAX` of a stream at most, and what the client's
 //! windows have no room for waits here, in one buffer.
-use super::StreamPlace;
 use super::flow::{is_small, poll_room};
 use super::idle::Idle;
+use super::{Shared, StreamPlace};
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::Floor;
@@ -34,6 +34,7 @@ pub(super) struct Sender {
     pub(super) rules: Rc<Rules>,
     pub(super) client: Rc<Client>,
     pub(super) recording: Recording,
+    stream: u32,
     state: RefCell<State>,
     /// How the client takes the answer, while it waits for room.
     taking: Cell<Taking>,
@@ -56,8 +57,9 @@ impl Sender {
         respond: SendResponse<Bytes>,
     ) -> Self {
         let recording = Recording::begin(&place.shared.connection, &client, &rules);
+        let stream = respond.stream_id().as_u32();
         let state = RefCell::new(State::Unanswered(respond));
-        Self { place, rules, client, recording, state, taking: Cell::default() }
+        Self { place, rules, client, recording, stream, state, taking: Cell::default() }
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -102,7 +104,10 @@ impl Sender {
         let mut head_bytes = 0;
         self.recording.note(|_| head_bytes = answer::head_bytes(&response));
         let stream = respond.send_response(response, whole).map_err(|_| Reason::ClientClosed)?;
-        self.recording.note(|record| record.sent_bytes += head_bytes);
+        self.recording.note(|record| {
+            record.sent_bytes += head_bytes;
+            self.place.shared.transport.with_watch(|metered| metered.follow(self.stream));
+        });
         *state = if whole { State::Answered } else { State::Answering(stream) };
         self.place.answered.set(whole);
         Ok(())
@@ -167,11 +172,8 @@ impl Sender {
     fn put(&self, out: Bytes, last: bool) {
         let state = &mut *self.state.borrow_mut();
         let State::Answering(stream) = state else { return };
-        let count = out.len() as u64;
         // A stream that is gone is noticed by its reset.
-        if stream.send_data(out, last).is_ok() {
-            self.recording.note(|record| record.sent_bytes += count);
-        }
+        let _ = stream.send_data(out, last);
         if last {
             *state = State::Answered;
             self.place.answered.set(true);
@@ -218,9 +220,42 @@ impl Sender {
     }
 }
 
-/// The end of the stream, however it came.
+/// The end of the stream, however it came. Its line waits for what is still to go.
 impl Drop for Sender {
     fn drop(&mut self) {
-        self.recording.finish(self.connection(), &self.client, None);
+        let shared = &self.place.shared;
+        let line = Line {
+            stream: self.stream,
+            recording: std::mem::take(&mut self.recording),
+            client: Rc::clone(&self.client),
+        };
+        let is_whole = matches!(self.state.get_mut(), State::Answered);
+        if is_whole && line.waits(shared) {
+            shared.lines.borrow_mut().push(line);
+        } else {
+            line.write(shared);
+        }
+    }
+}
+
+/// The line of a request in the access log, once it is over for this node.
+pub(super) struct Line {
+    stream: u32,
+    recording: Recording,
+    client: Rc<Client>,
+}
+
+impl Line {
+    /// Whether the client has not got all of the answer yet.
+    pub(super) fn waits(&self, shared: &Shared) -> bool {
+        shared.transport.with_watch(|metered| metered.is_going(self.stream))
+    }
+
+    pub(super) fn write(self, shared: &Shared) {
+        let gone = shared.transport.with_watch(|metered| metered.gone(self.stream));
+        if let Some((head, content_bytes)) = gone {
+            self.recording.note(|record| record.gone(head, content_bytes));
+        }
+        self.recording.finish(&shared.connection, &self.client, None);
     }
 }

@@ -43,11 +43,11 @@ use crate::limits;
 use crate::net::ByteStream;
 use crate::observe::access_log::Kind;
 use crate::observe::count::Relief;
-use answer::Sender;
+use answer::{Line, Sender};
 use bytes::Bytes;
 use h2::server::{self, SendResponse};
 use meter::{Metered, Transport};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -77,6 +77,8 @@ struct Shared {
     stalled: Cell<usize>,
     /// Bytes of their heads, and of content that may have to be sent again.
     held_bytes: Cell<usize>,
+    /// Of streams that are over but for what the client has still to get.
+    lines: RefCell<Vec<Line>>,
 }
 
 /// How far the goodbye has come.
@@ -102,6 +104,7 @@ pub(super) async fn serve(connection: Connection, wire: Wire, client: Client) ->
         open: Cell::new(0),
         stalled: Cell::new(0),
         held_bytes: Cell::new(0),
+        lines: RefCell::default(),
     });
     shared.wait_for(Waits::First);
     let ended = match begin(&transport).await {
@@ -157,6 +160,7 @@ impl Session {
         loop {
             self.look_round(h2);
             let accepted = h2.poll_accept(context);
+            self.shared.write_lines();
             if let Poll::Ready(Some(Ok((_, respond)))) = &accepted {
                 let stream = respond.stream_id().as_u32();
                 self.shared.transport.with_watch(|metered| metered.taken(stream));
@@ -247,7 +251,7 @@ impl Session {
     fn note_refused(&self) {
         let connection = &self.shared.connection;
         while let Some(refused) = self.shared.transport.with_watch(Metered::refused) {
-            let (malformed, status) = match refused {
+            let (malformed, status) = match refused.unseen {
                 Unseen::Malformed => (Malformed::BreaksHttp2, None),
                 Unseen::TooLarge => (Malformed::HeadTooLong, Some(431)),
             };
@@ -258,6 +262,8 @@ impl Session {
             let recording = Recording::begin(connection, &self.client, &connection.front.rules());
             recording.note(|record| {
                 record.unreadable(b"");
+                record.received_bytes = refused.head_bytes;
+                record.sent_bytes = status.map_or(0, |_| STATUS_BYTES);
                 record.kind = Kind::H2;
                 record.elb_status = status;
                 record.reason = Some(malformed.word());
@@ -299,6 +305,7 @@ impl Session {
                 sender.recording.note(|record| {
                     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
                     record.unreadable(format!("{} {path} HTTP/2.0", parts.method).as_bytes());
+                    record.received_bytes = head::length(&parts);
                     record.kind = Kind::H2;
                     record.classification = class_reason;
                     record.reason = Some(malformed.word());
@@ -344,6 +351,9 @@ impl Session {
     }
 }
 
+/// What the crate's own answer, a status alone, counts in the access log.
+const STATUS_BYTES: u64 = ":status: 431\r\n".len() as u64;
+
 /// What becomes of the connection behind a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Then {
@@ -373,6 +383,17 @@ impl Shared {
         self.connection.place.weigh(bytes);
     }
 
+    /// Writes the lines of those answers that have gone meanwhile.
+    fn write_lines(&self) {
+        if !self.transport.with_watch(Metered::take_ended) {
+            return;
+        }
+        let lines = &mut *self.lines.borrow_mut();
+        for line in lines.extract_if(.., |line| !line.waits(self)) {
+            line.write(self);
+        }
+    }
+
     /// A place for one more stream; none when the heads of those in work take too much.
     fn admit(self: &Rc<Self>, head_bytes: usize) -> Option<StreamPlace> {
         let bytes = self.held_bytes.get() + head_bytes;
@@ -387,6 +408,15 @@ impl Shared {
         let (began, answered) = (Instant::now(), Cell::new(false));
         let held_bytes = Cell::new(head_bytes);
         Some(StreamPlace { shared: Rc::clone(self), held_bytes, began, answered })
+    }
+}
+
+/// Nothing more goes to the client.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for line in self.lines.take() {
+            line.write(self);
+        }
     }
 }
 

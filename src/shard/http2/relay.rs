@@ -306,9 +306,7 @@ impl Attempt<'_> {
         let status = head.status().as_u16();
         sender.connection().count_response(status);
         self.stream.note(|record| {
-            let now = Instant::now();
-            record.answered(status, now);
-            record.passed_on(now);
+            record.answered(status, Instant::now());
             record.elb_status = Some(status);
         });
         told.set(Told::Part);
