@@ -7,6 +7,7 @@
 //! Source: RFC 9113, section 8.
 pub mod answer;
 pub mod answers;
+pub mod empty_data;
 pub mod flood;
 mod frame;
 pub mod guard;
