@@ -3,10 +3,10 @@
 //! [`super::exchange`] polls it beside the request's body. What the client has been told so far decides
 //! what can still be said when the target fails.
 //! Bound: `limits::INTERIM_ANSWERS_MAX`.
-use super::exchange::Task;
 use super::front::Rules;
-use super::http1::Session;
 use super::outcome::{Told, Unanswered};
+use super::request::Asked;
+use super::session::Session;
 use super::target::{Target, timed_out};
 use crate::clock;
 use crate::close::Reason;
@@ -36,7 +36,8 @@ pub(super) struct Answered {
 /// The answer, from the target to the client.
 pub(super) struct Download<'a, 's> {
     pub(super) session: &'a Session<'s>,
-    pub(super) task: &'a Task<'a>,
+    pub(super) rules: &'a Rules,
+    pub(super) asked: &'a Asked,
     pub(super) target: Target<'a>,
     pub(super) uploaded: &'a Cell<bool>,
     /// Set once the client has been told something.
@@ -58,7 +59,7 @@ impl Download<'_, '_> {
         let mut received = Buf::take();
         let (head, mut out) = self.final_head(&mut received).await?;
         self.session.connection.count_response(head.status);
-        let Rules { listener, forbidden, .. } = self.task.rules;
+        let Rules { listener, forbidden, .. } = self.rules;
         let trailers = Filter::of_response(head.trailers_may_pass, forbidden, &listener.attributes);
         let mut transfer = Transfer::new(head.body, head.onward.body, trailers);
         self.session.recording.note(|record| {
@@ -124,7 +125,7 @@ impl Download<'_, '_> {
                 return Ok((head, out));
             }
             self.session.recording.note(Record::interim);
-            if head.status != 100 && self.task.asked.version == Version::Http11 {
+            if head.status != 100 && self.asked.version == Version::Http11 {
                 self.send(out).await.map_err(|reason| Unanswered {
                     reason,
                     told: Told::Part,
@@ -137,7 +138,7 @@ impl Download<'_, '_> {
     }
 
     fn parse(&self, received: &Buf) -> Result<Option<(Head, Buf)>, Malformed> {
-        let asked = &self.task.asked;
+        let asked = self.asked;
         let mut slots = head::slots();
         let Some(response) = head::response(received, asked.expected(), &mut slots)? else {
             return Ok(None);
@@ -147,10 +148,10 @@ impl Download<'_, '_> {
         }
         // An answer that comes before the request is whole ends the client's connection: the rest of
         // the request is not worth waiting for.
-        let keep = self.uploaded.get() && self.session.keeps_alive(self.task.rules, asked);
+        let keep = self.uploaded.get() && self.session.keeps_alive(self.rules, asked);
         let onward = forward::onward(&response, asked.version, keep);
         let out = self.session.connection.write(|out| {
-            let Rules { listener, forbidden, .. } = self.task.rules;
+            let Rules { listener, forbidden, .. } = self.rules;
             let attributes = &listener.attributes;
             forward::response(
                 out,
@@ -175,7 +176,7 @@ impl Download<'_, '_> {
 
     /// Sends to the client. A client that takes an answer is not silent, so its deadline moves.
     async fn send(&self, out: Buf) -> Result<(), Reason> {
-        let sending = pin!(self.session.send(out, self.task.rules));
+        let sending = pin!(self.session.send(out, self.rules));
         self.target.while_client(sending).await?;
         self.session.wire.socket().extend_reading(self.target.idle);
         Ok(())

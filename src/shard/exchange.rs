@@ -9,10 +9,10 @@
 use super::ahead::Ahead;
 use super::download::{Answered, Download};
 use super::front::Rules;
-use super::http1::{Next, Session};
 use super::outcome::{Told, Unanswered, Uploaded};
 use super::pace::Pace;
 use super::request::Asked;
+use super::session::{Next, Session};
 use super::target::{Target, Uncounted, Waits};
 use super::tunnel::Tunnel;
 use super::upload::Upload;
@@ -238,8 +238,9 @@ async fn without_body(
     let mut vigil = Vigil::new(session, task, target, &uploaded, &begun);
     let is_last = session.inbox.len() == task.asked.head_bytes && !task.asked.upgrade;
     let answered = {
-        let mut down =
-            pin!(Download { session, task, target, uploaded: &uploaded, begun: &begun }.run());
+        let (rules, asked) = (task.rules, &task.asked);
+        let (uploaded, begun) = (&uploaded, &begun);
+        let mut down = pin!(Download { session, rules, asked, target, uploaded, begun }.run());
         poll_fn(|context| {
             let down = down.as_mut().poll(context);
             if down.is_pending() {
@@ -333,8 +334,9 @@ async fn relay(
     let mut up = pin!(upload.run(inbox));
     let mut ended = None;
     let download = {
-        let mut down =
-            pin!(Download { session, task, target, uploaded: &uploaded, begun: &begun }.run());
+        let (rules, asked) = (task.rules, &task.asked);
+        let (uploaded, begun) = (&uploaded, &begun);
+        let mut down = pin!(Download { session, rules, asked, target, uploaded, begun }.run());
         poll_fn(|context| {
             if ended.is_none()
                 && let Poll::Ready((how, rest)) = up.as_mut().poll(context)

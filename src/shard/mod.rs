@@ -2,9 +2,9 @@
 //!
 //! `process` starts one for each CPU and hands it its [`Seat`]; `config::publish` sends it orders. In
 //! here a connection's path is read top to bottom: [`front`] accepts, [`connection`] peeks, handshakes
-//! and logs, [`judge`] takes the verdict and [`seen`] remembers it, [`http1`] serves requests,
-//! [`exchange`] relays one of them, [`relief`] ends some where memory is short. [`recording`] notes what becomes of each for the access log, and
-//! [`logging`] hands over the lines of both logs.
+//! and logs, [`judge`] takes the verdict and [`seen`] remembers it, [`http1`] serves requests as one
+//! [`session`], [`exchange`] relays one of them, [`relief`] ends some where memory is short. [`recording`]
+//! notes what becomes of each for the access log, and [`logging`] hands over the lines of both logs.
 //!
 //! Orders are carried out between the steps of connections, on the same thread: what a connection does
 //! without awaiting happens wholly before or wholly after an order. That is what an acknowledged
@@ -24,6 +24,7 @@ mod recording;
 mod relief;
 mod request;
 pub mod seen;
+mod session;
 pub mod slices;
 pub mod sources;
 mod sweep;
@@ -43,7 +44,6 @@ use crate::random::Random;
 use crate::upstream::Upstreams;
 use arc_swap::ArcSwap;
 use front::Front;
-use http1::Waits;
 use logging::Logging;
 use sources::{Entered, Sources};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -120,6 +120,18 @@ pub struct Shard {
     /// For the ids of requests.
     random: RefCell<Random>,
     logging: Logging,
+}
+
+/// What a connection waits for, as far as ending it is concerned.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Waits {
+    /// A request is in work.
+    #[default]
+    Nothing,
+    /// Its first request, which may be on its way.
+    First,
+    /// Another request: ending it loses nothing.
+    Next,
 }
 
 /// The connections of a shard.

@@ -25,9 +25,9 @@ mod relay;
 mod stream;
 mod upload;
 
+use super::Waits;
 use super::connection::{Client, Connection};
 use super::front::Rules;
-use super::http1::Waits;
 use super::recording::Recording;
 use super::request::{self, Asked, Decision};
 use super::wire::Wire;
