@@ -1,19 +1,23 @@
 //! A shard: one thread, one event loop, its own listening sockets, pools and counters.
 //!
 //! `process` starts one for each CPU and hands it its [`Seat`]; `config::publish` sends it orders. In
-//! here a connection's path is read top to bottom: [`front`] accepts, [`connection`] peeks, handshakes
-//! and logs, [`judge`] takes the verdict and [`seen`] remembers it, [`http1`] serves requests as one
-//! [`session`], [`exchange`] relays one of them, [`relief`] ends some where memory is short. [`recording`]
-//! notes what becomes of each for the access log, and [`logging`] hands over the lines of both logs.
+//! here a connection's path is read top to bottom: [`accept`] takes it on its [`front`], [`handshake`]
+//! shakes hands and has [`attempt`] log it, [`judge`] takes the verdict and [`seen`] remembers it, [`http1`]
+//! serves requests as one [`session`], [`exchange`] relays one of them, [`relief`] ends some where memory is
+//! short. [`recording`] notes what becomes of each for the access log, and [`logging`] hands over the lines
+//! of both logs.
 //!
 //! Orders are carried out between the steps of connections, on the same thread: what a connection does
 //! without awaiting happens wholly before or wholly after an order. That is what an acknowledged
 //! generation rests on (design decision 6).
+mod accept;
 mod ahead;
+mod attempt;
 pub mod connection;
 mod download;
 pub mod exchange;
 pub mod front;
+mod handshake;
 pub mod http1;
 mod http2;
 pub mod judge;
@@ -251,7 +255,7 @@ impl Shard {
                     let counters = self.board.listener_of_shards(name);
                     match Front::open(live, listener, counters, self.index, socket) {
                         Ok(front) => {
-                            net::spawn(front::accept(Rc::clone(self), Rc::clone(&front)));
+                            net::spawn(accept::run(Rc::clone(self), Rc::clone(&front)));
                             front
                         }
                         Err(error) => {
