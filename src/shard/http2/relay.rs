@@ -113,12 +113,6 @@ impl Stream {
         .await
     }
 
-    /// The client took its request back.
-    pub(super) fn gone(&self) {
-        self.sender.connection().count_failed(Reason::ClientClosed);
-        self.note(|record| record.failed(Reason::ClientClosed));
-    }
-
     /// Whether the request may be sent again.
     fn may_repeat(&self, failed: Failed, kept: &Kept<'_>) -> bool {
         match failed {
