@@ -9,7 +9,7 @@
 use super::ahead::Ahead;
 use super::download::{Answered, Download};
 use super::front::Rules;
-use super::outcome::{Told, Unanswered, Uploaded};
+use super::outcome::{Cause, Told, Unanswered, Uploaded};
 use super::pace::Pace;
 use super::request::Asked;
 use super::session::{Next, Session};
@@ -22,7 +22,6 @@ use crate::http::body::Transfer;
 use crate::http::respond::CONTINUE;
 use crate::http::trailers::Filter;
 use crate::net::{Buf, ByteStream};
-use crate::observe::access_log::Record;
 use crate::observe::count;
 use crate::target::Group;
 use crate::upstream::{Connection as Upstream, Unreached};
@@ -60,11 +59,8 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
         session.connection.place.set_target(Some(upstream.socket.clone()));
         let (answered, uploaded) = attempt(session, &task, &upstream, &uncounted, head).await;
         session.connection.place.set_target(None);
-        // Where this node ended it (the client has gone, time is up) there is nobody to try again for.
-        let repeats =
-            matches!(&answered, Err(Unanswered { silent: true, reason: Reason::TargetClosed, .. }))
-                && upstream.reused
-                && task.asked.may_repeat();
+        let may_repeat = |failed: &Unanswered| failed.may_repeat(&upstream, &task.asked);
+        let repeats = answered.as_ref().is_err_and(may_repeat);
         if !repeats {
             if task.asked.has_body() {
                 // What is left is of the next request.
@@ -113,29 +109,24 @@ async fn conclude(
         (Ok(_), Uploaded::TargetStopped | Uploaded::Abandoned) => Next::Done,
         (Ok(_), Uploaded::ClientEnded(reason)) => Next::Close(reason),
         (Ok(_), Uploaded::Malformed(malformed)) => {
-            session.connection.note_malformed(malformed);
-            session.recording.note(|record| record.reason = Some(malformed.word()));
+            session.note_malformed(malformed);
             Next::Done
         }
-        (Err(Unanswered { told: Told::Nothing, .. }), Uploaded::Malformed(malformed)) => {
-            session.refuse_malformed(task.rules, malformed).await
-        }
-        (Err(failed), Uploaded::Malformed(malformed)) => {
-            session.connection.note_malformed(malformed);
-            session.recording.note(|record| record.reason = Some(malformed.word()));
-            session.end_untold(task, failed.told, failed.reason).await
-        }
-        (Err(failed), Uploaded::ClientEnded(reason)) => {
-            if failed.told == Told::Nothing {
-                session.recording.note(Record::cut_short);
+        (Err(failed), uploaded) => {
+            let cause = Cause::of(failed, uploaded);
+            cause.note(failed.told, counters, &session.recording);
+            match (cause, failed.told) {
+                (Cause::Malformed(malformed), Told::Nothing) => {
+                    session.refuse_malformed(task.rules, malformed).await
+                }
+                (Cause::Malformed(malformed), told) => {
+                    session.note_malformed(malformed);
+                    session.end_untold(task, told, failed.reason).await
+                }
+                (Cause::Client { reason, .. } | Cause::Target(reason), told) => {
+                    session.end_untold(task, told, reason).await
+                }
             }
-            session.end_untold(task, failed.told, reason).await
-        }
-        (Err(failed), Uploaded::Whole | Uploaded::TargetStopped | Uploaded::Abandoned) => {
-            if failed.reason.is_of_target() {
-                counters.errors[failed.reason.index()].add(1);
-            }
-            session.end_untold(task, failed.told, failed.reason).await
         }
     }
 }

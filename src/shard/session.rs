@@ -134,9 +134,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    pub(super) async fn refuse_malformed(&self, rules: &Rules, malformed: Malformed) -> Next {
+    /// Counts and logs a request that is refused because of its form.
+    pub(super) fn note_malformed(&self, malformed: Malformed) {
         self.connection.note_malformed(malformed);
         self.recording.note(|record| record.reason = Some(malformed.word()));
+    }
+
+    pub(super) async fn refuse_malformed(&self, rules: &Rules, malformed: Malformed) -> Next {
+        self.note_malformed(malformed);
         self.answer(rules, None, &Answer::standard(malformed.status()), false).await
     }
 

@@ -10,10 +10,9 @@ use super::upload::Upload;
 use crate::close::Reason;
 use crate::http::trailers::Filter;
 use crate::net::Buf;
-use crate::observe::access_log::Record;
 use crate::observe::count;
 use crate::shard::front::Rules;
-use crate::shard::outcome::{Told, Unanswered, Uploaded};
+use crate::shard::outcome::{Cause, Unanswered, Uploaded};
 use crate::shard::target::{Target, Uncounted, Waits};
 use crate::upstream::{Connection as Upstream, Unreached};
 use h2::RecvStream;
@@ -52,12 +51,8 @@ impl Stream {
         loop {
             let attempt = self.attempt(&upstream, &uncounted, head, &mut body);
             let (answered, uploaded) = attempt.await;
-            // Where this node ended it there is nobody to try again for.
-            let vanished =
-                |failed: &Unanswered| failed.silent && failed.reason == Reason::TargetClosed;
-            let repeats =
-                answered.as_ref().is_err_and(vanished) && upstream.reused && parts.is_some();
-            if !repeats {
+            let may_repeat = |failed: &Unanswered| failed.may_repeat(&upstream, &self.asked);
+            if !answered.as_ref().is_err_and(may_repeat) {
                 return self.conclude(&counters, upstream, answered, uploaded);
             }
             counters.retries.add(1);
@@ -91,20 +86,9 @@ impl Stream {
                 self.sender.connection().shard.upstreams.put_back(upstream);
             }
             (Ok(_), _) => {}
-            (Err(failed), Uploaded::ClientEnded(reason)) => {
-                if failed.told == Told::Nothing {
-                    self.note(Record::cut_short);
-                }
-                self.end(failed.told, reason, h2::Reason::INTERNAL_ERROR);
-            }
-            (Err(failed), Uploaded::Malformed(malformed)) => {
-                self.refuse_malformed(failed.told, malformed);
-            }
-            (Err(failed), Uploaded::Whole | Uploaded::TargetStopped | Uploaded::Abandoned) => {
-                if failed.reason.is_of_target() {
-                    counters.errors[failed.reason.index()].add(1);
-                }
-                self.end(failed.told, failed.reason, h2::Reason::INTERNAL_ERROR);
+            (Err(failed), uploaded) => {
+                let cause = Cause::of(failed, uploaded);
+                self.give_up(counters, cause, failed.told, h2::Reason::INTERNAL_ERROR);
             }
         }
     }

@@ -10,8 +10,9 @@ use crate::http::head::{Malformed, Request};
 use crate::http::respond::Answer;
 use crate::net::Buf;
 use crate::observe::access_log::Record;
+use crate::observe::count;
 use crate::shard::front::Rules;
-use crate::shard::outcome::Told;
+use crate::shard::outcome::{Cause, Told};
 use crate::shard::request::Asked;
 use crate::target::{Group, ProtocolVersion};
 use http::request::Parts;
@@ -94,7 +95,21 @@ impl Stream {
     }
 
     /// Ends a request without a whole answer of its target's; with `code` where part of it has gone.
-    pub(super) fn end(&self, told: Told, reason: Reason, code: h2::Reason) {
+    pub(super) fn give_up(
+        &self,
+        counters: &count::TargetGroup,
+        cause: Cause,
+        told: Told,
+        code: h2::Reason,
+    ) {
+        cause.note(told, counters, &self.sender.recording);
+        match cause {
+            Cause::Malformed(malformed) => self.refuse_malformed(told, malformed),
+            Cause::Client { reason, .. } | Cause::Target(reason) => self.end(told, reason, code),
+        }
+    }
+
+    fn end(&self, told: Told, reason: Reason, code: h2::Reason) {
         self.note(|record| record.failed(reason));
         match told {
             Told::Nothing => self.refuse(reason),
@@ -105,8 +120,7 @@ impl Stream {
         }
     }
 
-    /// The same of a request whose trailers cannot go on.
-    pub(super) fn refuse_malformed(&self, told: Told, malformed: Malformed) {
+    fn refuse_malformed(&self, told: Told, malformed: Malformed) {
         self.sender.connection().note_malformed(malformed);
         self.note(|record| record.reason = Some(malformed.word()));
         match told {
