@@ -11,6 +11,7 @@ mod mend;
 mod raw;
 
 pub use super::class::{Action, Class, ClassReason, Mode};
+pub(crate) use raw::RequestLine;
 
 use super::head::{self, Malformed, Request};
 use super::lines::{over_limit, skip_empty_line, within};

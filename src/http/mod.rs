@@ -29,6 +29,8 @@ pub mod trace_id;
 pub mod trailers;
 pub mod upgrade;
 
+pub(crate) use fault::is_token;
+
 use std::fmt::Display;
 use std::io::Write;
 use std::net::IpAddr;

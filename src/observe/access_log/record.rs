@@ -6,7 +6,7 @@
 //! or two more, each within the bounds of the head that it came in.
 #![deny(clippy::indexing_slicing)]
 use crate::close::Reason;
-use crate::http::desync::ClassReason;
+use crate::http::desync::{ClassReason, RequestLine};
 use crate::http::head::{Request, Version};
 use crate::http::host;
 use crate::limits::{LOGGED_USER_AGENT_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
@@ -380,30 +380,20 @@ impl<'b> FirstLine<'b> {
         Self { method: request.method.as_bytes(), target: request.target.as_bytes(), version }
     }
 
-    /// Words are told apart at spaces; the last is a version when it looks like one. Spaces around a target
-    /// are none of it.
+    /// The last word is a version when it looks like one. Spaces around a target are none of it.
     fn of(received: &'b [u8]) -> Self {
         let mut lines = received.split(|byte| *byte == b'\n');
         let line = lines.find(|line| !matches!(line, [] | [b'\r'])).unwrap_or_default();
         let line = line.get(..REQUEST_LINE_BYTES_MAX).unwrap_or(line).trim_ascii_end();
-        let (method, rest) = split_at_space(line, line.iter().position(|byte| *byte == b' '));
-        let (target, version) = split_at_space(rest, rest.iter().rposition(|byte| *byte == b' '));
-        let target = target.trim_ascii();
-        match (version.starts_with(b"HTTP/"), rest.starts_with(b"HTTP/")) {
-            (true, _) => Self { method, target, version },
-            (false, true) => Self { method, target: b"", version: rest },
-            (false, false) => Self { method, target: rest.trim_ascii(), version: b"" },
+        let RequestLine { method, rest, target, version, .. } = RequestLine::of(line);
+        match (version, rest.starts_with(b"HTTP/")) {
+            (Some(version), _) if version.starts_with(b"HTTP/") => {
+                Self { method, target: target.trim_ascii(), version }
+            }
+            (_, true) => Self { method, target: b"", version: rest },
+            (_, false) => Self { method, target: rest.trim_ascii(), version: b"" },
         }
     }
-}
-
-/// What stands before the space at `position` and what behind it.
-fn split_at_space(words: &[u8], position: Option<usize>) -> (&[u8], &[u8]) {
-    let Some((before, behind)) = position.and_then(|position| words.split_at_checked(position))
-    else {
-        return (words, b"");
-    };
-    (before, behind.strip_prefix(b" ").unwrap_or(behind))
 }
 
 #[cfg(test)]
