@@ -35,8 +35,6 @@ pub struct Record {
     pub matched_rule_priority: Option<i32>,
     /// What was done with it.
     pub action: Option<Executed>,
-    /// Why that failed, in ALB's word.
-    pub error_reason: Option<&'static str>,
     /// Why it has a desync class; none for what is as RFC 9112 has it.
     pub classification: Option<ClassReason>,
     /// JSON form only: the generation by which it was decided what is done with it.
@@ -106,8 +104,6 @@ pub enum Executed {
     Forward,
     /// The node answered.
     FixedResponse,
-    /// The node answered with another URL.
-    Redirect,
 }
 
 impl Executed {
@@ -116,7 +112,6 @@ impl Executed {
         match self {
             Self::Forward => "forward",
             Self::FixedResponse => "fixed-response",
-            Self::Redirect => "redirect",
         }
     }
 }
@@ -131,7 +126,6 @@ impl Record {
             sent_bytes: 0,
             matched_rule_priority: None,
             action: None,
-            error_reason: None,
             classification: None,
             generation: 0,
             reason: None,
@@ -190,11 +184,6 @@ impl Record {
     /// Client and target have agreed on a WebSocket.
     pub fn upgraded(&mut self) {
         self.kind = if self.entrance.tls { Kind::Wss } else { Kind::Ws };
-    }
-
-    /// The client is sent to another URL.
-    pub fn redirected(&mut self, url: &[u8]) {
-        self.text.redirect_url = Some(self.text.add(url));
     }
 
     /// It is for the target group with this ARN.
@@ -310,10 +299,6 @@ impl Record {
     pub(super) fn target_group(&self) -> Option<&[u8]> {
         self.text.get(self.text.target_group.as_ref())
     }
-
-    pub(super) fn redirect_url(&self) -> Option<&[u8]> {
-        self.text.get(self.text.redirect_url.as_ref())
-    }
 }
 
 /// `protocol://host:port`, as the client has named the host. The port is the listener's unless it named
@@ -339,7 +324,6 @@ struct Text {
     user_agent: Option<Range<usize>>,
     trace_id: Option<Range<usize>>,
     target_group: Option<Range<usize>>,
-    redirect_url: Option<Range<usize>>,
 }
 
 /// Room for what usually goes with a target.
