@@ -243,7 +243,7 @@ impl Record {
             self.elb_status.get_or_insert(if is_dispatched { 460 } else { 400 });
         }
         // A target that breaks off before it has answered counts as never reached.
-        if reason.is_unreached() && self.answered.is_none() {
+        if reason.is_logged_as_undispatched() && self.answered.is_none() {
             self.dispatched = None;
         }
     }
