@@ -4,7 +4,7 @@
 //! what can still be said when the target fails.
 //! Bound: `limits::INTERIM_ANSWERS_MAX`.
 use super::front::Rules;
-use super::outcome::{Told, Unanswered};
+use super::outcome::{IncompleteAnswer, Told};
 use super::request::Asked;
 use super::session::Session;
 use super::target::{Target, timed_out};
@@ -55,7 +55,7 @@ struct Head {
 }
 
 impl Download<'_, '_> {
-    pub(super) async fn run(self) -> Result<Answered, Unanswered> {
+    pub(super) async fn run(self) -> Result<Answered, IncompleteAnswer> {
         let mut received = Buf::take();
         let (head, mut out) = self.final_head(&mut received).await?;
         self.session.connection.count_response(head.status);
@@ -67,7 +67,7 @@ impl Download<'_, '_> {
             record.elb_status = Some(head.status);
         });
         let mut told = Told::Nothing;
-        let failed = |reason, told| Unanswered { reason, told, silent: false };
+        let failed = |reason, told| IncompleteAnswer { reason, told, silent: false };
         let socket = self.session.wire.socket();
         loop {
             transfer
@@ -108,7 +108,7 @@ impl Download<'_, '_> {
     /// Reads up to the final response head, and writes the one that the client gets. Interim answers go
     /// on, but `100 Continue` has been given by this node, and HTTP/1.0 knows none (RFC 9110,
     /// section 15.2). There are `limits::INTERIM_ANSWERS_MAX` of them at most.
-    async fn final_head(&self, received: &mut Buf) -> Result<(Head, Buf), Unanswered> {
+    async fn final_head(&self, received: &mut Buf) -> Result<(Head, Buf), IncompleteAnswer> {
         let mut silent = true;
         for _ in 0..=limits::INTERIM_ANSWERS_MAX {
             let parse = |received: &Buf| {
@@ -118,7 +118,7 @@ impl Download<'_, '_> {
             let head = self.target.head(received, self.uploaded, &mut silent, parse).await;
             let (head, out) = head.map_err(|reason| {
                 let silent = silent && !timed_out(reason);
-                Unanswered { reason, told: Told::Nothing, silent }
+                IncompleteAnswer { reason, told: Told::Nothing, silent }
             })?;
             received.consume(head.bytes);
             if head.status >= 200 || head.status == 101 {
@@ -126,7 +126,7 @@ impl Download<'_, '_> {
             }
             self.session.recording.note(Record::interim);
             if head.status != 100 && self.asked.version == Version::Http11 {
-                self.send(out).await.map_err(|reason| Unanswered {
+                self.send(out).await.map_err(|reason| IncompleteAnswer {
                     reason,
                     told: Told::Part,
                     silent: false,
@@ -134,7 +134,7 @@ impl Download<'_, '_> {
             }
         }
         let reason = Reason::TargetMalformed;
-        Err(Unanswered { reason, told: Told::Nothing, silent: false })
+        Err(IncompleteAnswer { reason, told: Told::Nothing, silent: false })
     }
 
     fn parse(&self, received: &Buf) -> Result<Option<(Head, Buf)>, Malformed> {

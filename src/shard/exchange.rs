@@ -9,11 +9,11 @@
 use super::ahead::Ahead;
 use super::download::{Answered, Download};
 use super::front::Rules;
-use super::outcome::{Cause, Told, Unanswered, Uploaded};
+use super::outcome::{Cause, IncompleteAnswer, Told, Uploaded};
 use super::pace::Pace;
 use super::request::Asked;
 use super::session::{Next, Session};
-use super::target::{Target, Uncounted, Waits};
+use super::target::{CountedOnce, Target, Waits};
 use super::tunnel::Tunnel;
 use super::upload::Upload;
 use super::wire::Wire;
@@ -24,7 +24,7 @@ use crate::http::trailers::Filter;
 use crate::net::{Buf, ByteStream};
 use crate::observe::count;
 use crate::target::Group;
-use crate::upstream::{Connection as Upstream, Unreached};
+use crate::upstream::{Connection as Upstream, NoConnection};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -48,18 +48,18 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
     let counters = shard.target_group(&task.group.name);
     let mut upstream = match shard.upstreams.checkout(task.group, &counters, task.due).await {
         Ok(upstream) => upstream,
-        Err(Unreached { reason, target }) => {
+        Err(NoConnection { reason, target }) => {
             session.recording.note(|record| record.chose(target));
             return session.refuse(task.rules, Some(&task.asked), reason).await;
         }
     };
     session.recording.note(|record| record.chose(Some(upstream.target)));
-    let uncounted = Uncounted::new(&counters.requests);
+    let counted = CountedOnce::new(&counters.requests);
     loop {
         session.connection.place.set_target(Some(upstream.socket.clone()));
-        let (answered, uploaded) = attempt(session, &task, &upstream, &uncounted, head).await;
+        let (answered, uploaded) = attempt(session, &task, &upstream, &counted, head).await;
         session.connection.place.set_target(None);
-        let may_repeat = |failed: &Unanswered| failed.may_repeat(&upstream, &task.asked);
+        let may_repeat = |failed: &IncompleteAnswer| failed.may_repeat(&upstream, &task.asked);
         let repeats = answered.as_ref().is_err_and(may_repeat);
         if !repeats {
             if task.asked.has_body() {
@@ -93,7 +93,7 @@ async fn conclude(
     task: &Task<'_>,
     counters: &count::TargetGroup,
     upstream: Upstream,
-    answered: Result<Answered, Unanswered>,
+    answered: Result<Answered, IncompleteAnswer>,
     uploaded: Uploaded,
 ) -> Next {
     match (answered, uploaded) {
@@ -121,10 +121,10 @@ async fn conclude(
                 }
                 (Cause::Malformed(malformed), told) => {
                     session.note_malformed(malformed);
-                    session.end_untold(task, told, failed.reason).await
+                    session.end_incomplete(task, told, failed.reason).await
                 }
                 (Cause::Client { reason, .. } | Cause::Target(reason), told) => {
-                    session.end_untold(task, told, reason).await
+                    session.end_incomplete(task, told, reason).await
                 }
             }
         }
@@ -159,7 +159,7 @@ async fn tunnel(
 
 impl Session<'_> {
     /// Ends a request without a whole answer of its target's.
-    async fn end_untold(&self, task: &Task<'_>, told: Told, reason: Reason) -> Next {
+    async fn end_incomplete(&self, task: &Task<'_>, told: Told, reason: Reason) -> Next {
         match told {
             Told::Nothing => self.refuse(task.rules, Some(&task.asked), reason).await,
             Told::Part => Next::Abort(reason),
@@ -173,9 +173,9 @@ async fn attempt(
     session: &mut Session<'_>,
     task: &Task<'_>,
     upstream: &Upstream,
-    uncounted: &Uncounted<'_>,
+    counted: &CountedOnce<'_>,
     mut head: Buf,
-) -> (Result<Answered, Unanswered>, Uploaded) {
+) -> (Result<Answered, IncompleteAnswer>, Uploaded) {
     let asked = &task.asked;
     let waits = Waits::default();
     let target = Target {
@@ -185,7 +185,7 @@ async fn attempt(
         waits: &waits,
     };
     if !asked.has_body() {
-        let answered = without_body(session, task, target, uncounted, head).await;
+        let answered = without_body(session, task, target, counted, head).await;
         return (answered, Uploaded::Whole);
     }
     session.inbox.consume(asked.head_bytes);
@@ -208,7 +208,7 @@ async fn attempt(
     if target.send(head).await.is_err() {
         return (Err(target.unsent()), Uploaded::TargetStopped);
     }
-    uncounted.sent();
+    counted.sent();
     relay(session, task, target, transfer).await
 }
 
@@ -217,14 +217,14 @@ async fn without_body(
     session: &mut Session<'_>,
     task: &Task<'_>,
     target: Target<'_>,
-    uncounted: &Uncounted<'_>,
+    counted: &CountedOnce<'_>,
     head: Buf,
-) -> Result<Answered, Unanswered> {
+) -> Result<Answered, IncompleteAnswer> {
     session.recording.note(|record| record.dispatched(Instant::now()));
     if target.send(head).await.is_err() {
         return Err(target.unsent());
     }
-    uncounted.sent();
+    counted.sent();
     let (uploaded, begun) = (Cell::new(true), Cell::new(false));
     let mut vigil = Vigil::new(session, task, target, &uploaded, &begun);
     let is_last = session.inbox.len() == task.asked.head_bytes && !task.asked.upgrade;
@@ -304,7 +304,7 @@ async fn relay(
     task: &Task<'_>,
     target: Target<'_>,
     transfer: Transfer<'_>,
-) -> (Result<Answered, Unanswered>, Uploaded) {
+) -> (Result<Answered, IncompleteAnswer>, Uploaded) {
     let uploaded = Cell::new(transfer.is_done());
     let (answered, begun) = (Cell::new(false), Cell::new(false));
     let wire = session.wire;
@@ -359,11 +359,11 @@ async fn relay(
             let download = match download {
                 Err(failed) if failed.told == Told::Nothing => {
                     session.refuse(task.rules, Some(&task.asked), failed.reason).await;
-                    Err(Unanswered { told: Told::Refusal, ..failed })
+                    Err(IncompleteAnswer { told: Told::Refusal, ..failed })
                 }
                 other => other,
             };
-            if matches!(download, Err(Unanswered { told: Told::Part, .. })) {
+            if matches!(download, Err(IncompleteAnswer { told: Told::Part, .. })) {
                 // The client must not take half an answer for a whole one.
                 wire.socket().reset_on_close();
                 wire.socket().stop_reading(Reason::TargetClosed);

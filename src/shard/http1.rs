@@ -2,7 +2,7 @@
 //!
 //! Each turn waits for a head, decides, and answers or hands over to [`exchange`]. Only one request is
 //! in work at a time, so pipelined ones are answered in order.
-use super::Waits;
+use super::Phase;
 use super::connection::{Client, Connection};
 use super::exchange::{self, Task};
 use super::front::Rules;
@@ -24,9 +24,9 @@ pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) 
     let mut session = Session::new(connection, wire, client);
     let (reason, abort) = loop {
         match session.turn().await {
-            Next::KeepAlive => session.waits = Waits::Next,
+            Next::KeepAlive => session.phase = Phase::Between,
             Next::Done => break (None, false),
-            Next::Close(reason) | Next::Unasked(reason) => break (Some(reason), false),
+            Next::Close(reason) | Next::NoRequest(reason) => break (Some(reason), false),
             Next::Abort(reason) => break (Some(reason), true),
         }
     };
@@ -50,7 +50,7 @@ impl Session<'_> {
     /// Waits for a request and serves it.
     async fn turn(&mut self) -> Next {
         if let Err(reason) = self.first_byte().await {
-            return Next::Unasked(reason);
+            return Next::NoRequest(reason);
         }
         let rules = self.connection.front.rules();
         self.recording = Recording::begin(self.connection, &self.client, &rules);
@@ -102,7 +102,7 @@ impl Session<'_> {
                 // Where nothing of a request has come, nobody waits for an answer.
                 if self.inbox.is_empty() {
                     self.recording.forget();
-                    return Next::Unasked(
+                    return Next::NoRequest(
                         self.wire.socket().killed().unwrap_or(Reason::ClientClosed),
                     );
                 }
@@ -157,7 +157,7 @@ impl Session<'_> {
         self.inbox = Buf::default();
         let mut within = self.connection.front.rules().listener.idle_timeout;
         if self.connection.front.is_retired() && !self.wire.has_bytes() {
-            if self.waits == Waits::Next {
+            if self.phase == Phase::Between {
                 return Err(Reason::Draining);
             }
             // It has connected and not been served yet: its first request may be on its way.
@@ -166,9 +166,9 @@ impl Session<'_> {
         let socket = self.wire.socket();
         socket.arm_reading(within, Reason::Idle);
         self.connection.place.weigh(0);
-        self.connection.place.set_waits(self.waits);
+        self.connection.place.set_phase(self.phase);
         let begun = std::mem::take(&mut self.ahead).next(self.wire).await;
-        self.connection.place.set_waits(Waits::Nothing);
+        self.connection.place.set_phase(Phase::Serving);
         match (socket.killed(), begun) {
             (Some(reason), _) => Err(reason),
             (None, Err(_)) => Err(Reason::ClientClosed),

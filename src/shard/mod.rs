@@ -126,16 +126,16 @@ pub struct Shard {
     logging: Logging,
 }
 
-/// What a connection waits for, as far as ending it is concerned.
+/// Where a connection is between its requests: what ending it would lose.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) enum Waits {
+pub(super) enum Phase {
     /// A request is in work.
     #[default]
-    Nothing,
-    /// Its first request, which may be on its way.
-    First,
-    /// Another request: ending it loses nothing.
-    Next,
+    Serving,
+    /// Its first request may be on its way.
+    BeforeFirst,
+    /// It has been served and waits for another request: ending it loses nothing.
+    Between,
 }
 
 /// The connections of a shard.
@@ -150,8 +150,7 @@ struct Open {
 struct Handle {
     socket: Sock,
     front: Rc<Front>,
-    /// What it waits for.
-    waits: Cell<Waits>,
+    phase: Cell<Phase>,
     /// What is needed to judge its client again; set once it was judged.
     judged: OnceCell<Judged>,
     /// Whether its client is no longer accepted, so that it serves no further request.
@@ -291,10 +290,10 @@ impl Shard {
             if !Rc::ptr_eq(&handle.front, front) || handle.socket.is_stale() {
                 continue;
             }
-            match handle.waits.get() {
-                Waits::Nothing => handle.wake(),
-                Waits::First => handle.socket.arm_reading(limits::LINGER, Reason::Draining),
-                Waits::Next => handle.socket.stop_reading(Reason::Draining),
+            match handle.phase.get() {
+                Phase::Serving => handle.wake(),
+                Phase::BeforeFirst => handle.socket.arm_reading(limits::LINGER, Reason::Draining),
+                Phase::Between => handle.socket.stop_reading(Reason::Draining),
             }
         }
     }
@@ -346,7 +345,7 @@ impl Shard {
         let handle = Rc::new(Handle {
             socket: socket.clone(),
             front: Rc::clone(front),
-            waits: Cell::default(),
+            phase: Cell::default(),
             judged: OnceCell::new(),
             ending: Cell::new(false),
             weight_bytes: Cell::new(0),
@@ -372,7 +371,7 @@ impl Shard {
 impl Handle {
     /// Whether ending it loses nothing: it waits for its next request, and none is on its way.
     fn is_idle(&self) -> bool {
-        self.waits.get() != Waits::Nothing && !self.socket.is_stale()
+        self.phase.get() != Phase::Serving && !self.socket.is_stale()
     }
 
     /// Ends it at once because its client is no longer accepted.
@@ -433,9 +432,9 @@ impl Place {
         }
     }
 
-    /// Says what the connection waits for.
-    fn set_waits(&self, waits: Waits) {
-        self.handle.waits.set(waits);
+    /// Says where the connection is between its requests.
+    fn set_phase(&self, phase: Phase) {
+        self.handle.phase.set(phase);
     }
 
     /// Says which target the connection waits for.

@@ -24,14 +24,14 @@ pub(super) enum Uploaded {
 
 /// Why there is no whole answer of the target's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Unanswered {
+pub(super) struct IncompleteAnswer {
     pub(super) reason: Reason,
     pub(super) told: Told,
     /// The target had sent nothing at all.
     pub(super) silent: bool,
 }
 
-impl Unanswered {
+impl IncompleteAnswer {
     /// Whether the request may be sent again, on a fresh connection: the target closed this one without a word,
     /// as it may at any time once it has kept it (RFC 9112, section 9.3.1), and doing it twice does no harm.
     /// Where this node ended it (the client has gone, time is up) there is nobody to try again for.
@@ -57,7 +57,7 @@ pub(super) enum Cause {
 
 impl Cause {
     /// Of an exchange whose directions ended so.
-    pub(super) fn of(failed: Unanswered, uploaded: Uploaded) -> Self {
+    pub(super) fn of(failed: IncompleteAnswer, uploaded: Uploaded) -> Self {
         match uploaded {
             Uploaded::ClientEnded(reason) => Self::Client { reason, uploading: true },
             Uploaded::Malformed(malformed) => Self::Malformed(malformed),

@@ -1,5 +1,5 @@
 //! What the parts of HTTP/1.1 on a client's connection share: its session, and answers of the node's own.
-use super::Waits;
+use super::Phase;
 use super::ahead::Ahead;
 use super::connection::{Client, Connection};
 use super::front::Rules;
@@ -34,8 +34,8 @@ pub(super) struct Session<'a> {
     pub(super) trace_id: Vec<u8>,
     /// Of the request in work.
     pub(super) recording: Recording,
-    /// What it waits for between requests.
-    pub(super) waits: Waits,
+    /// Where it is while no request is in work.
+    pub(super) phase: Phase,
     /// Whether it ends for want of memory alone.
     pub(super) pressed: Cell<bool>,
 }
@@ -52,14 +52,14 @@ pub(super) enum Next {
     /// The end at once: the client must see that its answer is not whole.
     Abort(Reason),
     /// The end, because of this, before anything of a request has come: no request has failed.
-    Unasked(Reason),
+    NoRequest(Reason),
 }
 
 impl Next {
     /// Why a request was not served to its end.
     pub(super) const fn reason(self) -> Option<Reason> {
         match self {
-            Self::KeepAlive | Self::Done | Self::Unasked(_) => None,
+            Self::KeepAlive | Self::Done | Self::NoRequest(_) => None,
             Self::Close(reason) | Self::Abort(reason) => Some(reason),
         }
     }
@@ -77,7 +77,7 @@ impl<'a> Session<'a> {
             taking: Cell::default(),
             trace_id: Vec::new(),
             recording: Recording::default(),
-            waits: Waits::First,
+            phase: Phase::BeforeFirst,
             pressed: Cell::new(false),
         }
     }
@@ -124,7 +124,7 @@ impl<'a> Session<'a> {
         match reason.status() {
             Some(status) => {
                 match self.answer(rules, asked, &Answer::standard(status), false).await {
-                    Next::Close(_) | Next::Done | Next::KeepAlive | Next::Unasked(_) => {
+                    Next::Close(_) | Next::Done | Next::KeepAlive | Next::NoRequest(_) => {
                         Next::Close(reason)
                     }
                     Next::Abort(reason) => Next::Abort(reason),

@@ -12,9 +12,9 @@ use crate::http::trailers::Filter;
 use crate::net::Buf;
 use crate::observe::count;
 use crate::shard::front::Rules;
-use crate::shard::outcome::{Cause, Unanswered, Uploaded};
-use crate::shard::target::{Target, Uncounted, Waits};
-use crate::upstream::{Connection as Upstream, Unreached};
+use crate::shard::outcome::{Cause, IncompleteAnswer, Uploaded};
+use crate::shard::target::{CountedOnce, Target, Waits};
+use crate::upstream::{Connection as Upstream, NoConnection};
 use h2::RecvStream;
 use http::request::Parts;
 use std::cell::Cell;
@@ -36,7 +36,7 @@ impl Stream {
         let mut upstream =
             match shard.upstreams.checkout(&self.group, &counters, self.due_at()).await {
                 Ok(upstream) => upstream,
-                Err(Unreached { reason, target }) => {
+                Err(NoConnection { reason, target }) => {
                     self.note(|record| record.chose(target));
                     return self.refuse(reason);
                 }
@@ -46,12 +46,12 @@ impl Stream {
             return self.gone();
         }
         self.note(|record| record.chose(Some(upstream.target)));
-        let uncounted = Uncounted::new(&counters.requests);
+        let counted = CountedOnce::new(&counters.requests);
         let mut body = Some(body);
         loop {
-            let attempt = self.attempt(&upstream, &uncounted, head, &mut body);
+            let attempt = self.attempt(&upstream, &counted, head, &mut body);
             let (answered, uploaded) = attempt.await;
-            let may_repeat = |failed: &Unanswered| failed.may_repeat(&upstream, &self.asked);
+            let may_repeat = |failed: &IncompleteAnswer| failed.may_repeat(&upstream, &self.asked);
             if !answered.as_ref().is_err_and(may_repeat) {
                 return self.conclude(&counters, upstream, answered, uploaded);
             }
@@ -78,7 +78,7 @@ impl Stream {
         &self,
         counters: &count::TargetGroup,
         upstream: Upstream,
-        answered: Result<KeepTarget, Unanswered>,
+        answered: Result<KeepTarget, IncompleteAnswer>,
         uploaded: Uploaded,
     ) {
         match (answered, uploaded) {
@@ -97,10 +97,10 @@ impl Stream {
     async fn attempt(
         &self,
         upstream: &Upstream,
-        uncounted: &Uncounted<'_>,
+        counted: &CountedOnce<'_>,
         head: Buf,
         body: &mut Option<RecvStream>,
-    ) -> (Result<KeepTarget, Unanswered>, Uploaded) {
+    ) -> (Result<KeepTarget, IncompleteAnswer>, Uploaded) {
         let Rules { listener, forbidden, .. } = &*self.sender.rules;
         let waits = Waits::default();
         let target = Target {
@@ -113,7 +113,7 @@ impl Stream {
         if target.send(head).await.is_err() {
             return (Err(target.unsent()), Uploaded::Whole);
         }
-        uncounted.sent();
+        counted.sent();
         let idle = Idle::new(target.idle);
         let whole = Cell::new(!self.asked.has_body());
         let answered = Cell::new(false);

@@ -28,7 +28,7 @@ mod relay;
 mod stream;
 mod upload;
 
-use super::Waits;
+use super::Phase;
 use super::connection::{Client, Connection};
 use super::wire::Wire;
 use crate::close::Reason;
@@ -76,7 +76,7 @@ pub(super) async fn serve(connection: Connection, wire: Wire, client: Client) ->
     let transport =
         Transport::new(Rc::clone(&wire), Metered::new(counters), idle, Reason::ClientTimeout);
     let shared = Shared::new(connection, Rc::clone(&wire), transport.clone());
-    shared.wait_for(Waits::First);
+    shared.enter(Phase::BeforeFirst);
     let ended = match begin(&transport).await {
         Some(Ok(mut h2)) => {
             let mut session = Session {

@@ -5,7 +5,7 @@ use super::meter::{Metered, Transport};
 use crate::close::Reason;
 use crate::limits;
 use crate::net::ByteStream;
-use crate::shard::Waits;
+use crate::shard::Phase;
 use crate::shard::connection::Connection;
 use crate::shard::wire::Wire;
 use std::cell::Cell;
@@ -38,17 +38,17 @@ impl Shared {
         })
     }
 
-    /// Says what the connection waits for while no stream is open.
-    pub(super) fn wait_for(&self, waits: Waits) {
+    /// Says where the connection is, and has it wait for its client while no stream is open.
+    pub(super) fn enter(&self, phase: Phase) {
         let socket = self.wire.socket();
-        if waits == Waits::Nothing {
+        if phase == Phase::Serving {
             socket.disarm_reading();
         } else {
             let idle = self.connection.front.rules().listener.idle_timeout;
             socket.arm_reading(idle, Reason::Idle);
         }
-        self.connection.place.set_waits(waits);
-        self.transport.set_busy(waits == Waits::Nothing);
+        self.connection.place.set_phase(phase);
+        self.transport.set_busy(phase == Phase::Serving);
     }
 
     /// Says what the streams in work take: their heads, a buffer each way, and what waits for the client.
@@ -66,7 +66,7 @@ impl Shared {
         }
         self.held_bytes.set(bytes);
         if self.open.replace(self.open.get() + 1) == 0 {
-            self.wait_for(Waits::Nothing);
+            self.enter(Phase::Serving);
         }
         self.weigh();
         let (began, answered) = (Instant::now(), Cell::new(false));
@@ -116,7 +116,7 @@ impl Drop for StreamPlace {
         shared.open.set(shared.open.get() - 1);
         shared.weigh();
         if shared.open.get() == 0 {
-            shared.wait_for(Waits::Next);
+            shared.enter(Phase::Between);
         }
     }
 }

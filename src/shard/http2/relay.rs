@@ -23,8 +23,8 @@ use crate::observe::access_log::Record;
 use crate::shard::front::Rules;
 use crate::shard::outcome::{Cause, Told, Uploaded};
 use crate::shard::pace::TooSlow;
-use crate::shard::target::Uncounted;
-use crate::upstream::{Lost, Place, Unreached};
+use crate::shard::target::CountedOnce;
+use crate::upstream::{Lost, NoConnection, Place};
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
@@ -67,14 +67,14 @@ impl Stream {
         let shard = &self.sender.connection().shard;
         let counters = shard.target_group(&self.group.name);
         let kept = Kept::new(&self.sender.place);
-        let uncounted = Uncounted::new(&counters.requests);
+        let counted = CountedOnce::new(&counters.requests);
         let mut refused = None;
         loop {
             let place =
                 shard.upstreams.place(&self.group, refused.as_ref(), &counters, self.due_at());
             let place = match self.unless_reset(place).await {
                 Some(Ok(place)) => place,
-                Some(Err(Unreached { reason, target })) => {
+                Some(Err(NoConnection { reason, target })) => {
                     self.note(|record| record.chose(target));
                     return self.refuse(reason);
                 }
@@ -85,7 +85,7 @@ impl Stream {
                 stream: &self,
                 place: &place,
                 kept: &kept,
-                uncounted: &uncounted,
+                counted: &counted,
                 idle: Idle::new(self.sender.rules.listener.idle_timeout),
                 blocked: Blocked::default(),
             };
@@ -150,7 +150,7 @@ struct Attempt<'a> {
     stream: &'a Stream,
     place: &'a Place,
     kept: &'a Kept<'a>,
-    uncounted: &'a Uncounted<'a>,
+    counted: &'a CountedOnce<'a>,
     idle: Idle,
     blocked: Blocked,
 }
@@ -162,7 +162,7 @@ impl Attempt<'_> {
         let opened = self.place.open(head, !has_content);
         let (mut response, mut target) =
             opened.map_err(|lost| Failed { by: By::Target(lost), told: Told::Nothing })?;
-        self.uncounted.sent();
+        self.counted.sent();
         self.stream.note(|record| record.dispatched(Instant::now()));
         let told = Cell::new(Told::Nothing);
         let mut up = pin!(self.upload(body, &mut target));
