@@ -32,7 +32,7 @@ const CLASS_REASON: usize = 29;
 pub const CONNECTION: usize = 30;
 const ADDRESS: usize = 34;
 
-/// A node with a listener of each kind, whose clients and targets may be silent for a second.
+/// A node with a listener of each kind.
 pub fn configuration(entries: &[String]) -> String {
     let fixed = "  - name: fixed\n    bind: 127.0.0.1:0\n    protocol: HTTP\n    default_actions:\n      \
                  - {type: fixed-response, fixed_response_config: {status_code: 404, message_body: gone}}\n";
@@ -40,7 +40,7 @@ pub fn configuration(entries: &[String]) -> String {
         piece::certificates(),
         piece::partners(),
         piece::targets(entries),
-        "load_balancer: {name: edge, attributes: {idle_timeout.timeout_seconds: 1}}\n".to_owned(),
+        "load_balancer: {name: edge}\n".to_owned(),
         "listeners:\n".to_owned(),
         piece::http("plain", ""),
         piece::https("https", "certificates: [ecdsa, rsa]"),
@@ -51,8 +51,18 @@ pub fn configuration(entries: &[String]) -> String {
 }
 
 pub fn node_for(entries: &[String]) -> Node {
+    node_with(&configuration(entries))
+}
+
+/// One whose clients and targets may be silent for so many seconds.
+pub fn impatient_node(seconds: u32, entries: &[String]) -> Node {
+    let edge = format!("{{name: edge, attributes: {{idle_timeout.timeout_seconds: {seconds}}}}}");
+    node_with(&configuration(entries).replace("{name: edge}", &edge))
+}
+
+fn node_with(configuration: &str) -> Node {
     let logs = ", access: access.log".to_owned();
-    Node::with(Setup { logs, ..Setup::default() }, &configuration(entries))
+    Node::with(Setup { logs, ..Setup::default() }, configuration)
 }
 
 /// A target that takes each request and says nothing until the node gives up.
@@ -276,7 +286,8 @@ fn a_request_that_was_written_anew_has_the_line_that_its_client_sent() {
 #[test]
 fn every_line_of_both_logs_is_as_their_readers_match_it() {
     let target = Target::named("hello");
-    let node = node(&target);
+    // Some messages are never whole.
+    let node = impatient_node(1, &[target.entry()]);
     for number in 0..300 {
         let message = message(number);
         let address = node.address(if number % 10 == 0 { "https" } else { "plain" });

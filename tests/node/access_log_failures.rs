@@ -1,7 +1,7 @@
 //! The access log's lines of requests that are not served, or not to their end.
 use crate::access_log::{
-    ACTION, ELB_STATUS, RECEIVED, RULE, TARGET, TARGET_STATUS, TIMES, node, node_for, only_line,
-    silent,
+    ACTION, ELB_STATUS, RECEIVED, RULE, TARGET, TARGET_STATUS, TIMES, impatient_node, node,
+    node_for, only_line, silent,
 };
 use crate::support::client::connect;
 use crate::support::target::{close, entry, nobody};
@@ -13,7 +13,7 @@ use std::thread;
 #[test]
 fn a_client_that_is_too_slow_is_408() {
     let target = Target::named("hello");
-    let node = node(&target);
+    let node = impatient_node(3, &[target.entry()]);
     for (index, (sent, action)) in [
         ("GET / HTTP/1.1\r\nHo", "-"),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc", "forward"),
@@ -48,7 +48,6 @@ fn a_target_that_fails_is_told_by_status_and_times() {
         close()
     });
     let nobody = nobody();
-    let refusing = entry(nobody);
     type Times = fn([&str; 3]) -> bool;
     let none: Times = |times| times == ["-1"; 3];
     let sent: Times = |times| times[0] != "-1" && times[1..] == ["-1"; 2];
@@ -56,15 +55,15 @@ fn a_target_that_fails_is_told_by_status_and_times() {
     let whole: Times = |times| times.iter().all(|time| *time != "-1");
     for (entries, address, statuses, times) in [
         (vec![], None, ["503", "-"], none),
-        (vec![refusing], Some(nobody), ["502", "-"], none),
+        (vec![nobody.entry()], Some(nobody.address), ["502", "-"], none),
         (vec![closing.entry()], Some(closing.address), ["502", "-"], none),
         (vec![garbage.entry()], Some(garbage.address), ["502", "-"], begun),
         (vec![silent.entry()], Some(silent.address), ["504", "-"], sent),
         (vec![half.entry()], Some(half.address), ["200", "200"], whole),
     ] {
-        let node = node_for(&entries);
+        let node = impatient_node(3, &entries);
         let mut client = Client::plain(node.address("plain"));
-        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         client.until_closed();
         let line = only_line(&node);
         let address = address.map_or_else(|| "-".to_owned(), |address| address.to_string());
@@ -81,8 +80,11 @@ fn an_answer_before_the_end_of_its_request_has_one_line() {
     let address = listener.local_addr().unwrap();
     let target = thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
-        let mut head = [0; 16];
-        socket.read_exact(&mut head).unwrap();
+        let (mut received, mut byte) = (Vec::new(), [0]);
+        while !received.ends_with(b"begun") {
+            socket.read_exact(&mut byte).unwrap();
+            received.push(byte[0]);
+        }
         socket
             .write_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
             .unwrap();

@@ -1,13 +1,13 @@
 //! The access log's lines of streams: when they are written, and what they count.
 use crate::access_log::{
     ACTION, CONNECTION, ELB_STATUS, RECEIVED, REQUEST, SENT, TARGET, TARGET_STATUS, TIMES,
-    TRACE_ID, TYPE, USER_AGENT, configuration, node, only_line, silent,
+    TRACE_ID, TYPE, USER_AGENT, node, node_for, only_line, silent,
 };
 use crate::bodies::streaming_target;
 use crate::support::http2::{Answer, code, config, flag, reset, setting, window_update};
 use crate::support::target::{entry, ok};
 use crate::support::tools::{self, Identity, Tls};
-use crate::support::{Http2, Node, Setup, Target, wait};
+use crate::support::{Http2, Target, wait};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,10 +16,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn a_client_that_leaves_while_the_target_is_silent_is_460() {
     let silent = silent();
-    let node = Node::with(
-        Setup { logs: ", access: access.log".to_owned(), ..Setup::default() },
-        &configuration(&[silent.entry()]).replace("timeout_seconds: 1}", "timeout_seconds: 60}"),
-    );
+    let node = node(&silent);
     let mut client = Http2::connect(node.address("https"), &config(None));
     let id = client.request(flag::END_STREAM, "GET", "/", &[]);
     silent.received();
@@ -64,14 +61,6 @@ fn streams_of_http_2_have_lines_like_any_request() {
     node.assert_no_panic();
 }
 
-/// A node whose streams may be idle for a minute.
-fn patient_node(entry: String) -> Node {
-    let logs = ", access: access.log".to_owned();
-    let configuration = configuration(&[entry]);
-    let patient = configuration.replace("timeout_seconds: 1}", "timeout_seconds: 60}");
-    Node::with(Setup { logs, ..Setup::default() }, &patient)
-}
-
 /// What an answer's head counts: `:status` and fields, as lines of HTTP/1.1.
 fn head_bytes(answer: &Answer) -> usize {
     answer.fields.iter().map(|(name, value)| name.len() + value.len() + ": \r\n".len()).sum()
@@ -103,7 +92,7 @@ fn bytes_of_a_stream_are_counted_as_those_of_http_1() {
 fn an_answer_counts_as_far_as_it_has_gone() {
     const TAKEN: usize = 10;
     let target = Target::named("a body that the client's windows have no room for");
-    let node = patient_node(target.entry());
+    let node = node(&target);
     let begun = || {
         let narrow = [(setting::INITIAL_WINDOW_SIZE, TAKEN as u32)];
         let mut client = Http2::with(node.address("https"), "localhost", &config(None), &narrow);
@@ -141,7 +130,7 @@ fn an_answer_counts_as_far_as_it_has_gone() {
 #[test]
 fn an_answer_that_waits_for_its_client_says_for_how_long() {
     const WAITED: Duration = Duration::from_millis(300);
-    let node = patient_node(entry(streaming_target(Arc::default())));
+    let node = node_for(&[entry(streaming_target(Arc::default()))]);
     let wide = [(setting::INITIAL_WINDOW_SIZE, 0x7fff_ffff)];
     let mut client = Http2::with(node.address("https"), "localhost", &config(None), &wide);
     client.send(window_update(0, 0x7fff_0000));

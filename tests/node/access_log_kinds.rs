@@ -145,7 +145,7 @@ fn an_access_log_may_come_and_go_with_a_reload() {
     node.set_logs("");
     node.configure(&configuration);
     node.reload();
-    client.get("/after");
+    client.send("GET /after HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     client.until_closed();
     assert_eq!(node.lines_of("access.log").len(), 1);
 }

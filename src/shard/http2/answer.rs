@@ -5,7 +5,7 @@
 //! windows have no room for waits here, in one buffer.
 use super::flow::{is_small, poll_room};
 use super::idle::Idle;
-use super::{Shared, StreamPlace};
+use super::place::{Shared, StreamPlace};
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::Floor;
@@ -42,7 +42,7 @@ pub(super) struct Sender {
 
 enum State {
     /// Nothing final has been said.
-    Unanswered(SendResponse<Bytes>),
+    Silent(SendResponse<Bytes>),
     /// The head has been sent.
     Answering(SendStream<Bytes>),
     /// All of it has.
@@ -58,7 +58,7 @@ impl Sender {
     ) -> Self {
         let recording = Recording::begin(&place.shared.connection, &client, &rules);
         let stream = respond.stream_id().as_u32();
-        let state = RefCell::new(State::Unanswered(respond));
+        let state = RefCell::new(State::Silent(respond));
         Self { place, rules, client, recording, stream, state, taking: Cell::default() }
     }
 
@@ -90,7 +90,7 @@ impl Sender {
 
     /// Sends an interim answer.
     pub(super) fn inform(&self, response: http::Response<()>) {
-        if let State::Unanswered(respond) = &mut *self.state.borrow_mut() {
+        if let State::Silent(respond) = &mut *self.state.borrow_mut() {
             self.recording.note(|record| record.sent_bytes += answer::head_bytes(&response));
             // A stream that is gone is noticed by its reset.
             let _ = respond.send_informational(response);
@@ -100,7 +100,7 @@ impl Sender {
     /// Sends the head; `whole` says that no content follows.
     pub(super) fn begin(&self, response: http::Response<()>, whole: bool) -> Result<(), Reason> {
         let state = &mut *self.state.borrow_mut();
-        let State::Unanswered(respond) = state else { return Err(Reason::Internal) };
+        let State::Silent(respond) = state else { return Err(Reason::Internal) };
         let mut head_bytes = 0;
         self.recording.note(|_| head_bytes = answer::head_bytes(&response));
         let stream = respond.send_response(response, whole).map_err(|_| Reason::ClientClosed)?;
@@ -158,7 +158,7 @@ impl Sender {
     async fn room(&self, bytes: usize) -> Result<usize, Reason> {
         let room = poll_fn(|context| match &mut *self.state.borrow_mut() {
             State::Answering(stream) => poll_room(stream, bytes, context),
-            State::Unanswered(_) | State::Answered => Poll::Ready(None),
+            State::Silent(_) | State::Answered => Poll::Ready(None),
         });
         room.await.ok_or(Reason::ClientClosed)
     }
@@ -198,13 +198,13 @@ impl Sender {
 
     /// Whether the answer has begun.
     pub(super) fn has_begun(&self) -> bool {
-        !matches!(&*self.state.borrow(), State::Unanswered(_))
+        !matches!(&*self.state.borrow(), State::Silent(_))
     }
 
     /// Ends the stream: the client must see that its answer is not whole.
     pub(super) fn reset(&self, reason: h2::Reason) {
         match &mut *self.state.borrow_mut() {
-            State::Unanswered(respond) => respond.send_reset(reason),
+            State::Silent(respond) => respond.send_reset(reason),
             State::Answering(stream) => stream.send_reset(reason),
             State::Answered => {}
         }
@@ -213,42 +213,39 @@ impl Sender {
     /// Ready once the client, or the end of its connection, has reset the stream.
     pub(super) fn poll_reset(&self, context: &mut Context<'_>) -> Poll<()> {
         match &mut *self.state.borrow_mut() {
-            State::Unanswered(respond) => respond.poll_reset(context).map(|_| ()),
+            State::Silent(respond) => respond.poll_reset(context).map(|_| ()),
             State::Answering(stream) => stream.poll_reset(context).map(|_| ()),
             State::Answered => Poll::Pending,
         }
     }
 }
 
-/// The end of the stream, however it came. Its line waits for what is still to go.
+/// The end of the stream, however it came.
 impl Drop for Sender {
     fn drop(&mut self) {
-        let shared = &self.place.shared;
         let line = Line {
             stream: self.stream,
+            // What has not been given to the crate whole goes no further.
+            is_whole: matches!(self.state.get_mut(), State::Answered),
             recording: std::mem::take(&mut self.recording),
             client: Rc::clone(&self.client),
         };
-        let is_whole = matches!(self.state.get_mut(), State::Answered);
-        if is_whole && line.waits(shared) {
-            shared.lines.borrow_mut().push(line);
-        } else {
-            line.write(shared);
-        }
+        self.place.shared.log(line);
     }
 }
 
 /// The line of a request in the access log, once it is over for this node.
 pub(super) struct Line {
     stream: u32,
+    is_whole: bool,
     recording: Recording,
     client: Rc<Client>,
 }
 
 impl Line {
-    /// Whether the client has not got all of the answer yet.
+    /// Whether more of the answer is still to go.
     pub(super) fn waits(&self, shared: &Shared) -> bool {
-        shared.transport.with_watch(|metered| metered.is_going(self.stream))
+        self.is_whole && shared.transport.with_watch(|metered| metered.is_going(self.stream))
     }
 
     pub(super) fn write(self, shared: &Shared) {
