@@ -388,7 +388,7 @@ const CONNECTIONS_MAX: usize = 64;
 fn a_target_may_flush_by_empty_frames_for_as_long_as_it_answers() {
     let address = raw(|connection, id, stream| {
         let head = hpack::encode(&[(":status", "200")]);
-        let flush = frame(kind::DATA, 0, id, b"").repeat(30);
+        let flush = frame(kind::DATA, 0, id, b"").repeat(10);
         let answer = [
             frame(kind::HEADERS, flag::END_HEADERS, id, head),
             flush.clone(),
