@@ -3,8 +3,8 @@
 //!
 //! Pure: bytes and the connection's age in. [`super::flood`] has the account of cheap frames,
 //! [`super::streams`] which streams a client may still send on, [`super::untaken`] what becomes of its
-//! requests, [`super::answers`] what has gone of their answers. The crate calls almost every broken frame a PROTOCOL_ERROR; here is what RFC 9113 gives another
-//! name, and what the crate judges well is left to it.
+//! requests, [`super::answers`] what has gone of their answers. The crate calls almost every broken frame a
+//! PROTOCOL_ERROR; here is what RFC 9113 gives another name, and what the crate judges well is left to it.
 //! Bounds: a frame's header, and a few numbers for each stream; nothing is kept of what passes.
 //! Source: RFC 9113, sections 4 to 8.
 #![deny(clippy::indexing_slicing)]

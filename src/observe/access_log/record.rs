@@ -241,7 +241,10 @@ impl Record {
             None => {
                 self.sent_bytes = 0;
                 self.not_passed_on();
-                self.failed(Reason::ClientClosed);
+                // Where it failed before, that is why.
+                if self.reason.is_none() {
+                    self.failed(Reason::ClientClosed);
+                }
             }
         }
     }

@@ -310,6 +310,11 @@ fn an_answer_over_http_2_counts_as_far_as_it_has_gone() {
         }
     };
     let now = Instant::now();
+    let broken_off = |record: &mut Record| {
+        record.failed(Reason::TargetClosed);
+        head_of_100(None, 0)(record);
+    };
+    assert_eq!(field_of(9, broken_off), "-", "a target ended it before its head had gone");
     for (field, gone, never) in [(12, "120", "0"), (9, "200", "460")] {
         assert_eq!(field_of(field, head_of_100(Some(now), 20)), gone);
         assert_eq!(field_of(field, head_of_100(None, 0)), never);
