@@ -268,8 +268,13 @@ fn streams_wait_for_their_turn_at_a_target_that_has_all_its_connections() {
     let target = gathering(CONNECTIONS_MAX, 1);
     let node = node(&[target.entry()]);
     let mut client = client(&node);
-    let begin = |_| client.request(flag::END_STREAM, "GET", "/", &[]);
-    let ids: Vec<u32> = (0..2 * CONNECTIONS_MAX).map(begin).collect();
+    let mut begin = |_| client.request(flag::END_STREAM, "GET", "/", &[]);
+    let mut ids: Vec<u32> = (1..CONNECTIONS_MAX).map(&mut begin).collect();
+    // All connections but one stand before somebody waits: for a place that is ten seconds at most.
+    for _ in &ids {
+        target.received();
+    }
+    ids.extend((0..=CONNECTIONS_MAX).map(begin));
     for id in ids {
         assert_eq!(client.answer(id).text(), "together");
     }

@@ -403,6 +403,9 @@ pub mod piece {
         format!("load_balancer: {{attributes: {{idle_timeout.timeout_seconds: {seconds}}}}}\n")
     }
 
+    /// A listener's field: heads may come as slowly as the idle timeout lets them.
+    pub const SLOW_HEADS: &str = "slow_clients: {request_head_timeout_seconds: 4000}";
+
     /// Target group `targets` with these entries (see `target::entry`).
     pub fn targets(entries: &[String]) -> String {
         format!(
