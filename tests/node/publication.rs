@@ -3,7 +3,8 @@
 use crate::support::client::{connect, tls_config_of};
 use crate::support::node::piece;
 use crate::support::pki::Leaf;
-use crate::support::{Node, Setup, client, long, pki, wait};
+use crate::support::wait::{self, StopOnDrop};
+use crate::support::{Node, Setup, client, long, pki};
 use arc_swap::ArcSwap;
 use portcullis::config::load;
 use portcullis::config::publish::{Line, Publisher};
@@ -200,15 +201,6 @@ fn copy(live: &Live) -> Live {
         trust_stores: live.trust_stores.clone(),
         certificates: live.certificates.clone(),
         ..Live::empty()
-    }
-}
-
-/// Ends the threads however their scope ends.
-struct StopOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The four attacks of slowhttptest, while honest clients are served.
 use crate::support::node::piece;
 use crate::support::target::ok;
+use crate::support::wait::StopOnDrop;
 use crate::support::{Client, Node, Target, tools};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -39,8 +40,9 @@ fn attack(arguments: &[&str], path: &str, reason: Option<&str>) {
     let over = AtomicBool::new(false);
     let (said, served) = thread::scope(|scope| {
         let honest: Vec<_> = (0..3).map(|_| scope.spawn(|| ask(address, &over))).collect();
+        let stop = StopOnDrop(&over);
         let ended = tools::run("slowhttptest", &[&common[..], arguments].concat(), b"");
-        over.store(true, Ordering::Relaxed);
+        drop(stop);
         let served = honest.into_iter().map(|client| client.join().expect("all are served"));
         (ended.success().said(), served.sum::<usize>())
     });

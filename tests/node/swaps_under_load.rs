@@ -2,6 +2,7 @@
 //! one client's verdict, and the clients that stay trusted lose not one request.
 use crate::support::client::{handshake, tls_config, tls_config_for};
 use crate::support::node::piece;
+use crate::support::wait::StopOnDrop;
 use crate::support::{Client, Node, Setup, Target, long, pki};
 use rustls::ClientConfig;
 use rustls::version::{TLS12, TLS13};
@@ -176,13 +177,4 @@ fn swaps_under_load_flip_one_client_each_and_fail_nobody_else() {
     assert!(load.connections.load(Ordering::Relaxed) > swaps() / 4, "{load:?}");
     assert!(node.generation() > swaps() as u64, "{}", node.generation());
     node.assert_no_panic();
-}
-
-/// Ends the load however its scope ends.
-struct StopOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
