@@ -8,7 +8,7 @@
 //! Bounds: a frame's header, and a few numbers for each stream; nothing is kept of what passes.
 //! Source: RFC 9113, sections 4 to 8.
 #![deny(clippy::indexing_slicing)]
-use super::answers::{Answers, Gone};
+use super::answers::{Answers, Block, Gone};
 use super::flood::{Allowance, Flood};
 use super::frame::{Cursor, Frame, HEADER_BYTES, Part, disguise, flag, kind};
 use super::sent::{Reader, What};
@@ -158,9 +158,10 @@ impl Guard {
         self.answers.left(age);
     }
 
-    /// The head of an answer was given to the crate; from now on it is known what has gone of it.
-    pub fn follow(&mut self, stream: u32) {
-        self.answers.follow(stream);
+    /// Fields of an answer, which count so many bytes, were given to the crate; from the first on it is known what
+    /// has gone of that answer.
+    pub fn given(&mut self, stream: u32, block: Block, bytes: u64) {
+        self.answers.given(stream, block, bytes);
     }
 
     /// Whether an answer that is followed has come to its end since this was asked last.

@@ -230,17 +230,12 @@ impl Record {
         }
     }
 
-    /// What has gone of an answer over HTTP/2 whose head counts already: the head at this time, if it has, and
-    /// bytes of its content.
-    pub fn gone(&mut self, head: Option<Instant>, content_bytes: u64) {
+    /// The head of an answer over HTTP/2 that had begun went at this time, or never.
+    pub fn head_gone(&mut self, head: Option<Instant>) {
         match head {
-            Some(head) => {
-                self.passed_on(head);
-                self.sent_bytes += content_bytes;
-            }
+            Some(head) => self.passed_on(head),
             None => {
-                self.sent_bytes = 0;
-                self.not_passed_on();
+                self.elb_status = None;
                 // Where it failed before, that is why.
                 if self.reason.is_none() {
                     self.failed(Reason::ClientClosed);

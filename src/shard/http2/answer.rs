@@ -9,6 +9,7 @@ use super::place::{Shared, StreamPlace};
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::Floor;
+use crate::http::h2::answers::Block;
 use crate::http::h2::{answer, fields_bytes};
 use crate::http::respond::{Answer, Manner};
 use crate::net::ByteStream;
@@ -91,9 +92,11 @@ impl Sender {
     /// Sends an interim answer.
     pub(super) fn inform(&self, response: http::Response<()>) {
         if let State::Silent(respond) = &mut *self.state.borrow_mut() {
-            self.recording.note(|record| record.sent_bytes += answer::head_bytes(&response));
+            let bytes = self.count(|| answer::head_bytes(&response));
             // A stream that is gone is noticed by its reset.
-            let _ = respond.send_informational(response);
+            if respond.send_informational(response).is_ok() {
+                self.given(Block::Interim, bytes);
+            }
         }
     }
 
@@ -101,13 +104,9 @@ impl Sender {
     pub(super) fn begin(&self, response: http::Response<()>, whole: bool) -> Result<(), Reason> {
         let state = &mut *self.state.borrow_mut();
         let State::Silent(respond) = state else { return Err(Reason::Internal) };
-        let mut head_bytes = 0;
-        self.recording.note(|_| head_bytes = answer::head_bytes(&response));
+        let bytes = self.count(|| answer::head_bytes(&response));
         let stream = respond.send_response(response, whole).map_err(|_| Reason::ClientClosed)?;
-        self.recording.note(|record| {
-            record.sent_bytes += head_bytes;
-            self.place.shared.transport.with_watch(|metered| metered.follow(self.stream));
-        });
+        self.given(Block::Head, bytes);
         *state = if whole { State::Answered } else { State::Answering(stream) };
         self.place.answered.set(whole);
         Ok(())
@@ -187,13 +186,28 @@ impl Sender {
         }
         let state = &mut *self.state.borrow_mut();
         let State::Answering(stream) = state else { return };
-        let count = fields_bytes(&trailers);
+        let bytes = self.count(|| fields_bytes(&trailers));
         // A stream that is gone is noticed by its reset.
         if stream.send_trailers(trailers).is_ok() {
-            self.recording.note(|record| record.sent_bytes += count);
+            self.given(Block::Trailers, bytes);
         }
         *state = State::Answered;
         self.place.answered.set(true);
+    }
+
+    /// What fields count in the access log; none where there is no access log.
+    fn count(&self, bytes: impl FnOnce() -> u64) -> Option<u64> {
+        let mut count = None;
+        self.recording.note(|_| count = Some(bytes()));
+        count
+    }
+
+    /// Fields were given to the crate: they count once they have gone.
+    fn given(&self, block: Block, bytes: Option<u64>) {
+        if let Some(bytes) = bytes {
+            let transport = &self.place.shared.transport;
+            transport.with_watch(|metered| metered.given(self.stream, block, bytes));
+        }
     }
 
     /// Whether the answer has begun.
@@ -225,6 +239,7 @@ impl Drop for Sender {
     fn drop(&mut self) {
         let line = Line {
             stream: self.stream,
+            has_begun: self.has_begun(),
             // What has not been given to the crate whole goes no further.
             is_whole: matches!(self.state.get_mut(), State::Answered),
             recording: std::mem::take(&mut self.recording),
@@ -237,6 +252,7 @@ impl Drop for Sender {
 /// The line of a request in the access log, once it is over for this node.
 pub(super) struct Line {
     stream: u32,
+    has_begun: bool,
     is_whole: bool,
     recording: Recording,
     client: Rc<Client>,
@@ -250,8 +266,13 @@ impl Line {
 
     pub(super) fn write(self, shared: &Shared) {
         let gone = shared.transport.with_watch(|metered| metered.gone(self.stream));
-        if let Some((head, content_bytes)) = gone {
-            self.recording.note(|record| record.gone(head, content_bytes));
+        if let Some((head, bytes)) = gone {
+            self.recording.note(|record| {
+                record.sent_bytes += bytes;
+                if self.has_begun {
+                    record.head_gone(head);
+                }
+            });
         }
         self.recording.finish(&shared.connection, &self.client, None);
     }

@@ -1,5 +1,5 @@
 //! What a client's bytes are to a connection: counted, and its frames guarded against.
-use crate::http::h2::answers::Gone;
+use crate::http::h2::answers::{Block, Gone};
 use crate::http::h2::guard::{Guard, Halt, Offence};
 use crate::http::h2::untaken::Refused;
 use crate::net::polled::{self, Stop, Watch};
@@ -40,9 +40,10 @@ impl Metered {
         self.guard.refused()
     }
 
-    /// The head of an answer was given to the crate; from now on it is known what has gone of it.
-    pub(super) fn follow(&mut self, stream: u32) {
-        self.guard.follow(stream);
+    /// Fields of an answer, which count so many bytes, were given to the crate; from the first on it is known what
+    /// has gone of that answer.
+    pub(super) fn given(&mut self, stream: u32, block: Block, bytes: u64) {
+        self.guard.given(stream, block, bytes);
     }
 
     /// Whether an answer that is followed has come to its end since this was asked last.
@@ -55,11 +56,11 @@ impl Metered {
         self.guard.gone(stream).is_some_and(|gone| !gone.over)
     }
 
-    /// What has gone of an answer that was followed until now: when its head went, if it did, and bytes of its
-    /// content.
+    /// What has gone of an answer that was followed until now: when its head went, if it did, and how many
+    /// bytes.
     pub(super) fn gone(&mut self, stream: u32) -> Option<(Option<Instant>, u64)> {
-        let Gone { head, content_bytes, .. } = self.guard.forget(stream)?;
-        Some((head.map(|age| self.began + age), content_bytes))
+        let Gone { head, bytes, .. } = self.guard.forget(stream)?;
+        Some((head.map(|age| self.began + age), bytes))
     }
 
     /// A request was served.
