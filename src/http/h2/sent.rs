@@ -1,7 +1,7 @@
 //! What the node sends on streams, found in the bytes that the `h2` crate writes.
 //!
 //! Pure. [`super::guard`] has [`super::untaken`] and [`super::answers`] look at it.
-//! Bounds: a frame's header and a code. Source: RFC 9113, section 6.
+//! Bounds: a frame's header, what is left of its payload, and a code. Source: RFC 9113, section 6.
 #![deny(clippy::indexing_slicing)]
 use super::frame::{Cursor, Frame, HEADER_BYTES, flag, kind};
 use h2::Reason;
@@ -15,9 +15,9 @@ pub(super) struct Sent {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum What {
-    /// HEADERS: those of an answer, or trailers.
+    /// A whole field block: that of an interim answer, of an answer, or trailers.
     Head { ends: bool },
-    /// DATA of so many bytes; the crate never pads.
+    /// So many bytes of DATA, as they pass; the crate never pads. The last of them `ends` the stream.
     Content { bytes: usize, ends: bool },
     /// RST_STREAM.
     Reset { code: Reason },
@@ -27,45 +27,91 @@ pub(super) enum What {
 #[derive(Debug)]
 pub(super) struct Reader {
     cursor: Cursor,
-    /// The stream of an RST_STREAM whose code comes next.
-    reset: Option<u32>,
+    next: Next,
+    /// Whether the stream ends with the field block that was begun last.
+    block_ends: bool,
+}
+
+/// What is read next.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    Header,
+    /// The payload of this frame, of which so many bytes are to come.
+    Payload {
+        frame: Frame,
+        left: usize,
+    },
+    /// The code of an RST_STREAM.
+    Code {
+        stream: u32,
+    },
 }
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { cursor: Cursor::to_frame_behind(0), reset: None }
+        Self { cursor: Cursor::to_frame_behind(0), next: Next::Header, block_ends: false }
     }
 }
 
 impl Reader {
-    /// Has `each` look at what begins in `bytes`, in order.
-    pub(super) fn read(&mut self, bytes: &[u8], mut each: impl FnMut(Sent)) {
-        let mut read = 0;
-        while let (used, Some(part)) = self.cursor.take(bytes.get(read..).unwrap_or_default()) {
-            read += used;
-            if let Some(stream) = self.reset.take() {
-                self.cursor.expect(0, HEADER_BYTES);
+    /// Has `each` look at what passes whole in `bytes`, and at content in part, in order.
+    pub(super) fn read(&mut self, mut bytes: &[u8], mut each: impl FnMut(Sent)) {
+        loop {
+            if let Next::Payload { frame, left } = self.next {
+                let passed = left.min(bytes.len());
+                let left = left - passed;
+                bytes = bytes.get(passed..).unwrap_or_default();
+                if let Some(what) = self.passed(frame, passed, left == 0) {
+                    each(Sent { stream: frame.stream, what });
+                }
+                if left > 0 {
+                    self.next = Next::Payload { frame, left };
+                    return;
+                }
+                self.expect_header();
+            }
+            let (used, Some(part)) = self.cursor.take(bytes) else { return };
+            bytes = bytes.get(used..).unwrap_or_default();
+            if let Next::Code { stream } = self.next {
                 let [first, second, third, fourth, ..] = part;
                 let code = Reason::from(u32::from_be_bytes([first, second, third, fourth]));
                 each(Sent { stream, what: What::Reset { code } });
-                continue;
-            }
-            let frame = Frame::of(part);
-            let (stream, ends) = (frame.stream, frame.has(flag::END_STREAM));
-            if frame.kind == kind::RST_STREAM {
-                self.reset = Some(stream);
-                self.cursor.expect(0, CODE_BYTES);
-                continue;
-            }
-            self.cursor.expect(frame.length, HEADER_BYTES);
-            match frame.kind {
-                kind::HEADERS => each(Sent { stream, what: What::Head { ends } }),
-                kind::DATA => {
-                    each(Sent { stream, what: What::Content { bytes: frame.length, ends } });
-                }
-                _ => {}
+                self.expect_header();
+            } else {
+                self.begin(Frame::of(part));
             }
         }
+    }
+
+    /// A frame's header has passed.
+    fn begin(&mut self, frame: Frame) {
+        if frame.kind == kind::RST_STREAM {
+            self.next = Next::Code { stream: frame.stream };
+            return self.cursor.expect(0, CODE_BYTES);
+        }
+        if frame.kind == kind::HEADERS {
+            self.block_ends = frame.has(flag::END_STREAM);
+        }
+        self.next = Next::Payload { frame, left: frame.length };
+    }
+
+    /// What it says that so many bytes of this frame's payload have passed.
+    fn passed(&self, frame: Frame, bytes: usize, is_whole: bool) -> Option<What> {
+        match frame.kind {
+            kind::DATA if bytes > 0 || is_whole => {
+                let ends = is_whole && frame.has(flag::END_STREAM);
+                Some(What::Content { bytes, ends })
+            }
+            kind::HEADERS | kind::CONTINUATION if is_whole && frame.has(flag::END_HEADERS) => {
+                Some(What::Head { ends: self.block_ends })
+            }
+            _ => None,
+        }
+    }
+
+    fn expect_header(&mut self) {
+        self.next = Next::Header;
+        self.cursor.expect(0, HEADER_BYTES);
     }
 }
 
@@ -85,6 +131,21 @@ pub(super) mod tests {
         frame(kind::RST_STREAM, 0, stream, &u32::from(code).to_be_bytes())
     }
 
+    /// What a reader finds in these pieces.
+    fn read<'b>(pieces: impl Iterator<Item = &'b [u8]>) -> Vec<Sent> {
+        let (mut reader, mut seen) = (Reader::default(), Vec::new());
+        pieces.for_each(|piece| reader.read(piece, |sent| seen.push(sent)));
+        seen
+    }
+
+    const fn sent(stream: u32, what: What) -> Sent {
+        Sent { stream, what }
+    }
+
+    const fn content(bytes: usize, ends: bool) -> Sent {
+        sent(1, What::Content { bytes, ends })
+    }
+
     #[test]
     fn what_is_sent_is_found_however_the_bytes_are_cut() {
         let bytes = [
@@ -94,20 +155,51 @@ pub(super) mod tests {
             reset(3, Reason::REFUSED_STREAM),
             frame(kind::DATA, flag::END_STREAM, 1, b""),
             frame(kind::HEADERS, flag::END_STREAM, 5, &[0x88]),
+            frame(kind::CONTINUATION, flag::END_HEADERS, 5, &[0x88]),
         ]
         .concat();
-        let sent = |stream, what| Sent { stream, what };
         let expected = [
             sent(1, What::Head { ends: false }),
-            sent(1, What::Content { bytes: 200, ends: false }),
+            content(200, false),
             sent(3, What::Reset { code: Reason::REFUSED_STREAM }),
-            sent(1, What::Content { bytes: 0, ends: true }),
+            content(0, true),
             sent(5, What::Head { ends: true }),
         ];
         for size in 1..=bytes.len() {
-            let (mut reader, mut seen) = (Reader::default(), Vec::new());
-            bytes.chunks(size).for_each(|piece| reader.read(piece, |sent| seen.push(sent)));
+            let mut seen = read(bytes.chunks(size));
+            // Parts of the same content, taken together.
+            seen.dedup_by(|next, before| match (next.what, &mut before.what) {
+                (
+                    What::Content { bytes, ends: false },
+                    What::Content { bytes: all, ends: false },
+                ) => {
+                    *all += bytes;
+                    true
+                }
+                _ => false,
+            });
             assert_eq!(seen, expected, "in pieces of {size}");
         }
+    }
+
+    #[test]
+    fn nothing_has_passed_before_its_bytes_have() {
+        let whole = frame(kind::DATA, flag::END_STREAM, 1, b"hello");
+        for (count, expected) in [
+            (9, &[][..]),
+            (10, &[content(1, false)]),
+            (13, &[content(4, false)]),
+            (14, &[content(5, true)]),
+        ] {
+            assert_eq!(read([&whole[..count]].into_iter()), expected, "{count} bytes");
+        }
+        let parts = [content(4, false), content(1, true)];
+        assert_eq!(read([&whole[..13], b"", &whole[13..]].into_iter()), parts);
+        let head = [
+            frame(kind::HEADERS, flag::END_STREAM, 1, &[0x88]),
+            frame(kind::CONTINUATION, flag::END_HEADERS, 1, &[0x88]),
+        ]
+        .concat();
+        assert!(read([&head[..head.len() - 1]].into_iter()).is_empty());
     }
 }

@@ -257,3 +257,27 @@ fn streams_that_may_be_tried_again_are_counted() {
     ];
     assert_eq!(begun().sent(&sent.concat()), 2);
 }
+
+/// Goal: a frame that does not fit has not gone before its end has. Method: the largest frame, which two outboxes take.
+#[test]
+fn of_a_frame_in_two_parts_the_first_has_gone_before_the_second() {
+    const HEADER: usize = 9;
+    let age = || Duration::from_secs(1);
+    let mut guard = open();
+    guard.given(1, Block::Head, 100);
+    guard.sent(&frame(kind::HEADERS, flag::END_HEADERS, 1, &[0x88]));
+    guard.leaves();
+    guard.left(age);
+    let bytes = frame(kind::DATA, flag::END_STREAM, 1, &[b'a'; 16_384]);
+    let (first, second) = bytes.split_at(limits::TLS_RECORD_BYTES_MAX);
+    guard.sent(first);
+    guard.leaves();
+    guard.sent(second);
+    guard.left(age);
+    let begun = Gone { head: Some(age()), bytes: 100 + (first.len() - HEADER) as u64, over: false };
+    assert_eq!((guard.gone(1), guard.take_ended()), (Some(begun), false));
+    guard.leaves();
+    guard.left(age);
+    let whole = Gone { bytes: 100 + 16_384, over: true, ..begun };
+    assert_eq!((guard.gone(1), guard.take_ended()), (Some(whole), true));
+}
