@@ -4,10 +4,13 @@ use crate::access_log::{
     TRACE_ID, TYPE, USER_AGENT, node, node_for, only_line, silent,
 };
 use crate::bodies::streaming_target;
-use crate::support::http2::{Answer, code, config, flag, reset, setting, window_update};
+use crate::support::http2::{
+    Answer, code, config, flag, head, reset, setting, settings, window_update,
+};
 use crate::support::target::{entry, ok};
 use crate::support::tools::{self, Identity, Tls};
 use crate::support::{Http2, Target, wait};
+use portcullis::limits::H2_HEADS_BYTES_MAX;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -122,6 +125,55 @@ fn an_answer_counts_as_far_as_it_has_gone() {
         assert_eq!(line.fields([ELB_STATUS, TARGET_STATUS]), ["200"; 2], "{}", line.text);
         assert!(line.fields(TIMES).iter().all(|time| *time != "-1"), "{}", line.text);
     }
+    node.assert_no_panic();
+}
+
+/// A request whose head takes more than one frame.
+fn long_get(client: &mut Http2, path: &str) -> u32 {
+    let id = client.next_id();
+    let pseudo =
+        [(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", path)];
+    client.send(head(id, flag::END_STREAM, &pseudo));
+    id
+}
+
+/// Goal: lines that wait for their client hold no more than its requests may. Method: requests with long paths, good ones
+/// and bad ones, whose answers a client takes no content of, until one is refused; then it takes all of it.
+#[test]
+fn what_waits_to_be_logged_counts_among_the_heads_of_a_connection() {
+    const PATH_BYTES: usize = 9_000;
+    const CALL: (&str, &str) = ("content-type", "application/grpc");
+    let target = Target::named("hello");
+    let node = node(&target);
+    let shut = [(setting::INITIAL_WINDOW_SIZE, 0)];
+    let mut client = Http2::with(node.address("https"), "localhost", &config(None), &shut);
+    client.opens_windows = false;
+    let path = "/".repeat(PATH_BYTES);
+    let mut answered = Vec::new();
+    let refused = loop {
+        // The node answers both itself: this target group takes no calls, and a request line is no longer than 16 KiB.
+        let id = match answered.len() % 2 {
+            0 => client.request(flag::END_STREAM, "POST", &path, &[CALL]),
+            _ => long_get(&mut client, &path.repeat(2)),
+        };
+        client.until(|client| client.answers.contains_key(&id));
+        let answer = &client.answers[&id];
+        if answer.reset.is_some() {
+            break answer.reset;
+        }
+        assert!(!answer.whole, "{answer:?}");
+        answered.push(id);
+    };
+    assert_eq!(refused, Some(code::REFUSED_STREAM));
+    assert!(answered.len() * PATH_BYTES <= H2_HEADS_BYTES_MAX, "{} lines wait", answered.len());
+    assert!(node.lines_of("access.log").is_empty(), "all of them do");
+    let held = || node.metric("portcullis_client_memory_bytes", &[]);
+    assert!(held() >= (answered.len() * PATH_BYTES) as f64, "{}", held());
+
+    client.send(settings(&[(setting::INITIAL_WINDOW_SIZE, 1 << 20)]));
+    answered.iter().for_each(|id| drop(client.answer(*id)));
+    node.access_line(answered.len() - 1);
+    assert_eq!(client.ask("GET", "/", &[]).status, 200);
     node.assert_no_panic();
 }
 

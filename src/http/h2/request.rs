@@ -98,7 +98,8 @@ pub fn length(parts: &Parts) -> u64 {
     line_length(parts) as u64 + fields_bytes(&parts.headers)
 }
 
-fn line_length(parts: &Parts) -> usize {
+/// What its pseudo-headers count.
+pub fn line_length(parts: &Parts) -> usize {
     let target = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let authority = parts.uri.authority().map_or("", |authority| authority.as_str());
     parts.method.as_str().len() + target.len() + authority.len()

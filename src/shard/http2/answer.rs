@@ -239,19 +239,22 @@ impl Drop for Sender {
     fn drop(&mut self) {
         let line = Line {
             stream: self.stream,
+            head_bytes: self.place.head_bytes,
             has_begun: self.has_begun(),
             // What has not been given to the crate whole goes no further.
             is_whole: matches!(self.state.get_mut(), State::Answered),
             recording: std::mem::take(&mut self.recording),
             client: Rc::clone(&self.client),
         };
-        self.place.shared.log(line);
+        self.place.log(line);
     }
 }
 
 /// The line of a request in the access log, once it is over for this node.
 pub(super) struct Line {
     stream: u32,
+    /// Of its request: held for as long as the line waits.
+    pub(super) head_bytes: usize,
     has_begun: bool,
     is_whole: bool,
     recording: Recording,

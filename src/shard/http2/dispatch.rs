@@ -43,7 +43,9 @@ pub(super) fn dispatch(
         Ok(request) => request.class_reason,
         Err(refused) => refused.class_reason,
     };
-    let head_bytes = read.as_ref().map_or(0, |request| request.length);
+    // Of one that is refused, its line has no more.
+    let head_bytes =
+        read.as_ref().map_or_else(|_| head::line_length(&parts), |request| request.length);
     let Some(place) = shared.admit(head_bytes) else {
         respond.send_reset(h2::Reason::REFUSED_STREAM);
         return Then::GoOn;

@@ -1,6 +1,6 @@
 //! What the streams of a connection share, and the place of each among them.
 //!
-//! Bounds: `limits::H2_HEADS_BYTES_MAX`.
+//! Bounds: `limits::H2_HEADS_BYTES_MAX`, of heads in lines that wait for their client, too.
 use super::answer::Line;
 use super::meter::{Metered, Transport};
 use crate::close::Reason;
@@ -22,9 +22,10 @@ pub(super) struct Shared {
     open: Cell<usize>,
     /// Those whose targets are slow to take their content.
     pub(super) stalled: Cell<usize>,
-    /// Bytes of their heads, and of content that may have to be sent again.
+    /// Bytes of their heads, of content that may have to be sent again, and of the heads that lines wait with.
     held_bytes: Cell<usize>,
-    /// Of streams that are over but for what the client has still to get.
+    /// Of streams that are over but for what the client has still to get. A line has the most of its head in it, for
+    /// as long as the client likes: so its bytes remain held.
     lines: RefCell<Vec<Line>>,
 }
 
@@ -55,15 +56,6 @@ impl Shared {
         self.transport.set_busy(phase == Phase::Serving);
     }
 
-    /// Writes the line of a stream that is over for this node, once the client has all that it will get.
-    pub(super) fn log(&self, line: Line) {
-        if line.waits(self) {
-            self.lines.borrow_mut().push(line);
-        } else {
-            line.write(self);
-        }
-    }
-
     /// Writes the lines of those answers that have gone meanwhile.
     pub(super) fn write_lines(&self) {
         if !self.transport.with_watch(Metered::take_ended) {
@@ -71,8 +63,10 @@ impl Shared {
         }
         let lines = &mut *self.lines.borrow_mut();
         for line in lines.extract_if(.., |line| !line.waits(self)) {
+            self.held_bytes.set(self.held_bytes.get() - line.head_bytes);
             line.write(self);
         }
+        self.weigh();
     }
 
     /// Says what the streams in work take: their heads, a buffer each way, and what waits for the client.
@@ -95,7 +89,7 @@ impl Shared {
         self.weigh();
         let (began, answered) = (Instant::now(), Cell::new(false));
         let held_bytes = Cell::new(head_bytes);
-        Some(StreamPlace { shared: Rc::clone(self), held_bytes, began, answered })
+        Some(StreamPlace { shared: Rc::clone(self), head_bytes, held_bytes, began, answered })
     }
 }
 
@@ -111,6 +105,7 @@ impl Drop for Shared {
 /// A stream's place among those of its connection; given back on drop.
 pub(super) struct StreamPlace {
     pub(super) shared: Rc<Shared>,
+    pub(super) head_bytes: usize,
     held_bytes: Cell<usize>,
     pub(super) began: Instant,
     /// Whether it was answered to its end.
@@ -132,6 +127,16 @@ impl StreamPlace {
     pub(super) fn let_go(&self, bytes: usize) {
         self.shared.held_bytes.set(self.shared.held_bytes.get() - bytes);
         self.held_bytes.set(self.held_bytes.get() - bytes);
+    }
+
+    /// Writes the line of this stream, which is over for this node, once the client has all that it will get.
+    pub(super) fn log(&self, line: Line) {
+        if line.waits(&self.shared) {
+            self.held_bytes.set(self.held_bytes.get() - line.head_bytes);
+            self.shared.lines.borrow_mut().push(line);
+        } else {
+            line.write(&self.shared);
+        }
     }
 }
 
