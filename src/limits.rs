@@ -232,6 +232,8 @@ pub const DEADLINE_TICK: Duration = Duration::from_millis(100);
 pub const RING_ENTRIES: u32 = 64;
 /// Completions that a ring holds before the kernel keeps the rest in memory of its own.
 pub const RING_COMPLETIONS: u32 = 4_096;
+/// Receives of a connection that look for bytes at once, one after the other, before others have their turn.
+pub const RECEIVES_AT_ONCE: u8 = 3;
 /// How long a connection whose client is silent stays out of sight (`TCP_DEFER_ACCEPT`).
 pub const DEFER_ACCEPT: Duration = Duration::from_secs(10);
 /// How long a request may go on whose client is no longer accepted, under `on_revocation: drain`.
