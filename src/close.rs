@@ -167,66 +167,30 @@ impl Reason {
 
     /// Whether a target brought it about: neither its client nor this node, which drains or has no memory left.
     pub const fn is_of_target(self) -> bool {
-        match self {
-            Self::NoTarget
-            | Self::ConnectRefused
-            | Self::ConnectTimeout
-            | Self::TargetClosed
-            | Self::TargetMalformed
-            | Self::TargetTimeout => true,
-            Self::ClientClosed
-            | Self::HandshakeTimeout
-            | Self::ClientTimeout
-            | Self::SlowHead
-            | Self::SlowBody
-            | Self::SlowReader
-            | Self::RequestTimeout
-            | Self::RequestIncomplete
-            | Self::Http2Malformed
-            | Self::Http2Flood
-            | Self::NoLongerAccepted
-            | Self::ShedSource
-            | Self::Idle
-            | Self::Draining
-            | Self::Shed
-            | Self::Overloaded
-            | Self::Internal => false,
-        }
+        self.target_fault().is_some()
     }
 
-    /// Whether the access log has the request as one that no target got: ALB does not tell a target that
-    /// broke off from one that never took the connection. Source: `alb-contract.md`, section 2.2, field 6.
-    pub const fn is_unreached(self) -> bool {
-        match self {
-            Self::NoTarget | Self::ConnectRefused | Self::ConnectTimeout | Self::TargetClosed => {
-                true
-            }
-            Self::ClientClosed
-            | Self::HandshakeTimeout
-            | Self::ClientTimeout
-            | Self::SlowHead
-            | Self::SlowBody
-            | Self::SlowReader
-            | Self::RequestTimeout
-            | Self::RequestIncomplete
-            | Self::Idle
-            | Self::NoLongerAccepted
-            | Self::TargetMalformed
-            | Self::TargetTimeout
-            | Self::Draining
-            | Self::Shed
-            | Self::ShedSource
-            | Self::Overloaded
-            | Self::Http2Flood
-            | Self::Http2Malformed
-            | Self::Internal => false,
+    /// Whether the access log has the request as one that could not be dispatched: ALB does not tell a target
+    /// that broke off from one that never took the connection. Source: `alb-contract.md`, section 2.2, field 6.
+    pub const fn is_logged_as_undispatched(self) -> bool {
+        match self.target_fault() {
+            Some(TargetFault::Missing | TargetFault::NotConnected | TargetFault::BrokeOff) => true,
+            Some(TargetFault::BadAnswer) | None => false,
         }
     }
 
     /// Whether the next target may be tried: the target cannot have begun to work on the request.
     pub const fn try_next_target(self) -> bool {
+        matches!(self.target_fault(), Some(TargetFault::NotConnected))
+    }
+
+    /// What targets did wrong; nothing where the client or this node ended it.
+    const fn target_fault(self) -> Option<TargetFault> {
         match self {
-            Self::ConnectRefused | Self::ConnectTimeout => true,
+            Self::NoTarget => Some(TargetFault::Missing),
+            Self::ConnectRefused | Self::ConnectTimeout => Some(TargetFault::NotConnected),
+            Self::TargetClosed => Some(TargetFault::BrokeOff),
+            Self::TargetMalformed | Self::TargetTimeout => Some(TargetFault::BadAnswer),
             Self::ClientClosed
             | Self::HandshakeTimeout
             | Self::ClientTimeout
@@ -239,17 +203,26 @@ impl Reason {
             | Self::Idle
             | Self::NoLongerAccepted
             | Self::RequestIncomplete
-            | Self::NoTarget
-            | Self::TargetClosed
-            | Self::TargetMalformed
-            | Self::TargetTimeout
             | Self::Draining
             | Self::Shed
             | Self::ShedSource
             | Self::Overloaded
-            | Self::Internal => false,
+            | Self::Internal => None,
         }
     }
+}
+
+/// What targets did wrong.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum TargetFault {
+    /// There is none.
+    Missing,
+    /// None took the connection.
+    NotConnected,
+    /// It closed the connection.
+    BrokeOff,
+    /// Its answer is malformed or late.
+    BadAnswer,
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Values alone: `config` makes them, `forward` and `respond` read them. The attributes that this build
 //! does not know are faults of the configuration, so that none is accepted and ignored.
 //! Source: ALB guide, load balancer and listener attributes; `alb-contract.md` section 5.
-use super::desync;
+use super::class;
 use super::identity;
 use super::lines_out::Lines;
 
@@ -48,7 +48,7 @@ pub struct Attributes {
     /// `routing.http.x_amzn_tls_version_and_cipher_suite.enabled`.
     pub tls_version_and_cipher_suite: bool,
     /// `routing.http.desync_mitigation_mode`.
-    pub desync: desync::Mode,
+    pub desync: class::Mode,
     /// The Server header of the node's own answers.
     pub server: ServerName,
     /// Response headers that the listener sets.

@@ -1,8 +1,8 @@
 //! The Connection header: persistence, and the headers that are meant for this hop alone.
 //! Source: RFC 9110, section 7.6.1; RFC 9112, section 9.3.
 #![deny(clippy::indexing_slicing)]
-use super::head::Version;
 use super::malformed::Malformed;
+use super::message::Version;
 use crate::limits::CONNECTION_OPTIONS_MAX;
 
 /// What the Connection headers of one message say together.

@@ -9,83 +9,14 @@
 mod classify;
 mod mend;
 mod raw;
-mod reason;
 
-pub use reason::{Class, ClassReason};
+pub use super::class::{Action, Class, ClassReason, Mode};
+pub(crate) use raw::RequestLine;
 
 use super::head::{self, Malformed, Request};
 use super::lines::{over_limit, skip_empty_line, within};
 use super::target::has_delimiters;
 use crate::limits::REQUEST_HEAD_BYTES_MAX;
-
-/// `routing.http.desync_mitigation_mode`.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Mode {
-    /// Counts, and refuses only what cannot be written anew with one meaning.
-    Monitor,
-    /// Refuses what is severe, and closes both connections after what is ambiguous.
-    #[default]
-    Defensive,
-    /// Refuses all that does not comply.
-    Strictest,
-}
-
-/// What is done with a request of some class.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Action {
-    /// It goes on.
-    Route,
-    /// It goes on, and is the last on the connections of its client and its target.
-    RouteAndClose,
-    /// It is answered, and its client's connection closes.
-    Refuse,
-}
-
-impl Mode {
-    /// What is done with a request that has a class for this reason.
-    pub const fn action(self, reason: ClassReason) -> Action {
-        use Action::{Refuse, Route, RouteAndClose};
-        let (monitor, defensive, strictest) = match reason {
-            ClassReason::GetHeadZeroContentLength
-            | ClassReason::NonCompliantHeader
-            | ClassReason::NonCompliantVersion
-            | ClassReason::SpaceInUri => (Route, Route, Refuse),
-            ClassReason::DuplicateContentLength => (Route, RouteAndClose, Refuse),
-            // A target may leave content of GET and HEAD unread (RFC 9110, section 9.3.1): on a kept connection
-            // it would be the beginning of another client's request.
-            ClassReason::UndefinedContentLengthSemantics
-            | ClassReason::UndefinedTransferEncodingSemantics => {
-                (RouteAndClose, RouteAndClose, Refuse)
-            }
-            // RFC 9112, section 6.1, of both a length and a coding: "the server MUST close the
-            // connection after responding to such a request". A client that goes by what is left out of
-            // the others finds its request's end elsewhere, too.
-            ClassReason::BothTeClPresent
-            | ClassReason::EmptyHeader
-            | ClassReason::SuspiciousHeader => (RouteAndClose, RouteAndClose, Refuse),
-            ClassReason::SuspiciousTeClPresent => (RouteAndClose, Refuse, Refuse),
-            // ALB lets some of these in; nobody can write them anew with one meaning.
-            ClassReason::NonCrLfLineTermination
-            | ClassReason::AmbiguousUri
-            | ClassReason::MultilineHeader
-            | ClassReason::MissingHeaderColon
-            | ClassReason::MissingUri
-            | ClassReason::BadContentLength
-            | ClassReason::BadHeader
-            | ClassReason::BadMethod
-            | ClassReason::BadTransferEncoding
-            | ClassReason::BadUri
-            | ClassReason::BadVersion
-            | ClassReason::MultipleContentLength
-            | ClassReason::MultipleTransferEncodingChunked => (Refuse, Refuse, Refuse),
-        };
-        match self {
-            Self::Monitor => monitor,
-            Self::Defensive => defensive,
-            Self::Strictest => strictest,
-        }
-    }
-}
 
 /// A request that is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

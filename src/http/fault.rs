@@ -104,7 +104,7 @@ fn of_value(value: &[u8]) -> Option<Malformed> {
 }
 
 /// RFC 9110, section 5.6.2: tchar.
-pub(super) const fn is_token(byte: u8) -> bool {
+pub(crate) const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,

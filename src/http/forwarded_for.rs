@@ -4,8 +4,8 @@
 //! Source: `alb-contract.md`, sections 5.1 and 6.1.
 #![deny(clippy::indexing_slicing)]
 use super::attributes::ForwardedFor;
-use super::head::{Header, Version};
 use super::lines_out::Lines;
+use super::message::{Header, Version};
 use super::name::{Known, known};
 use super::{write_address, write_display};
 use std::net::SocketAddr;

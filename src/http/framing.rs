@@ -3,8 +3,8 @@
 //! Pure. `head` shows each framing header of a message as it meets it, then asks for the verdict.
 //! Source: RFC 9112, sections 6.1 to 6.3; where those let a recipient choose, the message is refused.
 #![deny(clippy::indexing_slicing)]
-use super::head::{Body, Version};
 use super::malformed::Malformed;
+use super::message::{Body, Version};
 
 /// The framing headers of one message.
 #[derive(Clone, Copy, Debug, Default)]

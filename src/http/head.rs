@@ -11,8 +11,9 @@
 pub use super::connection::Connection;
 pub use super::lines::worth_parsing;
 pub use super::malformed::Malformed;
+pub use super::message::{Body, Header, Version};
 
-use super::desync::ClassReason;
+use super::class::ClassReason;
 use super::framing::Framing;
 use super::lines::{lines_end_in_cr_lf, over_limit, skip_empty_line, within};
 use super::name::{Known, known};
@@ -24,33 +25,6 @@ use crate::limits::{
 };
 use httparse::{ParserConfig, Status};
 use std::mem::MaybeUninit;
-
-/// How a message's body is delimited (RFC 9112, section 6.3).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Body {
-    /// There is none.
-    Empty,
-    /// Exactly so many bytes.
-    Length(u64),
-    /// Chunked.
-    Chunked,
-    /// All until the connection closes (responses only).
-    UntilClose,
-}
-
-/// HTTP version of a message.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Version {
-    /// HTTP/1.0
-    Http10,
-    /// HTTP/1.1
-    Http11,
-    /// HTTP/2
-    Http2,
-}
-
-/// One header line: name and value without surrounding blanks.
-pub type Header<'b> = httparse::Header<'b>;
 
 /// Room for the headers of one head.
 pub type HeaderSlots<'b> = [MaybeUninit<Header<'b>>; HEADERS_MAX];

@@ -1,11 +1,13 @@
-//! HTTP/1.1: heads, framing, header rules, identity headers and the node's own answers.
+//! HTTP/1.1 and HTTP/2: heads, framing, header rules, identity headers and the node's own answers.
 //!
 //! Pure: bytes in, values or bytes out. `shard` reads and writes the sockets: it has a client's
 //! head read by `desync`, writes the head that the target gets with `forward`, decodes and encodes bodies with
-//! `chunked`, parses the target's `head` and forwards that; what it answers itself comes from `respond`.
+//! `chunked`, parses the target's `head` and forwards that; what it answers itself comes from `respond`. Heads
+//! of HTTP/2 come from the `h2` crate; `h2` holds them to the same rules and writes them by the same ones.
 pub mod attributes;
 pub mod body;
 pub mod chunked;
+pub mod class;
 pub mod connection;
 pub mod desync;
 mod fault;
@@ -19,12 +21,15 @@ pub mod identity;
 mod lines;
 pub mod lines_out;
 pub mod malformed;
+pub mod message;
 mod name;
 pub mod respond;
 mod target;
 pub mod trace_id;
 pub mod trailers;
 pub mod upgrade;
+
+pub(crate) use fault::is_token;
 
 use std::fmt::Display;
 use std::io::Write;

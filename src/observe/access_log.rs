@@ -110,7 +110,7 @@ impl Line<'_> {
             "{kind} {time} {elb} {client} {target} {request_time} {target_time} {response_time} \
              {elb_status} {target_status} {received} {sent} \"{method} {url} {version}\" \
              \"{user_agent}\" {cipher} {protocol} {target_group} \"{trace_id}\" \"{domain_name}\" \
-             \"{certificate}\" {priority} {created} \"{action}\" \"{redirect}\" \"{error}\" \
+             \"{certificate}\" {priority} {created} \"{action}\" \"-\" \"-\" \
              \"{target}\" \"{target_status}\" \"{class}\" \"{class_reason}\" {connection_id} \
              \"-\" \"-\" \"-\" {address}",
             kind = record.kind.word(),
@@ -136,8 +136,6 @@ impl Line<'_> {
             priority = OrDash(record.matched_rule_priority),
             created = Micros(record.created()),
             action = OrDash(record.action.map(Executed::word)),
-            redirect = Quoted(record.redirect_url().unwrap_or(b"-")),
-            error = OrDash(record.error_reason),
             class = OrDash(class),
             class_reason = OrDash(class_reason),
             connection_id = TraceId(connection.trace_id),
@@ -188,8 +186,8 @@ impl Line<'_> {
             matched_rule_priority: record.matched_rule_priority,
             request_creation_time: Shown(Micros(record.created())),
             actions_executed: record.action.map(Executed::word),
-            redirect_url: record.redirect_url().map(Lossy),
-            error_reason: record.error_reason,
+            redirect_url: None,
+            error_reason: None,
             target_port_list: record.target().map(Shown),
             target_status_code_list: record.target_status().map(Shown),
             classification,
@@ -243,7 +241,7 @@ struct Fields<'a> {
     matched_rule_priority: Option<i32>,
     request_creation_time: Shown<Micros>,
     actions_executed: Option<&'a str>,
-    redirect_url: Option<Lossy<'a>>,
+    redirect_url: Option<&'a str>,
     error_reason: Option<&'a str>,
     target_port_list: Option<Shown<SocketAddr>>,
     target_status_code_list: Option<Shown<u16>>,

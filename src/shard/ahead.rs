@@ -3,7 +3,9 @@
 //! What it sends meanwhile is the beginning of its next request. That is kept, one buffer of it, and ends the
 //! look: whether anybody stands behind it shows when it is answered. A look outlives its request, because an
 //! operation is never dropped before it completes: then the connection waits by it for the next one.
-use super::wire::Wire;
+use super::wire::{Wire, linger};
+use crate::close::Reason;
+use crate::limits;
 use crate::net::{Buf, ByteStream, Readable};
 use std::io;
 use std::pin::Pin;
@@ -77,6 +79,18 @@ impl<'a> Ahead<'a> {
             Self::Begun(bytes) => Ok(bytes),
             Self::Gone => Err(io::ErrorKind::UnexpectedEof.into()),
         }
+    }
+
+    /// Says goodbye on `wire` and throws away what the client still sends, within the bounds of `limits`, so
+    /// that a reset does not overtake our last bytes. One at a time receives, so a look that is under way
+    /// comes to its end first.
+    pub(super) async fn close(self, wire: &Wire) {
+        wire.say_goodbye().await;
+        if self.is_pending() {
+            wire.socket().arm(limits::LINGER, Reason::Idle);
+            self.finish().await;
+        }
+        linger(wire.socket()).await;
     }
 
     /// Waits for what is under way on a connection of which nothing is read any more.

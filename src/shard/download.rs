@@ -3,10 +3,10 @@
 //! [`super::exchange`] polls it beside the request's body. What the client has been told so far decides
 //! what can still be said when the target fails.
 //! Bound: `limits::INTERIM_ANSWERS_MAX`.
-use super::exchange::Task;
 use super::front::Rules;
-use super::http1::Session;
-use super::outcome::{Told, Unanswered};
+use super::outcome::{IncompleteAnswer, Told};
+use super::request::Asked;
+use super::session::Session;
 use super::target::{Target, timed_out};
 use crate::clock;
 use crate::close::Reason;
@@ -36,7 +36,8 @@ pub(super) struct Answered {
 /// The answer, from the target to the client.
 pub(super) struct Download<'a, 's> {
     pub(super) session: &'a Session<'s>,
-    pub(super) task: &'a Task<'a>,
+    pub(super) rules: &'a Rules,
+    pub(super) asked: &'a Asked,
     pub(super) target: Target<'a>,
     pub(super) uploaded: &'a Cell<bool>,
     /// Set once the client has been told something.
@@ -54,11 +55,11 @@ struct Head {
 }
 
 impl Download<'_, '_> {
-    pub(super) async fn run(self) -> Result<Answered, Unanswered> {
+    pub(super) async fn run(self) -> Result<Answered, IncompleteAnswer> {
         let mut received = Buf::take();
         let (head, mut out) = self.final_head(&mut received).await?;
         self.session.connection.count_response(head.status);
-        let Rules { listener, forbidden, .. } = self.task.rules;
+        let Rules { listener, forbidden, .. } = self.rules;
         let trailers = Filter::of_response(head.trailers_may_pass, forbidden, &listener.attributes);
         let mut transfer = Transfer::new(head.body, head.onward.body, trailers);
         self.session.recording.note(|record| {
@@ -66,7 +67,7 @@ impl Download<'_, '_> {
             record.elb_status = Some(head.status);
         });
         let mut told = Told::Nothing;
-        let failed = |reason, told| Unanswered { reason, told, silent: false };
+        let failed = |reason, told| IncompleteAnswer { reason, told, silent: false };
         let socket = self.session.wire.socket();
         loop {
             transfer
@@ -107,7 +108,7 @@ impl Download<'_, '_> {
     /// Reads up to the final response head, and writes the one that the client gets. Interim answers go
     /// on, but `100 Continue` has been given by this node, and HTTP/1.0 knows none (RFC 9110,
     /// section 15.2). There are `limits::INTERIM_ANSWERS_MAX` of them at most.
-    async fn final_head(&self, received: &mut Buf) -> Result<(Head, Buf), Unanswered> {
+    async fn final_head(&self, received: &mut Buf) -> Result<(Head, Buf), IncompleteAnswer> {
         let mut silent = true;
         for _ in 0..=limits::INTERIM_ANSWERS_MAX {
             let parse = |received: &Buf| {
@@ -117,15 +118,15 @@ impl Download<'_, '_> {
             let head = self.target.head(received, self.uploaded, &mut silent, parse).await;
             let (head, out) = head.map_err(|reason| {
                 let silent = silent && !timed_out(reason);
-                Unanswered { reason, told: Told::Nothing, silent }
+                IncompleteAnswer { reason, told: Told::Nothing, silent }
             })?;
             received.consume(head.bytes);
             if head.status >= 200 || head.status == 101 {
                 return Ok((head, out));
             }
             self.session.recording.note(Record::interim);
-            if head.status != 100 && self.task.asked.version == Version::Http11 {
-                self.send(out).await.map_err(|reason| Unanswered {
+            if head.status != 100 && self.asked.version == Version::Http11 {
+                self.send(out).await.map_err(|reason| IncompleteAnswer {
                     reason,
                     told: Told::Part,
                     silent: false,
@@ -133,11 +134,11 @@ impl Download<'_, '_> {
             }
         }
         let reason = Reason::TargetMalformed;
-        Err(Unanswered { reason, told: Told::Nothing, silent: false })
+        Err(IncompleteAnswer { reason, told: Told::Nothing, silent: false })
     }
 
     fn parse(&self, received: &Buf) -> Result<Option<(Head, Buf)>, Malformed> {
-        let asked = &self.task.asked;
+        let asked = self.asked;
         let mut slots = head::slots();
         let Some(response) = head::response(received, asked.expected(), &mut slots)? else {
             return Ok(None);
@@ -147,10 +148,10 @@ impl Download<'_, '_> {
         }
         // An answer that comes before the request is whole ends the client's connection: the rest of
         // the request is not worth waiting for.
-        let keep = self.uploaded.get() && self.session.keeps_alive(self.task.rules, asked);
+        let keep = self.uploaded.get() && self.session.keeps_alive(self.rules, asked);
         let onward = forward::onward(&response, asked.version, keep);
         let out = self.session.connection.write(|out| {
-            let Rules { listener, forbidden, .. } = self.task.rules;
+            let Rules { listener, forbidden, .. } = self.rules;
             let attributes = &listener.attributes;
             forward::response(
                 out,
@@ -175,7 +176,7 @@ impl Download<'_, '_> {
 
     /// Sends to the client. A client that takes an answer is not silent, so its deadline moves.
     async fn send(&self, out: Buf) -> Result<(), Reason> {
-        let sending = pin!(self.session.send(out, self.task.rules));
+        let sending = pin!(self.session.send(out, self.rules));
         self.target.while_client(sending).await?;
         self.session.wire.socket().extend_reading(self.target.idle);
         Ok(())

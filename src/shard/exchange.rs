@@ -9,11 +9,11 @@
 use super::ahead::Ahead;
 use super::download::{Answered, Download};
 use super::front::Rules;
-use super::http1::{Next, Session};
-use super::outcome::{Told, Unanswered, Uploaded};
+use super::outcome::{Cause, IncompleteAnswer, Told, Uploaded};
 use super::pace::Pace;
 use super::request::Asked;
-use super::target::{Target, Uncounted, Waits};
+use super::session::{Next, Session};
+use super::target::{CountedOnce, Target, Waits};
 use super::tunnel::Tunnel;
 use super::upload::Upload;
 use super::wire::Wire;
@@ -22,10 +22,9 @@ use crate::http::body::Transfer;
 use crate::http::respond::CONTINUE;
 use crate::http::trailers::Filter;
 use crate::net::{Buf, ByteStream};
-use crate::observe::access_log::Record;
 use crate::observe::count;
 use crate::target::Group;
-use crate::upstream::{Connection as Upstream, Unreached};
+use crate::upstream::{Connection as Upstream, NoConnection};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -49,22 +48,19 @@ pub(super) async fn run(session: &mut Session<'_>, task: Task<'_>, mut head: Buf
     let counters = shard.target_group(&task.group.name);
     let mut upstream = match shard.upstreams.checkout(task.group, &counters, task.due).await {
         Ok(upstream) => upstream,
-        Err(Unreached { reason, target }) => {
+        Err(NoConnection { reason, target }) => {
             session.recording.note(|record| record.chose(target));
             return session.refuse(task.rules, Some(&task.asked), reason).await;
         }
     };
     session.recording.note(|record| record.chose(Some(upstream.target)));
-    let uncounted = Uncounted::new(&counters.requests);
+    let counted = CountedOnce::new(&counters.requests);
     loop {
         session.connection.place.set_target(Some(upstream.socket.clone()));
-        let (answered, uploaded) = attempt(session, &task, &upstream, &uncounted, head).await;
+        let (answered, uploaded) = attempt(session, &task, &upstream, &counted, head).await;
         session.connection.place.set_target(None);
-        // Where this node ended it (the client has gone, time is up) there is nobody to try again for.
-        let repeats =
-            matches!(&answered, Err(Unanswered { silent: true, reason: Reason::TargetClosed, .. }))
-                && upstream.reused
-                && task.asked.may_repeat();
+        let may_repeat = |failed: &IncompleteAnswer| failed.may_repeat(&upstream, &task.asked);
+        let repeats = answered.as_ref().is_err_and(may_repeat);
         if !repeats {
             if task.asked.has_body() {
                 // What is left is of the next request.
@@ -97,7 +93,7 @@ async fn conclude(
     task: &Task<'_>,
     counters: &count::TargetGroup,
     upstream: Upstream,
-    answered: Result<Answered, Unanswered>,
+    answered: Result<Answered, IncompleteAnswer>,
     uploaded: Uploaded,
 ) -> Next {
     match (answered, uploaded) {
@@ -113,29 +109,24 @@ async fn conclude(
         (Ok(_), Uploaded::TargetStopped | Uploaded::Abandoned) => Next::Done,
         (Ok(_), Uploaded::ClientEnded(reason)) => Next::Close(reason),
         (Ok(_), Uploaded::Malformed(malformed)) => {
-            session.connection.note_malformed(malformed);
-            session.recording.note(|record| record.reason = Some(malformed.word()));
+            session.note_malformed(malformed);
             Next::Done
         }
-        (Err(Unanswered { told: Told::Nothing, .. }), Uploaded::Malformed(malformed)) => {
-            session.refuse_malformed(task.rules, malformed).await
-        }
-        (Err(failed), Uploaded::Malformed(malformed)) => {
-            session.connection.note_malformed(malformed);
-            session.recording.note(|record| record.reason = Some(malformed.word()));
-            session.end_untold(task, failed.told, failed.reason).await
-        }
-        (Err(failed), Uploaded::ClientEnded(reason)) => {
-            if failed.told == Told::Nothing {
-                session.recording.note(Record::cut_short);
+        (Err(failed), uploaded) => {
+            let cause = Cause::of(failed, uploaded);
+            cause.note(failed.told, counters, &session.recording);
+            match (cause, failed.told) {
+                (Cause::Malformed(malformed), Told::Nothing) => {
+                    session.refuse_malformed(task.rules, malformed).await
+                }
+                (Cause::Malformed(malformed), told) => {
+                    session.note_malformed(malformed);
+                    session.end_incomplete(task, told, failed.reason).await
+                }
+                (Cause::Client { reason, .. } | Cause::Target(reason), told) => {
+                    session.end_incomplete(task, told, reason).await
+                }
             }
-            session.end_untold(task, failed.told, reason).await
-        }
-        (Err(failed), Uploaded::Whole | Uploaded::TargetStopped | Uploaded::Abandoned) => {
-            if failed.reason.is_of_target() {
-                counters.errors[failed.reason.index()].add(1);
-            }
-            session.end_untold(task, failed.told, failed.reason).await
         }
     }
 }
@@ -168,7 +159,7 @@ async fn tunnel(
 
 impl Session<'_> {
     /// Ends a request without a whole answer of its target's.
-    async fn end_untold(&self, task: &Task<'_>, told: Told, reason: Reason) -> Next {
+    async fn end_incomplete(&self, task: &Task<'_>, told: Told, reason: Reason) -> Next {
         match told {
             Told::Nothing => self.refuse(task.rules, Some(&task.asked), reason).await,
             Told::Part => Next::Abort(reason),
@@ -182,9 +173,9 @@ async fn attempt(
     session: &mut Session<'_>,
     task: &Task<'_>,
     upstream: &Upstream,
-    uncounted: &Uncounted<'_>,
+    counted: &CountedOnce<'_>,
     mut head: Buf,
-) -> (Result<Answered, Unanswered>, Uploaded) {
+) -> (Result<Answered, IncompleteAnswer>, Uploaded) {
     let asked = &task.asked;
     let waits = Waits::default();
     let target = Target {
@@ -194,7 +185,7 @@ async fn attempt(
         waits: &waits,
     };
     if !asked.has_body() {
-        let answered = without_body(session, task, target, uncounted, head).await;
+        let answered = without_body(session, task, target, counted, head).await;
         return (answered, Uploaded::Whole);
     }
     session.inbox.consume(asked.head_bytes);
@@ -217,7 +208,7 @@ async fn attempt(
     if target.send(head).await.is_err() {
         return (Err(target.unsent()), Uploaded::TargetStopped);
     }
-    uncounted.sent();
+    counted.sent();
     relay(session, task, target, transfer).await
 }
 
@@ -226,20 +217,21 @@ async fn without_body(
     session: &mut Session<'_>,
     task: &Task<'_>,
     target: Target<'_>,
-    uncounted: &Uncounted<'_>,
+    counted: &CountedOnce<'_>,
     head: Buf,
-) -> Result<Answered, Unanswered> {
+) -> Result<Answered, IncompleteAnswer> {
     session.recording.note(|record| record.dispatched(Instant::now()));
     if target.send(head).await.is_err() {
         return Err(target.unsent());
     }
-    uncounted.sent();
+    counted.sent();
     let (uploaded, begun) = (Cell::new(true), Cell::new(false));
     let mut vigil = Vigil::new(session, task, target, &uploaded, &begun);
     let is_last = session.inbox.len() == task.asked.head_bytes && !task.asked.upgrade;
     let answered = {
-        let mut down =
-            pin!(Download { session, task, target, uploaded: &uploaded, begun: &begun }.run());
+        let (rules, asked) = (task.rules, &task.asked);
+        let (uploaded, begun) = (&uploaded, &begun);
+        let mut down = pin!(Download { session, rules, asked, target, uploaded, begun }.run());
         poll_fn(|context| {
             let down = down.as_mut().poll(context);
             if down.is_pending() {
@@ -312,7 +304,7 @@ async fn relay(
     task: &Task<'_>,
     target: Target<'_>,
     transfer: Transfer<'_>,
-) -> (Result<Answered, Unanswered>, Uploaded) {
+) -> (Result<Answered, IncompleteAnswer>, Uploaded) {
     let uploaded = Cell::new(transfer.is_done());
     let (answered, begun) = (Cell::new(false), Cell::new(false));
     let wire = session.wire;
@@ -333,8 +325,9 @@ async fn relay(
     let mut up = pin!(upload.run(inbox));
     let mut ended = None;
     let download = {
-        let mut down =
-            pin!(Download { session, task, target, uploaded: &uploaded, begun: &begun }.run());
+        let (rules, asked) = (task.rules, &task.asked);
+        let (uploaded, begun) = (&uploaded, &begun);
+        let mut down = pin!(Download { session, rules, asked, target, uploaded, begun }.run());
         poll_fn(|context| {
             if ended.is_none()
                 && let Poll::Ready((how, rest)) = up.as_mut().poll(context)
@@ -366,11 +359,11 @@ async fn relay(
             let download = match download {
                 Err(failed) if failed.told == Told::Nothing => {
                     session.refuse(task.rules, Some(&task.asked), failed.reason).await;
-                    Err(Unanswered { told: Told::Refusal, ..failed })
+                    Err(IncompleteAnswer { told: Told::Refusal, ..failed })
                 }
                 other => other,
             };
-            if matches!(download, Err(Unanswered { told: Told::Part, .. })) {
+            if matches!(download, Err(IncompleteAnswer { told: Told::Part, .. })) {
                 // The client must not take half an answer for a whole one.
                 wire.socket().reset_on_close();
                 wire.socket().stop_reading(Reason::TargetClosed);

@@ -1,26 +1,18 @@
-//! A listener on one shard: accepting and admission.
-//!
-//! An accept error never ends a listener: it is counted, and where the node is out of files or memory
-//! accepting pauses for `ACCEPT_PAUSE`. A full shard takes connections and closes them at once, so that
-//! they do not pile up in the kernel.
+//! A listener on one shard: its rules, and what it admits.
+use super::Shard;
 use super::sources::{Entered, Sources};
-use super::{Shard, connection};
 use crate::close::Reason;
 use crate::config::snapshot::{Listener, Live, Logs, Tls};
 use crate::http::identity::Forbidden;
-use crate::net::{self, Sock};
+use crate::net;
 use crate::observe::count;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::Notify;
-
-/// How long accepting pauses after the kernel had no files or memory left.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A listener on one shard.
 #[derive(Debug)]
@@ -112,6 +104,16 @@ impl Front {
         }
     }
 
+    /// Its listening socket; none once it is retired.
+    pub(super) fn listener(&self) -> Option<Rc<net::Listener>> {
+        self.listener.borrow().clone()
+    }
+
+    /// Its accept loop has ended.
+    pub(super) fn has_stopped(&self) {
+        self.stopped.notify_one();
+    }
+
     /// Waits until its accept loop has ended.
     pub(super) async fn stopped(&self) {
         self.stopped.notified().await;
@@ -163,49 +165,4 @@ impl Drop for HandshakeInFlight {
         self.front.handshakes.set(self.front.handshakes.get() - 1);
         self.shard.counters.handshakes_in_flight.add(-1);
     }
-}
-
-/// Accepts until the listener is retired; then takes what still waits, so that nobody who has connected
-/// is reset, and closes the socket.
-pub(super) async fn accept(shard: Rc<Shard>, front: Rc<Front>) {
-    let listener = front.listener.borrow().clone();
-    let Some(listener) = listener else { return };
-    while !front.is_retired() {
-        match listener.accept().await {
-            Ok((socket, client)) => begin(&shard, &front, socket, client),
-            Err(_) if front.is_retired() => {}
-            Err(error) => {
-                shard.counters.accept_errors.add(1);
-                if is_exhaustion(&error) {
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-    while let Ok(Some((socket, client))) = listener.accept_waiting() {
-        begin(&shard, &front, socket, client);
-    }
-    drop(listener);
-    front.stopped.notify_one();
-}
-
-/// Starts a connection, or sheds it.
-fn begin(shard: &Rc<Shard>, front: &Rc<Front>, socket: Sock, client: SocketAddr) {
-    front.counters.accepted.add(1);
-    match shard.admit(&socket, front, client) {
-        Ok(place) => {
-            let (shard, front) = (Rc::clone(shard), Rc::clone(front));
-            drop(net::spawn(connection::serve(shard, front, place, socket, client)));
-        }
-        Err(reason) => {
-            shard.counters.shed.add(1);
-            front.counters.closed[reason.index()].add(1);
-            connection::log_shed(shard, front, &socket, client, reason);
-        }
-    }
-}
-
-/// Whether the kernel had no files or memory; anything else concerned that one connection.
-fn is_exhaustion(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }

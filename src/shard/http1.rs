@@ -2,96 +2,31 @@
 //!
 //! Each turn waits for a head, decides, and answers or hands over to [`exchange`]. Only one request is
 //! in work at a time, so pipelined ones are answered in order.
-use super::ahead::Ahead;
+use super::Phase;
 use super::connection::{Client, Connection};
 use super::exchange::{self, Task};
 use super::front::Rules;
-use super::pace::Taking;
 use super::recording::Recording;
-use super::request::{self, Asked, Decision, Method};
+use super::request::{self, Asked, Decision};
+use super::session::{Next, Session};
 use super::wire::Wire;
-use crate::clock;
 use crate::close::Reason;
 use crate::http::desync::{self, Refused};
-use crate::http::head::{self, Malformed};
-use crate::http::respond::{self, Answer, Manner};
+use crate::http::head;
+use crate::http::respond::Answer;
 use crate::limits;
 use crate::net::{Buf, ByteStream};
 use crate::observe::count::Relief;
-use std::cell::Cell;
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Instant;
-
-/// A client's connection while it serves requests.
-#[derive(Debug)]
-pub(super) struct Session<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) wire: &'a Wire,
-    pub(super) client: Client,
-    /// Received and not consumed.
-    pub(super) inbox: Buf,
-    /// What has been seen of the client beyond the request in work.
-    pub(super) ahead: Ahead<'a>,
-    /// How the client takes its answers.
-    taking: Cell<Taking>,
-    /// X-Amzn-Trace-Id of the request in work: each try is sent with the same one.
-    trace_id: Vec<u8>,
-    /// Of the request in work.
-    pub(super) recording: Recording,
-    /// What it waits for between requests.
-    waits: Waits,
-    /// Whether it ends for want of memory alone.
-    pressed: Cell<bool>,
-}
-
-/// What a connection waits for, as far as ending it is concerned.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) enum Waits {
-    /// A request is in work.
-    #[default]
-    Nothing,
-    /// Its first request, which may be on its way.
-    First,
-    /// Another request: ending it loses nothing.
-    Next,
-}
-
-/// What comes after a request.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Next {
-    /// The next one.
-    KeepAlive,
-    /// The end, as agreed; what was said reaches the client.
-    Done,
-    /// The end, because of this; what was said reaches the client.
-    Close(Reason),
-    /// The end at once: the client must see that its answer is not whole.
-    Abort(Reason),
-    /// The end, because of this, before anything of a request has come: no request has failed.
-    Unasked(Reason),
-}
 
 /// Serves requests until the connection ends; says why, where it was not as agreed.
 pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) -> Option<Reason> {
-    let mut session = Session {
-        connection,
-        wire,
-        client,
-        inbox: Buf::default(),
-        ahead: Ahead::Nothing,
-        taking: Cell::default(),
-        trace_id: Vec::new(),
-        recording: Recording::default(),
-        waits: Waits::First,
-        pressed: Cell::new(false),
-    };
+    let mut session = Session::new(connection, wire, client);
     let (reason, abort) = loop {
         match session.turn().await {
-            Next::KeepAlive => session.waits = Waits::Next,
+            Next::KeepAlive => session.phase = Phase::Between,
             Next::Done => break (None, false),
-            Next::Close(reason) | Next::Unasked(reason) => break (Some(reason), false),
+            Next::Close(reason) | Next::NoRequest(reason) => break (Some(reason), false),
             Next::Abort(reason) => break (Some(reason), true),
         }
     };
@@ -106,26 +41,16 @@ pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) 
         }
         wire.socket().reset_on_close();
     } else {
-        wire.close(session.ahead).await;
+        session.ahead.close(wire).await;
     }
     reason
-}
-
-impl Next {
-    /// Why a request was not served to its end.
-    const fn reason(self) -> Option<Reason> {
-        match self {
-            Self::KeepAlive | Self::Done | Self::Unasked(_) => None,
-            Self::Close(reason) | Self::Abort(reason) => Some(reason),
-        }
-    }
 }
 
 impl Session<'_> {
     /// Waits for a request and serves it.
     async fn turn(&mut self) -> Next {
         if let Err(reason) = self.first_byte().await {
-            return Next::Unasked(reason);
+            return Next::NoRequest(reason);
         }
         let rules = self.connection.front.rules();
         self.recording = Recording::begin(self.connection, &self.client, &rules);
@@ -177,7 +102,7 @@ impl Session<'_> {
                 // Where nothing of a request has come, nobody waits for an answer.
                 if self.inbox.is_empty() {
                     self.recording.forget();
-                    return Next::Unasked(
+                    return Next::NoRequest(
                         self.wire.socket().killed().unwrap_or(Reason::ClientClosed),
                     );
                 }
@@ -232,7 +157,7 @@ impl Session<'_> {
         self.inbox = Buf::default();
         let mut within = self.connection.front.rules().listener.idle_timeout;
         if self.connection.front.is_retired() && !self.wire.has_bytes() {
-            if self.waits == Waits::Next {
+            if self.phase == Phase::Between {
                 return Err(Reason::Draining);
             }
             // It has connected and not been served yet: its first request may be on its way.
@@ -241,9 +166,9 @@ impl Session<'_> {
         let socket = self.wire.socket();
         socket.arm_reading(within, Reason::Idle);
         self.connection.place.weigh(0);
-        self.connection.place.set_waits(self.waits);
+        self.connection.place.set_phase(self.phase);
         let begun = std::mem::take(&mut self.ahead).next(self.wire).await;
-        self.connection.place.set_waits(Waits::Nothing);
+        self.connection.place.set_phase(Phase::Serving);
         match (socket.killed(), begun) {
             (Some(reason), _) => Err(reason),
             (None, Err(_)) => Err(Reason::ClientClosed),
@@ -281,28 +206,8 @@ impl Session<'_> {
         })
     }
 
-    /// The head for the target once more, for another try.
-    pub(super) fn head_again(&self, rules: &Rules) -> Option<Buf> {
-        let behind = self.connection.behind(self.wire, &self.client, &self.trace_id);
-        let head = desync::request(&self.inbox, rules.listener.attributes.desync, |request| {
-            self.connection.head_for_target(rules, request, &behind).0
-        });
-        head.ok().flatten()
-    }
-
-    /// Takes over what has come of the next request while the last one was in work.
-    pub(super) fn take_begun(&mut self) {
-        let begun = self.ahead.take_begun();
-        self.connection.front.counters.received_bytes.add(begun.len() as u64);
-        if self.inbox.is_empty() {
-            self.inbox = begun;
-        } else {
-            self.inbox.extend_from_slice(&begun);
-        }
-    }
-
     /// Receives more into the inbox.
-    pub(super) async fn receive(&mut self) -> Result<(), Reason> {
+    async fn receive(&mut self) -> Result<(), Reason> {
         let inbox = std::mem::take(&mut self.inbox);
         let (result, inbox) = self.wire.read(inbox).await;
         self.inbox = inbox;
@@ -314,105 +219,5 @@ impl Session<'_> {
             }
             Err(_) => Err(self.wire.socket().killed().unwrap_or(Reason::ClientClosed)),
         }
-    }
-
-    /// Whether the connection may serve another request.
-    pub(super) fn keeps_alive(&self, rules: &Rules, asked: &Asked) -> bool {
-        let keeps = asked.keep_alive
-            && !self.connection.front.is_retired()
-            && !self.connection.place.is_ending()
-            && self.connection.accepted.elapsed() < rules.listener.client_keep_alive;
-        // Asked once for each head of an answer, of which the last one counts.
-        self.pressed.set(keeps && self.connection.shard.is_pressed());
-        keeps && !self.pressed.get()
-    }
-
-    /// Answers a request that cannot be served, where there is somebody to tell.
-    pub(super) async fn refuse(
-        &self,
-        rules: &Rules,
-        asked: Option<&Asked>,
-        reason: Reason,
-    ) -> Next {
-        self.recording.note(|record| record.failed(reason));
-        match reason.status() {
-            Some(status) => {
-                match self.answer(rules, asked, &Answer::standard(status), false).await {
-                    Next::Close(_) | Next::Done | Next::KeepAlive | Next::Unasked(_) => {
-                        Next::Close(reason)
-                    }
-                    Next::Abort(reason) => Next::Abort(reason),
-                }
-            }
-            None => Next::Close(reason),
-        }
-    }
-
-    pub(super) async fn refuse_malformed(&self, rules: &Rules, malformed: Malformed) -> Next {
-        self.connection.note_malformed(malformed);
-        self.recording.note(|record| record.reason = Some(malformed.word()));
-        self.answer(rules, None, &Answer::standard(malformed.status()), false).await
-    }
-
-    /// Sends an answer of the node's own.
-    async fn answer(
-        &self,
-        rules: &Rules,
-        asked: Option<&Asked>,
-        answer: &Answer<'_>,
-        keep_alive: bool,
-    ) -> Next {
-        let manner = self.manner(rules, asked, keep_alive);
-        let out = self.connection.write(|out| respond::write(out, answer, &manner));
-        self.tell(rules, out, answer.status, keep_alive).await
-    }
-
-    fn manner<'r>(&self, rules: &'r Rules, asked: Option<&Asked>, keep_alive: bool) -> Manner<'r> {
-        Manner {
-            keep_alive,
-            head_only: asked.is_some_and(|asked| asked.method == Method::Head),
-            attributes: &rules.listener.attributes,
-            since_epoch: clock::since_epoch(),
-        }
-    }
-
-    async fn tell(&self, rules: &Rules, out: Buf, status: u16, keep_alive: bool) -> Next {
-        self.connection.count_response(status);
-        self.recording.note(|record| record.elb_status = Some(status));
-        match self.send(out, rules).await {
-            Ok(()) if keep_alive => Next::KeepAlive,
-            Ok(()) => Next::Done,
-            Err(reason) => Next::Abort(reason),
-        }
-    }
-
-    /// Sends to the client. What the kernel has room for leaves at once, without a deadline; for the rest the
-    /// client is waited for.
-    pub(super) async fn send(&self, bytes: Buf, rules: &Rules) -> Result<(), Reason> {
-        let socket = self.wire.socket();
-        let count = bytes.len() as u64;
-        self.connection.front.counters.sent_bytes.add(count);
-        let mut sending = pin!(self.wire.write(bytes));
-        let at_once = poll_fn(|context| Poll::Ready(sending.as_mut().poll(context))).await;
-        let (sent, _) = match at_once {
-            Poll::Ready(sent) => sent,
-            Poll::Pending => {
-                let (idle, floor) =
-                    (rules.listener.idle_timeout, rules.listener.slow_clients.answer);
-                let mut taking = self.taking.get();
-                let waited = taking.wait(socket, idle, floor, sending.as_mut()).await;
-                self.taking.set(taking);
-                match waited {
-                    Ok(sent) => sent,
-                    Err(reason) => {
-                        socket.kill(reason);
-                        sending.await
-                    }
-                }
-            }
-        };
-        sent.map_err(|_| socket.killed().unwrap_or(Reason::ClientClosed))?;
-        self.recording.note(|record| record.sent_bytes += count);
-        Ok(())
     }
 }

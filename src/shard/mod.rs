@@ -1,19 +1,23 @@
 //! A shard: one thread, one event loop, its own listening sockets, pools and counters.
 //!
 //! `process` starts one for each CPU and hands it its [`Seat`]; `config::publish` sends it orders. In
-//! here a connection's path is read top to bottom: [`front`] accepts, [`connection`] peeks, handshakes
-//! and logs, [`judge`] takes the verdict and [`seen`] remembers it, [`http1`] serves requests,
-//! [`exchange`] relays one of them, [`relief`] ends some where memory is short. [`recording`] notes what becomes of each for the access log, and
-//! [`logging`] hands over the lines of both logs.
+//! here a connection's path is read top to bottom: [`accept`] takes it on its [`front`], [`handshake`]
+//! shakes hands and has [`attempt`] log it, [`judge`] takes the verdict and [`seen`] remembers it, [`http1`]
+//! serves requests as one [`session`], [`exchange`] relays one of them, [`relief`] ends some where memory is
+//! short. [`recording`] notes what becomes of each for the access log, and [`logging`] hands over the lines
+//! of both logs.
 //!
 //! Orders are carried out between the steps of connections, on the same thread: what a connection does
 //! without awaiting happens wholly before or wholly after an order. That is what an acknowledged
 //! generation rests on (design decision 6).
+mod accept;
 mod ahead;
+mod attempt;
 pub mod connection;
 mod download;
 pub mod exchange;
 pub mod front;
+mod handshake;
 pub mod http1;
 mod http2;
 pub mod judge;
@@ -24,6 +28,7 @@ mod recording;
 mod relief;
 mod request;
 pub mod seen;
+mod session;
 pub mod slices;
 pub mod sources;
 mod sweep;
@@ -43,7 +48,6 @@ use crate::random::Random;
 use crate::upstream::Upstreams;
 use arc_swap::ArcSwap;
 use front::Front;
-use http1::Waits;
 use logging::Logging;
 use sources::{Entered, Sources};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -122,6 +126,18 @@ pub struct Shard {
     logging: Logging,
 }
 
+/// Where a connection is between its requests: what ending it would lose.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Phase {
+    /// A request is in work.
+    #[default]
+    Serving,
+    /// Its first request may be on its way.
+    BeforeFirst,
+    /// It has been served and waits for another request: ending it loses nothing.
+    Between,
+}
+
 /// The connections of a shard.
 #[derive(Debug, Default)]
 struct Open {
@@ -134,8 +150,7 @@ struct Open {
 struct Handle {
     socket: Sock,
     front: Rc<Front>,
-    /// What it waits for.
-    waits: Cell<Waits>,
+    phase: Cell<Phase>,
     /// What is needed to judge its client again; set once it was judged.
     judged: OnceCell<Judged>,
     /// Whether its client is no longer accepted, so that it serves no further request.
@@ -239,7 +254,7 @@ impl Shard {
                     let counters = self.board.listener_of_shards(name);
                     match Front::open(live, listener, counters, self.index, socket) {
                         Ok(front) => {
-                            net::spawn(front::accept(Rc::clone(self), Rc::clone(&front)));
+                            net::spawn(accept::run(Rc::clone(self), Rc::clone(&front)));
                             front
                         }
                         Err(error) => {
@@ -275,10 +290,10 @@ impl Shard {
             if !Rc::ptr_eq(&handle.front, front) || handle.socket.is_stale() {
                 continue;
             }
-            match handle.waits.get() {
-                Waits::Nothing => handle.wake(),
-                Waits::First => handle.socket.arm_reading(limits::LINGER, Reason::Draining),
-                Waits::Next => handle.socket.stop_reading(Reason::Draining),
+            match handle.phase.get() {
+                Phase::Serving => handle.wake(),
+                Phase::BeforeFirst => handle.socket.arm_reading(limits::LINGER, Reason::Draining),
+                Phase::Between => handle.socket.stop_reading(Reason::Draining),
             }
         }
     }
@@ -330,7 +345,7 @@ impl Shard {
         let handle = Rc::new(Handle {
             socket: socket.clone(),
             front: Rc::clone(front),
-            waits: Cell::default(),
+            phase: Cell::default(),
             judged: OnceCell::new(),
             ending: Cell::new(false),
             weight_bytes: Cell::new(0),
@@ -356,7 +371,7 @@ impl Shard {
 impl Handle {
     /// Whether ending it loses nothing: it waits for its next request, and none is on its way.
     fn is_idle(&self) -> bool {
-        self.waits.get() != Waits::Nothing && !self.socket.is_stale()
+        self.phase.get() != Phase::Serving && !self.socket.is_stale()
     }
 
     /// Ends it at once because its client is no longer accepted.
@@ -417,9 +432,9 @@ impl Place {
         }
     }
 
-    /// Says what the connection waits for.
-    fn set_waits(&self, waits: Waits) {
-        self.handle.waits.set(waits);
+    /// Says where the connection is between its requests.
+    fn set_phase(&self, phase: Phase) {
+        self.handle.phase.set(phase);
     }
 
     /// Says which target the connection waits for.

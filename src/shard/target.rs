@@ -1,5 +1,5 @@
 //! The target's side of an exchange.
-use super::outcome::{Told, Unanswered};
+use super::outcome::{IncompleteAnswer, Told};
 use crate::close::Reason;
 use crate::http::head::{Malformed, worth_parsing};
 use crate::net::{Buf, Sock};
@@ -110,19 +110,19 @@ impl Target<'_> {
     }
 
     /// The request could not be sent.
-    pub(super) fn unsent(self) -> Unanswered {
+    pub(super) fn unsent(self) -> IncompleteAnswer {
         let reason = self.socket.killed().unwrap_or(Reason::TargetClosed);
-        Unanswered { reason, told: Told::Nothing, silent: !timed_out(reason) }
+        IncompleteAnswer { reason, told: Told::Nothing, silent: !timed_out(reason) }
     }
 }
 
 /// A request that its target group counts once some target gets it, however often it is sent.
-pub(super) struct Uncounted<'a> {
+pub(super) struct CountedOnce<'a> {
     requests: &'a Count,
     is_counted: Cell<bool>,
 }
 
-impl<'a> Uncounted<'a> {
+impl<'a> CountedOnce<'a> {
     pub(super) const fn new(requests: &'a Count) -> Self {
         Self { requests, is_counted: Cell::new(false) }
     }

@@ -1,5 +1,4 @@
 //! A client's byte stream, encrypted or not, as HTTP sees it.
-use super::ahead::Ahead;
 use crate::close::Reason;
 use crate::limits;
 use crate::net::{Buf, BufResult, ByteStream, Sock};
@@ -46,19 +45,6 @@ impl Wire {
             Self::Plain(_) => false,
             Self::Tls(stream) => stream.is_ready(),
         }
-    }
-
-    /// Says goodbye and throws away what the client still sends, within the bounds of `limits`, so that
-    /// a reset does not overtake our last bytes.
-    ///
-    /// * `ahead`: a look that may still be under way. One at a time receives, so it comes to its end first.
-    pub(super) async fn close(&self, ahead: Ahead<'_>) {
-        self.say_goodbye().await;
-        if ahead.is_pending() {
-            self.socket().arm(limits::LINGER, Reason::Idle);
-            ahead.finish().await;
-        }
-        linger(self.socket()).await;
     }
 }
 

@@ -64,7 +64,7 @@ pub struct Connection {
 
 /// Why there is no connection for a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Unreached {
+pub struct NoConnection {
     /// Why.
     pub reason: Reason,
     /// The target that was tried last, if any was.
@@ -101,7 +101,7 @@ impl Upstreams {
         group: &Group,
         counts: &count::TargetGroup,
         due: Option<Instant>,
-    ) -> Result<Connection, Unreached> {
+    ) -> Result<Connection, NoConnection> {
         let idle = |target| self.idle(target);
         let fresh = async |target| self.fresh(target, counts, due).await;
         self.of_next_target(group, counts, idle, fresh).await
@@ -120,7 +120,7 @@ impl Upstreams {
         refused: Option<&Avoided>,
         counts: &Arc<count::TargetGroup>,
         due: Option<Instant>,
-    ) -> Result<Place, Unreached> {
+    ) -> Result<Place, NoConnection> {
         let ready = |target| self.http2.place(target, refused);
         let make = async |target| {
             let place = self.http2.wait_for_place(target, refused, counts);
@@ -141,11 +141,11 @@ impl Upstreams {
         counts: &count::TargetGroup,
         ready: impl Fn(SocketAddr) -> Option<C>,
         make: impl AsyncFn(SocketAddr) -> Result<C, Reason>,
-    ) -> Result<C, Unreached> {
+    ) -> Result<C, NoConnection> {
         let addresses = group.addresses.load();
         let Ok(first) = self.turn(group, &addresses) else {
             counts.errors[Reason::NoTarget.index()].add(1);
-            return Err(Unreached { reason: Reason::NoTarget, target: None });
+            return Err(NoConnection { reason: Reason::NoTarget, target: None });
         };
         if let Some(found) = ready(addresses[first]) {
             return Ok(found);
@@ -157,13 +157,13 @@ impl Upstreams {
             Err(reason) => reason,
         };
         let next = self.next_after(first, &addresses).filter(|_| reason.try_next_target());
-        let next = next.ok_or(Unreached { reason, target: Some(addresses[first]) })?;
+        let next = next.ok_or(NoConnection { reason, target: Some(addresses[first]) })?;
         counts.retries.add(1);
         match ready(next) {
             Some(found) => Ok(found),
             None => {
                 let made = make(next).await;
-                made.map_err(|reason| Unreached { reason, target: Some(next) })
+                made.map_err(|reason| NoConnection { reason, target: Some(next) })
             }
         }
     }

@@ -123,7 +123,7 @@ fn a_target_that_is_passed_over_is_tried_when_there_is_no_other() {
         let group = group(&[address]);
         let refused = upstreams.checkout(&group, &counts, None).await;
         let reason = Reason::ConnectRefused;
-        assert_eq!(refused.unwrap_err(), Unreached { reason, target: Some(address) });
+        assert_eq!(refused.unwrap_err(), NoConnection { reason, target: Some(address) });
         assert_eq!(counts.retries.get(), 0, "the same target is not tried twice for one request");
         socket.listen(1).unwrap();
         assert_eq!(upstreams.checkout(&group, &counts, None).await.unwrap().target, address);
@@ -138,7 +138,7 @@ fn a_request_tries_two_targets_and_no_third() {
         let group = group(&[a.1, b.1, c.1]);
         let refused = upstreams.checkout(&group, &counts, None).await;
         let reason = Reason::ConnectRefused;
-        assert_eq!(refused.unwrap_err(), Unreached { reason, target: Some(b.1) });
+        assert_eq!(refused.unwrap_err(), NoConnection { reason, target: Some(b.1) });
         assert_eq!((errors(&counts, Reason::ConnectRefused), counts.retries.get()), (2, 1));
     });
 }
@@ -172,7 +172,7 @@ fn a_connect_that_its_request_gives_up_ends_when_that_is_due_and_passes_nobody_o
         let due = began + Duration::from_millis(200);
         let late = upstreams.checkout(&group(&[silent, good]), &counts, Some(due)).await;
         let reason = Reason::TargetTimeout;
-        assert_eq!(late.unwrap_err(), Unreached { reason, target: Some(silent) });
+        assert_eq!(late.unwrap_err(), NoConnection { reason, target: Some(silent) });
         assert!(began.elapsed() < limits::CONNECT_TIMEOUT, "{:?}", began.elapsed());
         assert!(!upstreams.passed_over.borrow().contains(silent, Instant::now()));
         assert_eq!((errors(&counts, reason), counts.retries.get()), (1, 0));
@@ -189,7 +189,7 @@ fn a_group_without_an_address_has_no_target() {
         let (upstreams, counts) = (Upstreams::new(0, usize::MAX), count::TargetGroup::default());
         let nothing = upstreams.checkout(&group(&[]), &counts, None).await;
         let reason = Reason::NoTarget;
-        assert_eq!(nothing.unwrap_err(), Unreached { reason, target: None });
+        assert_eq!(nothing.unwrap_err(), NoConnection { reason, target: None });
         assert_eq!(errors(&counts, Reason::NoTarget), 1);
     });
 }

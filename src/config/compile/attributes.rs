@@ -7,7 +7,7 @@ mod unbuilt;
 use crate::config::written::{self, Protocol, Scalar, ServerHeader};
 use crate::config::{Faults, defaults};
 use crate::http::attributes::{Attributes, ForwardedFor, ServerName};
-use crate::http::{desync, identity};
+use crate::http::{desync, identity, is_token};
 use crate::limits::RESPONSE_HEADER_VALUE_BYTES_MAX;
 use crate::net;
 use crate::tls::server::Protocols;
@@ -188,9 +188,7 @@ fn name_of<'a>(names: &'a mut identity::Names, key: &str) -> Option<&'a mut Stri
 /// A name that an identity header may have. It is removed from what clients send, so it must not be one
 /// that HTTP works by.
 fn header_name(value: &str) -> Result<String, String> {
-    // RFC 9110, section 5.6.2: a token.
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if !(1..=HEADER_NAME_BYTES_MAX).contains(&value.len()) || !value.bytes().all(token) {
+    if !(1..=HEADER_NAME_BYTES_MAX).contains(&value.len()) || !value.bytes().all(is_token) {
         return Err(format!(
             "\"{value}\" is not a header name of 1 to {HEADER_NAME_BYTES_MAX} characters"
         ));

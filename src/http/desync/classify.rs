@@ -6,7 +6,7 @@
 //! Source: `alb-contract.md`, section 2.4; `tests/desync/classes.rs` holds it against that classifier.
 #![deny(clippy::indexing_slicing)]
 use super::raw::{self, Line, RequestLine, is_blank, is_control, is_space, trimmed};
-use super::reason::ClassReason;
+use crate::http::class::ClassReason;
 use crate::http::fault::is_token;
 use crate::http::framing::decimal;
 use crate::http::name::{CONTENT_LENGTH, TRANSFER_ENCODING, taken_for};

@@ -58,28 +58,31 @@ pub(super) fn length(bytes: &[u8]) -> Option<usize> {
 
 /// The words of a request line.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RequestLine<'b> {
+pub(crate) struct RequestLine<'b> {
     /// What stands before the first space.
-    pub(super) method: &'b [u8],
+    pub(crate) method: &'b [u8],
+    /// All that stands behind it.
+    pub(crate) rest: &'b [u8],
     /// What stands between the first space and the last, spaces and all.
-    pub(super) target: &'b [u8],
+    pub(crate) target: &'b [u8],
     /// What stands behind the last space, without the blanks behind it. None where there is but one
     /// space: HTTP/0.9.
-    pub(super) version: Option<&'b [u8]>,
+    pub(crate) version: Option<&'b [u8]>,
     /// The blanks behind the version.
     pub(super) padding: &'b [u8],
 }
 
 impl<'b> RequestLine<'b> {
-    pub(super) fn of(line: &'b [u8]) -> Self {
+    /// Words are told apart at spaces.
+    pub(crate) fn of(line: &'b [u8]) -> Self {
         let (method, rest) = split_at_space(line, line.iter().position(is_space));
         let end = rest.iter().rposition(|byte| !is_blank(byte)).map_or(0, |last| last + 1);
         let (words, padding) = rest.split_at(end);
         match words.iter().rposition(is_space) {
-            None => Self { method, target: rest, version: None, padding: &[] },
+            None => Self { method, rest, target: rest, version: None, padding: &[] },
             last => {
                 let (target, version) = split_at_space(words, last);
-                Self { method, target, version: Some(version), padding }
+                Self { method, rest, target, version: Some(version), padding }
             }
         }
     }

@@ -6,7 +6,7 @@
 //! or two more, each within the bounds of the head that it came in.
 #![deny(clippy::indexing_slicing)]
 use crate::close::Reason;
-use crate::http::desync::ClassReason;
+use crate::http::desync::{ClassReason, RequestLine};
 use crate::http::head::{Request, Version};
 use crate::http::host;
 use crate::limits::{LOGGED_USER_AGENT_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
@@ -35,8 +35,6 @@ pub struct Record {
     pub matched_rule_priority: Option<i32>,
     /// What was done with it.
     pub action: Option<Executed>,
-    /// Why that failed, in ALB's word.
-    pub error_reason: Option<&'static str>,
     /// Why it has a desync class; none for what is as RFC 9112 has it.
     pub classification: Option<ClassReason>,
     /// JSON form only: the generation by which it was decided what is done with it.
@@ -106,8 +104,6 @@ pub enum Executed {
     Forward,
     /// The node answered.
     FixedResponse,
-    /// The node answered with another URL.
-    Redirect,
 }
 
 impl Executed {
@@ -116,7 +112,6 @@ impl Executed {
         match self {
             Self::Forward => "forward",
             Self::FixedResponse => "fixed-response",
-            Self::Redirect => "redirect",
         }
     }
 }
@@ -131,7 +126,6 @@ impl Record {
             sent_bytes: 0,
             matched_rule_priority: None,
             action: None,
-            error_reason: None,
             classification: None,
             generation: 0,
             reason: None,
@@ -192,11 +186,6 @@ impl Record {
         self.kind = if self.entrance.tls { Kind::Wss } else { Kind::Ws };
     }
 
-    /// The client is sent to another URL.
-    pub fn redirected(&mut self, url: &[u8]) {
-        self.text.redirect_url = Some(self.text.add(url));
-    }
-
     /// It is for the target group with this ARN.
     pub fn is_for(&mut self, target_group: &str) {
         self.text.target_group = Some(self.text.add(target_group.as_bytes()));
@@ -254,7 +243,7 @@ impl Record {
             self.elb_status.get_or_insert(if is_dispatched { 460 } else { 400 });
         }
         // A target that breaks off before it has answered counts as never reached.
-        if reason.is_unreached() && self.answered.is_none() {
+        if reason.is_logged_as_undispatched() && self.answered.is_none() {
             self.dispatched = None;
         }
     }
@@ -310,10 +299,6 @@ impl Record {
     pub(super) fn target_group(&self) -> Option<&[u8]> {
         self.text.get(self.text.target_group.as_ref())
     }
-
-    pub(super) fn redirect_url(&self) -> Option<&[u8]> {
-        self.text.get(self.text.redirect_url.as_ref())
-    }
 }
 
 /// `protocol://host:port`, as the client has named the host. The port is the listener's unless it named
@@ -339,7 +324,6 @@ struct Text {
     user_agent: Option<Range<usize>>,
     trace_id: Option<Range<usize>>,
     target_group: Option<Range<usize>>,
-    redirect_url: Option<Range<usize>>,
 }
 
 /// Room for what usually goes with a target.
@@ -380,30 +364,20 @@ impl<'b> FirstLine<'b> {
         Self { method: request.method.as_bytes(), target: request.target.as_bytes(), version }
     }
 
-    /// Words are told apart at spaces; the last is a version when it looks like one. Spaces around a target
-    /// are none of it.
+    /// The last word is a version when it looks like one. Spaces around a target are none of it.
     fn of(received: &'b [u8]) -> Self {
         let mut lines = received.split(|byte| *byte == b'\n');
         let line = lines.find(|line| !matches!(line, [] | [b'\r'])).unwrap_or_default();
         let line = line.get(..REQUEST_LINE_BYTES_MAX).unwrap_or(line).trim_ascii_end();
-        let (method, rest) = split_at_space(line, line.iter().position(|byte| *byte == b' '));
-        let (target, version) = split_at_space(rest, rest.iter().rposition(|byte| *byte == b' '));
-        let target = target.trim_ascii();
-        match (version.starts_with(b"HTTP/"), rest.starts_with(b"HTTP/")) {
-            (true, _) => Self { method, target, version },
-            (false, true) => Self { method, target: b"", version: rest },
-            (false, false) => Self { method, target: rest.trim_ascii(), version: b"" },
+        let RequestLine { method, rest, target, version, .. } = RequestLine::of(line);
+        match (version, rest.starts_with(b"HTTP/")) {
+            (Some(version), _) if version.starts_with(b"HTTP/") => {
+                Self { method, target: target.trim_ascii(), version }
+            }
+            (_, true) => Self { method, target: b"", version: rest },
+            (_, false) => Self { method, target: rest.trim_ascii(), version: b"" },
         }
     }
-}
-
-/// What stands before the space at `position` and what behind it.
-fn split_at_space(words: &[u8], position: Option<usize>) -> (&[u8], &[u8]) {
-    let Some((before, behind)) = position.and_then(|position| words.split_at_checked(position))
-    else {
-        return (words, b"");
-    };
-    (before, behind.strip_prefix(b" ").unwrap_or(behind))
 }
 
 #[cfg(test)]

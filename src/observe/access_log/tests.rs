@@ -435,7 +435,6 @@ fn field_23_is_the_action() {
     for (action, logged) in [
         (Some(Executed::Forward), "\"forward\""),
         (Some(Executed::FixedResponse), "\"fixed-response\""),
-        (Some(Executed::Redirect), "\"redirect\""),
         (None, "\"-\""),
     ] {
         assert_eq!(field_of(23, |record| record.action = action), logged);
@@ -443,17 +442,10 @@ fn field_23_is_the_action() {
 }
 
 #[test]
-fn field_24_is_the_url_of_a_redirect() {
-    let url = b"https://a:443/\"\x00 ";
-    assert_eq!(field_of(24, |record| record.redirected(url)), r#""https://a:443/\x22\x00 ""#);
-    assert_eq!(field_of(24, |_| {}), "\"-\"");
-}
-
-#[test]
-fn field_25_is_albs_reason() {
-    let reason = Some("AWSALBTGCookieInvalid");
-    assert_eq!(field_of(25, |record| record.error_reason = reason), "\"AWSALBTGCookieInvalid\"");
-    assert_eq!(field_of(25, |_| {}), "\"-\"");
+fn fields_24_and_25_are_those_of_redirects_and_of_actions_that_fail() {
+    for number in [24, 25] {
+        assert_eq!(field_of(number, |_| {}), "\"-\"");
+    }
 }
 
 #[test]
@@ -521,7 +513,6 @@ fn hostile_bytes_stay_in_their_column_and_come_back_whole() {
     for bytes in hostile() {
         let mut record = served(Instant::now());
         record.say(&bytes);
-        record.redirected(&bytes);
         let name = String::from_utf8_lossy(&bytes).into_owned();
         let tls = Tls { server_name: Some(&name), certificate: Some(&name), ..tls() };
         let connection = Connection { tls: Some(tls), ..connection() };

@@ -3,9 +3,9 @@
 //! Shared by what writes the answer and what watches for the client's reset; borrowed only between
 //! awaits. The crate keeps `limits::H2_SEND_BUFFER_BYTES_MAX` of a stream at most, and what the client's
 //! windows have no room for waits here, in one buffer.
-use super::StreamPlace;
 use super::flow::{is_small, poll_room};
 use super::idle::Idle;
+use super::place::StreamPlace;
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::Floor;
@@ -41,7 +41,7 @@ pub(super) struct Sender {
 
 enum State {
     /// Nothing final has been said.
-    Unanswered(SendResponse<Bytes>),
+    Silent(SendResponse<Bytes>),
     /// The head has been sent.
     Answering(SendStream<Bytes>),
     /// All of it has.
@@ -56,7 +56,7 @@ impl Sender {
         respond: SendResponse<Bytes>,
     ) -> Self {
         let recording = Recording::begin(&place.shared.connection, &client, &rules);
-        let state = RefCell::new(State::Unanswered(respond));
+        let state = RefCell::new(State::Silent(respond));
         Self { place, rules, client, recording, state, taking: Cell::default() }
     }
 
@@ -88,7 +88,7 @@ impl Sender {
 
     /// Sends an interim answer.
     pub(super) fn inform(&self, response: http::Response<()>) {
-        if let State::Unanswered(respond) = &mut *self.state.borrow_mut() {
+        if let State::Silent(respond) = &mut *self.state.borrow_mut() {
             self.recording.note(|record| record.sent_bytes += answer::head_bytes(&response));
             // A stream that is gone is noticed by its reset.
             let _ = respond.send_informational(response);
@@ -98,7 +98,7 @@ impl Sender {
     /// Sends the head; `whole` says that no content follows.
     pub(super) fn begin(&self, response: http::Response<()>, whole: bool) -> Result<(), Reason> {
         let state = &mut *self.state.borrow_mut();
-        let State::Unanswered(respond) = state else { return Err(Reason::Internal) };
+        let State::Silent(respond) = state else { return Err(Reason::Internal) };
         let mut head_bytes = 0;
         self.recording.note(|_| head_bytes = answer::head_bytes(&response));
         let stream = respond.send_response(response, whole).map_err(|_| Reason::ClientClosed)?;
@@ -153,7 +153,7 @@ impl Sender {
     async fn room(&self, bytes: usize) -> Result<usize, Reason> {
         let room = poll_fn(|context| match &mut *self.state.borrow_mut() {
             State::Answering(stream) => poll_room(stream, bytes, context),
-            State::Unanswered(_) | State::Answered => Poll::Ready(None),
+            State::Silent(_) | State::Answered => Poll::Ready(None),
         });
         room.await.ok_or(Reason::ClientClosed)
     }
@@ -196,13 +196,13 @@ impl Sender {
 
     /// Whether the answer has begun.
     pub(super) fn has_begun(&self) -> bool {
-        !matches!(&*self.state.borrow(), State::Unanswered(_))
+        !matches!(&*self.state.borrow(), State::Silent(_))
     }
 
     /// Ends the stream: the client must see that its answer is not whole.
     pub(super) fn reset(&self, reason: h2::Reason) {
         match &mut *self.state.borrow_mut() {
-            State::Unanswered(respond) => respond.send_reset(reason),
+            State::Silent(respond) => respond.send_reset(reason),
             State::Answering(stream) => stream.send_reset(reason),
             State::Answered => {}
         }
@@ -211,7 +211,7 @@ impl Sender {
     /// Ready once the client, or the end of its connection, has reset the stream.
     pub(super) fn poll_reset(&self, context: &mut Context<'_>) -> Poll<()> {
         match &mut *self.state.borrow_mut() {
-            State::Unanswered(respond) => respond.poll_reset(context).map(|_| ()),
+            State::Silent(respond) => respond.poll_reset(context).map(|_| ()),
             State::Answering(stream) => stream.poll_reset(context).map(|_| ()),
             State::Answered => Poll::Pending,
         }

@@ -14,7 +14,7 @@ use crate::limits;
 use crate::net::Buf;
 use crate::observe::access_log::Record;
 use crate::shard::front::Rules;
-use crate::shard::outcome::{Told, Unanswered};
+use crate::shard::outcome::{IncompleteAnswer, Told};
 use crate::shard::target::{Target, timed_out};
 use http::HeaderMap;
 use std::cell::Cell;
@@ -28,12 +28,12 @@ impl Stream {
         target: Target<'_>,
         idle: &Idle,
         uploaded: &Cell<bool>,
-    ) -> Result<KeepTarget, Unanswered> {
+    ) -> Result<KeepTarget, IncompleteAnswer> {
         let mut received = Buf::take();
         let floor = self.floors().answer;
         let head = self.final_head(target, uploaded, &mut received).await?;
         idle.moved();
-        let failed = |reason, told| Unanswered { reason, told, silent: false };
+        let failed = |reason, told| IncompleteAnswer { reason, told, silent: false };
         let Rules { listener, forbidden, .. } = &*self.sender.rules;
         let trailers = Filter::of_response(head.trailers_may_pass, forbidden, &listener.attributes);
         let mut transfer = Transfer::new(head.body, Body::UntilClose, trailers);
@@ -79,7 +79,7 @@ impl Stream {
         target: Target<'_>,
         uploaded: &Cell<bool>,
         received: &mut Buf,
-    ) -> Result<Answered, Unanswered> {
+    ) -> Result<Head, IncompleteAnswer> {
         let mut silent = true;
         for _ in 0..=limits::INTERIM_ANSWERS_MAX {
             let parse = |received: &Buf| {
@@ -89,7 +89,7 @@ impl Stream {
             let head = target.head(received, uploaded, &mut silent, parse).await;
             let head = head.map_err(|reason| {
                 let silent = silent && !timed_out(reason);
-                Unanswered { reason, told: Told::Nothing, silent }
+                IncompleteAnswer { reason, told: Told::Nothing, silent }
             })?;
             received.consume(head.bytes);
             let status = head.response.status().as_u16();
@@ -103,10 +103,14 @@ impl Stream {
                 _ => self.sender.inform(head.response),
             }
         }
-        Err(Unanswered { reason: Reason::TargetMalformed, told: Told::Nothing, silent: false })
+        Err(IncompleteAnswer {
+            reason: Reason::TargetMalformed,
+            told: Told::Nothing,
+            silent: false,
+        })
     }
 
-    fn parse(&self, received: &Buf) -> Result<Option<Answered>, Malformed> {
+    fn parse(&self, received: &Buf) -> Result<Option<Head>, Malformed> {
         let mut slots = slots();
         let expected = self.asked.expected();
         let Some(read) = response(received, expected, &mut slots)? else { return Ok(None) };
@@ -116,18 +120,12 @@ impl Stream {
         let response = response.ok_or(Malformed::BadStatus)?;
         let (bytes, body) = (read.length, read.body);
         let trailers_may_pass = trailers::may_pass(&read.connection);
-        Ok(Some(Answered {
-            bytes,
-            body,
-            response,
-            keep_target: read.keep_alive,
-            trailers_may_pass,
-        }))
+        Ok(Some(Head { bytes, body, response, keep_target: read.keep_alive, trailers_may_pass }))
     }
 }
 
 /// A response head that has been read, as it goes on.
-struct Answered {
+struct Head {
     bytes: usize,
     body: Body,
     response: http::Response<()>,

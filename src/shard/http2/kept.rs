@@ -3,7 +3,7 @@
 //!
 //! Bounds: `limits::H2_KEPT_BYTES_MAX` of each stream, and half of `limits::H2_HEADS_BYTES_MAX` of a
 //! connection.
-use super::StreamPlace;
+use super::place::StreamPlace;
 use crate::limits;
 use bytes::Bytes;
 use std::cell::RefCell;

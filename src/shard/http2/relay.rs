@@ -20,12 +20,11 @@ use crate::http::head::Malformed;
 use crate::http::trailers::Filter;
 use crate::limits;
 use crate::observe::access_log::Record;
-use crate::observe::count;
 use crate::shard::front::Rules;
-use crate::shard::outcome::Told;
+use crate::shard::outcome::{Cause, Told, Uploaded};
 use crate::shard::pace::TooSlow;
-use crate::shard::target::Uncounted;
-use crate::upstream::{Lost, Place, Unreached};
+use crate::shard::target::CountedOnce;
+use crate::upstream::{Lost, NoConnection, Place};
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{RecvStream, SendStream};
@@ -68,14 +67,14 @@ impl Stream {
         let shard = &self.sender.connection().shard;
         let counters = shard.target_group(&self.group.name);
         let kept = Kept::new(&self.sender.place);
-        let uncounted = Uncounted::new(&counters.requests);
+        let counted = CountedOnce::new(&counters.requests);
         let mut refused = None;
         loop {
             let place =
                 shard.upstreams.place(&self.group, refused.as_ref(), &counters, self.due_at());
             let place = match self.unless_reset(place).await {
                 Some(Ok(place)) => place,
-                Some(Err(Unreached { reason, target })) => {
+                Some(Err(NoConnection { reason, target })) => {
                     self.note(|record| record.chose(target));
                     return self.refuse(reason);
                 }
@@ -86,13 +85,14 @@ impl Stream {
                 stream: &self,
                 place: &place,
                 kept: &kept,
-                uncounted: &uncounted,
+                counted: &counted,
                 idle: Idle::new(self.sender.rules.listener.idle_timeout),
                 blocked: Blocked::default(),
             };
             let Err(failed) = attempt.run(head, &mut body).await else { return };
             if refused.is_some() || !self.may_repeat(failed, &kept) {
-                return self.give_up(&counters, failed);
+                let (cause, code) = failed.cause();
+                return self.give_up(&counters, cause, failed.told, code);
             }
             counters.retries.add(1);
             refused = Some(place.turned_away());
@@ -113,12 +113,6 @@ impl Stream {
         .await
     }
 
-    /// The client took its request back.
-    pub(super) fn gone(&self) {
-        self.sender.connection().count_failed(Reason::ClientClosed);
-        self.note(|record| record.failed(Reason::ClientClosed));
-    }
-
     /// Whether the request may be sent again.
     fn may_repeat(&self, failed: Failed, kept: &Kept<'_>) -> bool {
         match failed {
@@ -129,23 +123,18 @@ impl Stream {
             Failed { by: By::Target(_) | By::Client { .. } | By::Malformed(_), .. } => false,
         }
     }
+}
 
-    /// Ends a request without a whole answer of its target's.
-    fn give_up(&self, counters: &count::TargetGroup, failed: Failed) {
-        let (reason, code) = match failed.by {
-            By::Malformed(malformed) => return self.refuse_malformed(failed.told, malformed),
+impl Failed {
+    /// What ended it, and what the client's stream is reset with after part of an answer.
+    fn cause(self) -> (Cause, h2::Reason) {
+        match self.by {
+            By::Malformed(malformed) => (Cause::Malformed(malformed), h2::Reason::PROTOCOL_ERROR),
             By::Client { reason, uploading } => {
-                if uploading && failed.told == Told::Nothing {
-                    self.note(Record::cut_short);
-                }
-                (reason, h2::Reason::INTERNAL_ERROR)
+                (Cause::Client { reason, uploading }, h2::Reason::INTERNAL_ERROR)
             }
-            By::Target(lost) => {
-                counters.errors[lost.reason.index()].add(1);
-                (lost.reason, code_for_client(lost.code))
-            }
-        };
-        self.end(failed.told, reason, code);
+            By::Target(lost) => (Cause::Target(lost.reason), code_for_client(lost.code)),
+        }
     }
 }
 
@@ -161,17 +150,9 @@ struct Attempt<'a> {
     stream: &'a Stream,
     place: &'a Place,
     kept: &'a Kept<'a>,
-    uncounted: &'a Uncounted<'a>,
+    counted: &'a CountedOnce<'a>,
     idle: Idle,
     blocked: Blocked,
-}
-
-/// How the request's content went to the target.
-enum Uploaded {
-    /// All of it.
-    Whole,
-    /// The target takes no more; its answer says why.
-    TargetStopped,
 }
 
 impl Attempt<'_> {
@@ -181,7 +162,7 @@ impl Attempt<'_> {
         let opened = self.place.open(head, !has_content);
         let (mut response, mut target) =
             opened.map_err(|lost| Failed { by: By::Target(lost), told: Told::Nothing })?;
-        self.uncounted.sent();
+        self.counted.sent();
         self.stream.note(|record| record.dispatched(Instant::now()));
         let told = Cell::new(Told::Nothing);
         let mut up = pin!(self.upload(body, &mut target));
@@ -195,9 +176,17 @@ impl Attempt<'_> {
                 return Poll::Ready(Err(By::Client { reason, uploading }));
             }
             if uploading && let Poll::Ready(uploaded) = up.as_mut().poll(context) {
+                let (Ok(uploaded) | Err(uploaded)) = uploaded;
                 match uploaded {
-                    Ok(Uploaded::Whole | Uploaded::TargetStopped) => uploading = false,
-                    Err(by) => return Poll::Ready(Err(by)),
+                    Uploaded::Whole | Uploaded::TargetStopped | Uploaded::Abandoned => {
+                        uploading = false;
+                    }
+                    Uploaded::ClientEnded(reason) => {
+                        return Poll::Ready(Err(By::Client { reason, uploading }));
+                    }
+                    Uploaded::Malformed(malformed) => {
+                        return Poll::Ready(Err(By::Malformed(malformed)));
+                    }
                 }
             }
             if let Poll::Ready(done) = down.as_mut().poll(context) {
@@ -225,13 +214,13 @@ impl Attempt<'_> {
         TIMED_OUT
     }
 
-    /// The request's content and trailers, from the client to the target.
+    /// The request's content and trailers, from the client to the target. An error is how it ended, too.
     async fn upload(
         &self,
         body: &mut RecvStream,
         target: &mut SendStream<Bytes>,
-    ) -> Result<Uploaded, By> {
-        let gone = |_| By::Client { reason: Reason::ClientClosed, uploading: true };
+    ) -> Result<Uploaded, Uploaded> {
+        let gone = |_| Uploaded::ClientEnded(Reason::ClientClosed);
         // What was kept of an earlier attempt has been taken from the client already.
         let mut index = 0;
         while let Some(piece) = self.kept.piece(index) {
@@ -249,8 +238,7 @@ impl Attempt<'_> {
                 let next = pin!(poll_fn(|context| body.poll_data(context)));
                 paced.wait(next, bytes_of).await
             };
-            let came =
-                came.map_err(|TooSlow| By::Client { reason: Reason::SlowBody, uploading: true })?;
+            let came = came.map_err(|TooSlow| Uploaded::ClientEnded(Reason::SlowBody))?;
             let Some(content) = came else { break };
             let content = content.map_err(gone)?;
             self.idle.moved();
@@ -278,7 +266,8 @@ impl Attempt<'_> {
                 self.kept.let_go();
                 let Rules { listener, forbidden, .. } = &*self.stream.sender.rules;
                 let filter = Filter::of_request(true, forbidden, &listener.attributes);
-                target.send_trailers(trailers_onward(&trailers, filter).map_err(By::Malformed)?)
+                let onward = trailers_onward(&trailers, filter).map_err(Uploaded::Malformed)?;
+                target.send_trailers(onward)
             }
             None => target.send_data(Bytes::new(), true),
         };
