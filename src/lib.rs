@@ -19,6 +19,7 @@
 pub mod calendar;
 pub mod clock;
 pub mod close;
+mod digits;
 pub mod limits;
 pub mod pressure;
 pub mod random;

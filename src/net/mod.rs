@@ -39,3 +39,13 @@ pub use engine::{Chosen, Engine, Io, choose, run, spawn};
 pub use listen::{Bound, Listener, Options, Steering, bind};
 pub use polled::ByteStream;
 pub use socket::{ConnectError, Readable, Sock, connect};
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
+/// Asks an operation once, which does what can be done without waiting; most sends need no more, and so no
+/// deadline.
+pub async fn at_once<F: Future>(mut operation: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(operation.as_mut().poll(context))).await
+}

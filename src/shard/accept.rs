@@ -82,10 +82,10 @@ mod tests {
 
     /// Goal: connections that idle stay cheap. Method: the size of the task that each of them keeps.
     #[test]
-    fn the_task_of_a_connection_takes_less_than_five_kib() {
+    fn the_task_of_a_connection_takes_less_than_two_kib() {
         fn bytes<A, B, C, D, E, F>(_: impl Fn(A, B, C, D, E) -> F) -> usize {
             size_of::<F>()
         }
-        assert!(bytes(serve) < 5 * 1024, "{} bytes", bytes(serve));
+        assert!(bytes(serve) < 2 * 1024, "{} bytes", bytes(serve));
     }
 }

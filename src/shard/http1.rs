@@ -41,7 +41,7 @@ pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) 
         }
         wire.socket().reset_on_close();
     } else {
-        session.ahead.close(wire).await;
+        Box::pin(session.ahead.close(wire)).await;
     }
     reason
 }
@@ -54,7 +54,8 @@ impl Session<'_> {
         }
         let rules = self.connection.front.rules();
         self.recording = Recording::begin(self.connection, &self.client, &rules);
-        let next = self.request().await;
+        // Idle connections do not keep room for a request.
+        let next = Box::pin(self.request()).await;
         if let Some(reason) = next.reason() {
             self.connection.count_failed(reason);
         }
@@ -129,11 +130,10 @@ impl Session<'_> {
     ) -> Next {
         match decision {
             Decision::Forward(group) => {
-                // Idle connections do not keep room for an exchange.
                 let due =
                     rules.listener.slow_clients.request_timeout.map(|after| Instant::now() + after);
                 self.connection.place.weigh(self.inbox.len() + 2 * limits::BUFFER_BYTES);
-                Box::pin(exchange::run(self, Task { rules, group, asked, due }, head)).await
+                exchange::run(self, Task { rules, group, asked, due }, head).await
             }
             Decision::Answer(fixed) => {
                 self.inbox.consume(asked.head_bytes);
