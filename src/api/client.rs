@@ -199,24 +199,24 @@ pub(super) fn lines(headline: String, prefix: &str, faults: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::admin::Admin;
-    use super::super::admin::tests::{TempDir, faults};
+    use super::super::admin::tests::faults;
     use super::super::serve::tests::Node;
     use super::super::{Control, Reloaded};
     use super::*;
-    use std::fs;
+    use crate::config::scratch::Scratch;
     use std::sync::Arc;
     use tokio::io::AsyncWriteExt;
     use tokio::net::UnixListener;
 
-    fn serve(dir: &TempDir, node: Node) -> Arc<Node> {
+    fn serve(dir: &Scratch, node: Node) -> Arc<Node> {
         let node = Arc::new(node);
-        tokio::spawn(Admin::bind(&dir.socket()).unwrap().serve(node.clone()));
+        tokio::spawn(Admin::bind(&dir.path("socket")).unwrap().serve(node.clone()));
         node
     }
 
     #[tokio::test]
     async fn a_reload_tells_the_generation_and_the_warnings() {
-        let dir = TempDir::new("client-reload");
+        let dir = Scratch::new();
         let warnings = vec![Fault {
             path: "listeners[0].ssl_policy".to_owned(),
             line: Some(9),
@@ -224,7 +224,7 @@ mod tests {
         }];
         serve(&dir, Node { reload: Ok(Reloaded { generation: 8, warnings }), ..Node::default() });
         assert_eq!(
-            reload(&dir.socket()).await.unwrap(),
+            reload(&dir.path("socket")).await.unwrap(),
             "generation 8 is live on every shard\n  \
              warning: line 9: listeners[0].ssl_policy: without TLSv1.1"
         );
@@ -232,10 +232,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_reload_tells_every_fault() {
-        let dir = TempDir::new("client-faults");
+        let dir = Scratch::new();
         serve(&dir, Node { reload: Err(faults()), ..Node::default() });
         assert_eq!(
-            reload(&dir.socket()).await.unwrap_err().to_string(),
+            reload(&dir.path("socket")).await.unwrap_err().to_string(),
             "the new configuration has 2 faults; nothing has changed\n  \
              line 12: listeners[0].bind: not an address\n  \
              trust_stores[0]: the bundle is empty"
@@ -244,36 +244,35 @@ mod tests {
 
     #[tokio::test]
     async fn drain_and_status_reach_the_node() {
-        let dir = TempDir::new("client-drain");
+        let dir = Scratch::new();
         let node = serve(&dir, Node::default());
-        drain(&dir.socket()).await.unwrap();
+        drain(&dir.path("socket")).await.unwrap();
         assert!(!node.ready());
-        let status = status(&dir.socket()).await.unwrap();
+        let status = status(&dir.path("socket")).await.unwrap();
         assert_eq!(status, "{\n  \"generation\": 7,\n  \"draining\": true\n}");
     }
 
     #[tokio::test]
     async fn without_a_node_a_sentence_says_so() {
-        let dir = TempDir::new("client-none");
-        let failure = status(&dir.socket()).await.unwrap_err();
+        let dir = Scratch::new();
+        let failure = status(&dir.path("socket")).await.unwrap_err();
         assert!(failure.to_string().starts_with("no node serves on "), "{failure}");
 
-        drop(UnixListener::bind(dir.socket()).unwrap());
-        let failure = status(&dir.socket()).await.unwrap_err();
+        drop(UnixListener::bind(dir.path("socket")).unwrap());
+        let failure = status(&dir.path("socket")).await.unwrap_err();
         assert!(failure.to_string().contains("Connection refused"), "{failure}");
     }
 
     #[tokio::test]
     async fn an_answer_that_is_not_a_nodes_is_an_error() {
         for answer in ["", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno", "nonsense\r\n\r\n"] {
-            let dir = TempDir::new("client-nonsense");
-            let _ = fs::remove_file(dir.socket());
-            let listener = UnixListener::bind(dir.socket()).unwrap();
+            let dir = Scratch::new();
+            let listener = UnixListener::bind(dir.path("socket")).unwrap();
             let other = async {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 stream.write_all(answer.as_bytes()).await.unwrap();
             };
-            let socket = dir.socket();
+            let socket = dir.path("socket");
             let (asked, ()) = tokio::join!(status(&socket), other);
             assert!(matches!(asked, Err(Failure::NoAnswer { .. })), "{answer:?}: {asked:?}");
         }

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod metrics;
 mod parameters;
 mod serve;
+pub mod socket;
 pub mod status;
 pub mod trust;
 

@@ -11,11 +11,25 @@ impl Scratch {
     pub(crate) fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("portcullis-config-{}-{count}", std::process::id());
+        let name = format!("portcullis-test-{}-{count}", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).unwrap();
         // The place that files have in the end, where the directory of temporary files is a link.
         Self(path.canonicalize().unwrap())
+    }
+
+    /// A new one with these files.
+    pub(crate) fn with(files: &[(&str, &str)]) -> Self {
+        let scratch = Self::new();
+        for (name, content) in files {
+            scratch.write(name, content);
+        }
+        scratch
+    }
+
+    /// Its own path.
+    pub(crate) fn root(&self) -> &Path {
+        &self.0
     }
 
     /// A path in it.

@@ -3,8 +3,6 @@
 //! Source: cgroups(7), "/proc files"; proc_pid_mountinfo(5). Both versions may be mounted side by side.
 use std::fs;
 use std::path::Path;
-#[cfg(test)]
-use std::path::PathBuf;
 
 /// A version of cgroups: their files have other names.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,30 +79,6 @@ fn cgroup<'a>(cgroups: &'a str, version: Version, controller: &str) -> Option<&'
 
 fn lists(words: &str, wanted: &str) -> bool {
     words.split(',').any(|word| word == wanted)
-}
-
-/// A tree of files as a process would see it, gone at the end.
-#[cfg(test)]
-pub(super) struct Tree(pub(super) PathBuf);
-
-#[cfg(test)]
-impl Tree {
-    pub(super) fn new(name: &str, files: &[(&str, &str)]) -> Self {
-        let root = std::env::temp_dir().join(format!("portcullis-{name}-{}", std::process::id()));
-        for (path, text) in files {
-            let path = root.join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        Self(root)
-    }
-}
-
-#[cfg(test)]
-impl Drop for Tree {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 #[cfg(test)]

@@ -122,8 +122,8 @@ fn ratio(quota: &str, period: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cgroup::Tree;
     use super::*;
+    use crate::config::scratch::Scratch;
     use std::thread;
 
     fn cpus(count: usize, quota: Option<f64>) -> Cpus {
@@ -163,44 +163,38 @@ mod tests {
 
     #[test]
     fn the_tightest_quota_on_the_way_up_counts() {
-        let tree = Tree::new(
-            "v2",
-            &[
-                ("proc/self/cgroup", "0::/pod/node\n"),
-                ("proc/self/mountinfo", "30 23 0:27 / /cg rw - cgroup2 cgroup2 rw\n"),
-                ("cg/cpu.max", "50000 100000\n"),
-                ("cg/pod/cpu.max", "250000 100000\n"),
-                ("cg/pod/node/cpu.max", "max 100000\n"),
-                ("cpu.max", "1 100000\n"),
-            ],
-        );
-        assert_eq!(quota(&tree.0), Some(0.5));
-        fs::remove_file(tree.0.join("cg/cpu.max")).unwrap();
-        assert_eq!(quota(&tree.0), Some(2.5));
-        fs::remove_file(tree.0.join("cg/pod/cpu.max")).unwrap();
-        assert_eq!(quota(&tree.0), None);
+        let tree = Scratch::with(&[
+            ("proc/self/cgroup", "0::/pod/node\n"),
+            ("proc/self/mountinfo", "30 23 0:27 / /cg rw - cgroup2 cgroup2 rw\n"),
+            ("cg/cpu.max", "50000 100000\n"),
+            ("cg/pod/cpu.max", "250000 100000\n"),
+            ("cg/pod/node/cpu.max", "max 100000\n"),
+            ("cpu.max", "1 100000\n"),
+        ]);
+        assert_eq!(quota(tree.root()), Some(0.5));
+        fs::remove_file(tree.path("cg/cpu.max")).unwrap();
+        assert_eq!(quota(tree.root()), Some(2.5));
+        fs::remove_file(tree.path("cg/pod/cpu.max")).unwrap();
+        assert_eq!(quota(tree.root()), None);
     }
 
     #[test]
     fn version_1_says_no_quota_by_minus_one() {
-        let tree = Tree::new(
-            "v1",
-            &[
-                ("proc/self/cgroup", "4:cpu,cpuacct:/a\n"),
-                ("proc/self/mountinfo", "9 8 0:31 / /cpu rw - cgroup cgroup rw,cpu,cpuacct\n"),
-                ("cpu/a/cpu.cfs_quota_us", "-1\n"),
-                ("cpu/a/cpu.cfs_period_us", "100000\n"),
-            ],
-        );
-        assert_eq!(quota(&tree.0), None);
-        fs::write(tree.0.join("cpu/a/cpu.cfs_quota_us"), "150000\n").unwrap();
-        assert_eq!(quota(&tree.0), Some(1.5));
+        let tree = Scratch::with(&[
+            ("proc/self/cgroup", "4:cpu,cpuacct:/a\n"),
+            ("proc/self/mountinfo", "9 8 0:31 / /cpu rw - cgroup cgroup rw,cpu,cpuacct\n"),
+            ("cpu/a/cpu.cfs_quota_us", "-1\n"),
+            ("cpu/a/cpu.cfs_period_us", "100000\n"),
+        ]);
+        assert_eq!(quota(tree.root()), None);
+        fs::write(tree.path("cpu/a/cpu.cfs_quota_us"), "150000\n").unwrap();
+        assert_eq!(quota(tree.root()), Some(1.5));
     }
 
     #[test]
     fn without_cgroups_there_is_no_quota() {
-        let tree = Tree::new("none", &[("proc/self/cgroup", ""), ("proc/self/mountinfo", "cut -")]);
-        assert_eq!(quota(&tree.0), None);
+        let tree = Scratch::with(&[("proc/self/cgroup", ""), ("proc/self/mountinfo", "cut -")]);
+        assert_eq!(quota(tree.root()), None);
         assert_eq!(quota(Path::new("/nowhere")), None);
     }
 

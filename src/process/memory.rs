@@ -106,41 +106,35 @@ impl Orders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::cgroup::Tree;
+    use crate::config::scratch::Scratch;
 
     const MIB: u64 = 1 << 20;
 
     #[test]
     fn without_a_number_the_budget_is_three_quarters_of_the_least_limit() {
-        let tree = Tree::new(
-            "memory",
-            &[
-                ("proc/meminfo", "MemTotal:        8388608 kB\nMemFree: 1 kB\n"),
-                ("proc/self/cgroup", "0::/pod/node\n"),
-                ("proc/self/mountinfo", "30 23 0:27 / /cg rw - cgroup2 cgroup2 rw\n"),
-                ("cg/pod/memory.max", "1073741824\n"),
-                ("cg/pod/node/memory.max", "max\n"),
-            ],
-        );
-        assert_eq!(budget_bytes(Budget::Auto, &tree.0), Some(768 * MIB));
-        fs::remove_file(tree.0.join("cg/pod/memory.max")).unwrap();
-        assert_eq!(budget_bytes(Budget::Auto, &tree.0), Some(6 * 1024 * MIB));
-        fs::remove_file(tree.0.join("proc/meminfo")).unwrap();
-        assert_eq!(budget_bytes(Budget::Auto, &tree.0), None);
+        let tree = Scratch::with(&[
+            ("proc/meminfo", "MemTotal:        8388608 kB\nMemFree: 1 kB\n"),
+            ("proc/self/cgroup", "0::/pod/node\n"),
+            ("proc/self/mountinfo", "30 23 0:27 / /cg rw - cgroup2 cgroup2 rw\n"),
+            ("cg/pod/memory.max", "1073741824\n"),
+            ("cg/pod/node/memory.max", "max\n"),
+        ]);
+        assert_eq!(budget_bytes(Budget::Auto, tree.root()), Some(768 * MIB));
+        fs::remove_file(tree.path("cg/pod/memory.max")).unwrap();
+        assert_eq!(budget_bytes(Budget::Auto, tree.root()), Some(6 * 1024 * MIB));
+        fs::remove_file(tree.path("proc/meminfo")).unwrap();
+        assert_eq!(budget_bytes(Budget::Auto, tree.root()), None);
     }
 
     #[test]
     fn version_1_has_a_file_of_its_own() {
-        let tree = Tree::new(
-            "memory-v1",
-            &[
-                ("proc/self/cgroup", "4:memory:/a\n"),
-                ("proc/self/mountinfo", "9 8 0:31 / /memory rw - cgroup cgroup rw,memory\n"),
-                ("memory/a/memory.limit_in_bytes", "1048576000\n"),
-                ("memory/memory.limit_in_bytes", "9223372036854771712\n"),
-            ],
-        );
-        assert_eq!(budget_bytes(Budget::Auto, &tree.0), Some(786_432_000));
+        let tree = Scratch::with(&[
+            ("proc/self/cgroup", "4:memory:/a\n"),
+            ("proc/self/mountinfo", "9 8 0:31 / /memory rw - cgroup cgroup rw,memory\n"),
+            ("memory/a/memory.limit_in_bytes", "1048576000\n"),
+            ("memory/memory.limit_in_bytes", "9223372036854771712\n"),
+        ]);
+        assert_eq!(budget_bytes(Budget::Auto, tree.root()), Some(786_432_000));
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub enum StartError {
     },
     /// The admin socket cannot be had.
     #[error("admin.bind: {0}")]
-    Admin(#[from] api::admin::BindError),
+    Admin(#[from] api::socket::BindError),
     /// A shard ended by itself.
     #[error("shard {0} has ended; the node cannot go on without it")]
     ShardEnded(usize),

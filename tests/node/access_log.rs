@@ -36,7 +36,7 @@ const CLASS_REASON: usize = 29;
 const CONNECTION: usize = 30;
 const ADDRESS: usize = 34;
 
-/// A node with a listener of each kind, whose clients and targets may be silent for a second.
+/// A node with a listener of each kind.
 fn configuration(entries: &[String]) -> String {
     let fixed = "  - name: fixed\n    bind: 127.0.0.1:0\n    protocol: HTTP\n    default_actions:\n      \
                  - {type: fixed-response, fixed_response_config: {status_code: 404, message_body: gone}}\n";
@@ -44,7 +44,7 @@ fn configuration(entries: &[String]) -> String {
         piece::certificates(),
         piece::partners(),
         piece::targets(entries),
-        "load_balancer: {name: edge, attributes: {idle_timeout.timeout_seconds: 1}}\n".to_owned(),
+        "load_balancer: {name: edge}\n".to_owned(),
         "listeners:\n".to_owned(),
         piece::http("plain", ""),
         piece::https("https", "certificates: [ecdsa, rsa]"),
@@ -55,8 +55,18 @@ fn configuration(entries: &[String]) -> String {
 }
 
 fn node_for(entries: &[String]) -> Node {
+    node_with(&configuration(entries))
+}
+
+/// One whose clients and targets may be silent for so many seconds.
+fn impatient_node(seconds: u32, entries: &[String]) -> Node {
+    let edge = format!("{{name: edge, attributes: {{idle_timeout.timeout_seconds: {seconds}}}}}");
+    node_with(&configuration(entries).replace("{name: edge}", &edge))
+}
+
+fn node_with(configuration: &str) -> Node {
     let logs = ", access: access.log".to_owned();
-    Node::with(Setup { logs, ..Setup::default() }, &configuration(entries))
+    Node::with(Setup { logs, ..Setup::default() }, configuration)
 }
 
 /// A target that takes each request and says nothing until the node gives up.
@@ -280,7 +290,8 @@ fn a_request_that_was_written_anew_has_the_line_that_its_client_sent() {
 #[test]
 fn every_line_of_both_logs_is_as_their_readers_match_it() {
     let target = Target::named("hello");
-    let node = node(&target);
+    // Some messages are never whole.
+    let node = impatient_node(1, &[target.entry()]);
     for number in 0..300 {
         let message = message(number);
         let address = node.address(if number % 10 == 0 { "https" } else { "plain" });
@@ -309,7 +320,7 @@ fn every_line_of_both_logs_is_as_their_readers_match_it() {
 #[test]
 fn a_client_that_is_too_slow_is_408() {
     let target = Target::named("hello");
-    let node = node(&target);
+    let node = impatient_node(3, &[target.entry()]);
     for (index, (sent, action)) in [
         ("GET / HTTP/1.1\r\nHo", "-"),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc", "forward"),
@@ -344,7 +355,6 @@ fn a_target_that_fails_is_told_by_status_and_times() {
         close()
     });
     let nobody = nobody();
-    let refusing = entry(nobody);
     type Times = fn([&str; 3]) -> bool;
     let none: Times = |times| times == ["-1"; 3];
     let sent: Times = |times| times[0] != "-1" && times[1..] == ["-1"; 2];
@@ -352,15 +362,15 @@ fn a_target_that_fails_is_told_by_status_and_times() {
     let whole: Times = |times| times.iter().all(|time| *time != "-1");
     for (entries, address, statuses, times) in [
         (vec![], None, ["503", "-"], none),
-        (vec![refusing], Some(nobody), ["502", "-"], none),
+        (vec![nobody.entry()], Some(nobody.address), ["502", "-"], none),
         (vec![closing.entry()], Some(closing.address), ["502", "-"], none),
         (vec![garbage.entry()], Some(garbage.address), ["502", "-"], begun),
         (vec![silent.entry()], Some(silent.address), ["504", "-"], sent),
         (vec![half.entry()], Some(half.address), ["200", "200"], whole),
     ] {
-        let node = node_for(&entries);
+        let node = impatient_node(3, &entries);
         let mut client = Client::plain(node.address("plain"));
-        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         client.until_closed();
         let line = only_line(&node);
         let address = address.map_or_else(|| "-".to_owned(), |address| address.to_string());
@@ -377,8 +387,11 @@ fn an_answer_before_the_end_of_its_request_has_one_line() {
     let address = listener.local_addr().unwrap();
     let target = thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
-        let mut head = [0; 16];
-        socket.read_exact(&mut head).unwrap();
+        let (mut received, mut byte) = (Vec::new(), [0]);
+        while !received.ends_with(b"begun") {
+            socket.read_exact(&mut byte).unwrap();
+            received.push(byte[0]);
+        }
         socket
             .write_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
             .unwrap();
@@ -425,10 +438,7 @@ fn a_client_that_leaves_before_its_request_is_whole_is_400() {
 #[test]
 fn a_client_that_leaves_while_the_target_is_silent_is_460() {
     let silent = silent();
-    let node = Node::with(
-        Setup { logs: ", access: access.log".to_owned(), ..Setup::default() },
-        &configuration(&[silent.entry()]).replace("timeout_seconds: 1}", "timeout_seconds: 60}"),
-    );
+    let node = node(&silent);
     let mut client = Http2::connect(node.address("https"), &http2::config(None));
     let id = client.request(flag::END_STREAM, "GET", "/", &[]);
     silent.received();
@@ -605,7 +615,7 @@ fn an_access_log_may_come_and_go_with_a_reload() {
     node.set_logs("");
     node.configure(&configuration);
     node.reload();
-    client.get("/after");
+    client.send("GET /after HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     client.until_closed();
     assert_eq!(node.lines_of("access.log").len(), 1);
 }

@@ -1,5 +1,5 @@
 //! A ClientHello may come in any pieces, and must come in time.
-use crate::support::client::{connect, tls_config, tls_config_for};
+use crate::support::client::{connect, is_late, tls_config, tls_config_for};
 use crate::support::node::piece;
 use crate::support::{Node, Target, target};
 use rustls::version::{TLS12, TLS13};
@@ -9,6 +9,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// The longest time that a handshake may be given.
+const PATIENT_MS: u32 = 60_000;
 
 /// `open.example.com` needs no certificate; every other name does.
 fn node(target: &Target, handshake_timeout_ms: u32) -> Node {
@@ -53,7 +56,7 @@ type Cut = (&'static str, fn(&[u8]) -> Vec<u8>, usize);
 #[test]
 fn the_name_is_seen_however_the_hello_is_cut() {
     let target = Target::answering(target::ok("hello"));
-    let node = node(&target, 10_000);
+    let node = node(&target, PATIENT_MS);
     let address = node.address("https");
     for version in [&TLS12, &TLS13] {
         let cuts: [Cut; 5] = [
@@ -143,7 +146,7 @@ fn asks_for_a_certificate(mut stream: &TcpStream) -> bool {
 #[test]
 fn a_hello_of_any_order_and_size_is_under_the_policy_of_its_name() {
     let target = Target::named("hello");
-    let node = node(&target, 30_000);
+    let node = node(&target, PATIENT_MS);
     let address = node.address("https");
     // RFC 7685, section 3: zeros.
     let padding = [&[0, 21, 0x40, 0][..], &[0; 0x4000]].concat();
@@ -177,11 +180,10 @@ fn a_hello_of_any_order_and_size_is_under_the_policy_of_its_name() {
     node.assert_no_panic();
 }
 
-/// Reads until the node ends the connection; how long that took.
-fn until_closed(stream: &mut TcpStream, since: Instant) -> Duration {
-    let mut rest = Vec::new();
-    let _ = stream.read_to_end(&mut rest);
-    since.elapsed()
+/// Reads until the node ends the connection, in whatever way.
+fn until_closed(stream: &mut TcpStream) {
+    let in_vain = stream.read_to_end(&mut Vec::new()).is_err_and(|error| is_late(&error));
+    assert!(!in_vain, "the node does not close");
 }
 
 #[test]
@@ -196,9 +198,8 @@ fn a_handshake_that_is_not_finished_in_time_is_ended() {
         let since = Instant::now();
         let mut stream = connect(address);
         stream.write_all(beginning).unwrap();
-        let took = until_closed(&mut stream, since);
-        assert!(took >= Duration::from_millis(350), "ended after {took:?}");
-        assert!(took < Duration::from_secs(10), "ended only after {took:?}");
+        until_closed(&mut stream);
+        assert!(since.elapsed() >= Duration::from_millis(350), "ended after {:?}", since.elapsed());
     }
     let labels = ["listener=\"https\"", "outcome=\"timed_out\""];
     node.metric_becomes("portcullis_tls_handshakes_total", &labels, 3.0);
@@ -209,28 +210,22 @@ fn a_client_that_drips_its_hello_is_ended_in_time_too() {
     let target = Target::named("hello");
     let node = node(&target, 400);
     let (_connection, hello) = hello(&TLS13);
-    let since = Instant::now();
     let mut stream = connect(node.address("https"));
-    let mut writer = stream.try_clone().unwrap();
-    let dripping = std::thread::spawn(move || {
-        for byte in hello.chunks(1) {
-            if writer.write_all(byte).is_err() {
-                return;
-            }
-            // The deadline counts from the accept: bytes that drip in do not move it.
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
+    // The deadline counts from the accept: bytes that drip in do not move it. They are half a minute's worth.
+    let taken = hello.chunks(1).take_while(|byte| {
+        std::thread::park_timeout(Duration::from_millis(20));
+        stream.write_all(byte).is_ok()
     });
-    let took = until_closed(&mut stream, since);
-    assert!(took < Duration::from_secs(3), "ended only after {took:?}");
-    dripping.join().unwrap();
+    let taken = taken.count();
+    assert!(taken < hello.len() / 4, "{taken} of {} bytes were taken", hello.len());
+    until_closed(&mut stream);
 }
 
 /// What is no TLS gets no target, no panic, and ends its connection alone.
 #[test]
 fn garbage_instead_of_a_hello_ends_its_connection_alone() {
     let target = Target::named("hello");
-    let node = node(&target, 2_000);
+    let node = node(&target, PATIENT_MS);
     let address = node.address("https");
     let (_connection, hello) = hello(&TLS13);
     let mut altered = hello.clone();
@@ -250,7 +245,7 @@ fn garbage_instead_of_a_hello_ends_its_connection_alone() {
         let mut stream = connect(address);
         let _ = stream.write_all(bytes);
         let _ = stream.shutdown(Shutdown::Write);
-        until_closed(&mut stream, Instant::now());
+        until_closed(&mut stream);
         assert!(good_client_gets_in(address), "after {what}");
     }
     // A hello cut off anywhere.
@@ -258,7 +253,7 @@ fn garbage_instead_of_a_hello_ends_its_connection_alone() {
         let mut stream = connect(address);
         let _ = stream.write_all(&hello[..length]);
         let _ = stream.shutdown(Shutdown::Write);
-        until_closed(&mut stream, Instant::now());
+        until_closed(&mut stream);
     }
     assert!(good_client_gets_in(address));
     let failed = ["listener=\"https\"", "outcome=\"failed\""];
@@ -275,7 +270,7 @@ fn good_client_gets_in(address: SocketAddr) -> bool {
 #[test]
 fn a_handshake_of_too_many_bytes_ends() {
     let target = Target::answering(target::ok("hello"));
-    let node = node(&target, 10_000);
+    let node = node(&target, PATIENT_MS);
     let config = Arc::new(tls_config_for(None, "root.crt", &[&TLS12]));
     let name = ServerName::try_from("localhost").unwrap();
     let mut connection = ClientConnection::new(config, name).unwrap();
@@ -288,10 +283,8 @@ fn a_handshake_of_too_many_bytes_ends() {
         message.iter().flat_map(|&byte| [0x16, 3, 3, 0, 1, byte]).take(256 * 1024).collect();
     // The node may end it before everything is sent.
     let _ = stream.write_all(&records);
-    assert!(
-        until_closed(&mut stream, Instant::now()) < Duration::from_secs(9),
-        "by its bytes, not by time"
-    );
+    until_closed(&mut stream);
+    // By its bytes, not by time.
     let labels = ["listener=\"https\"", "outcome=\"failed\""];
     node.metric_becomes("portcullis_tls_handshakes_total", &labels, 1.0);
     node.assert_no_panic();

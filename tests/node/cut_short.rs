@@ -31,19 +31,13 @@ fn target() -> Target {
     })
 }
 
-fn node(target: &Target, setup: &str, listener: &str) -> Node {
-    // Long enough for two windows of a slow reader.
-    let node = Box::leak(setup.to_owned().into_boxed_str());
-    Node::with(
-        Setup { node, ..Setup::default() },
-        &[
-            piece::targets(&[target.entry()]),
-            "load_balancer: {attributes: {idle_timeout.timeout_seconds: 6}}\n".to_owned(),
-            "listeners:\n".to_owned(),
-            piece::http("plain", listener),
-        ]
-        .concat(),
-    )
+fn node(target: &Target, setup: &'static str, listener: &str) -> Node {
+    Node::with(Setup { node: setup, ..Setup::default() }, &configuration(target, listener))
+}
+
+fn configuration(target: &Target, listener: &str) -> String {
+    let targets = piece::targets(&[target.entry()]);
+    [targets, "listeners:\n".to_owned(), piece::http("plain", listener)].concat()
 }
 
 /// A client of HTTP/1.0, for whom what is chunked ends with its connection, after the first bytes of an answer.
@@ -72,7 +66,7 @@ fn until_reset(mut stream: TcpStream) -> usize {
 #[test]
 fn an_answer_that_its_target_does_not_end_is_reset() {
     let target = target();
-    let node = node(&target, "", "");
+    let node = Node::start(&(piece::idle_timeout(4) + &configuration(&target, "")));
     until_reset(begun(&node, "/breaks"));
     until_reset(begun(&node, "/stalls"));
     let mut whole = Vec::new();
@@ -84,7 +78,7 @@ fn an_answer_that_its_target_does_not_end_is_reset() {
 #[test]
 fn an_answer_that_takes_too_long_is_reset() {
     let target = target();
-    let node = node(&target, "", "slow_clients: {request_timeout_seconds: 1}");
+    let node = node(&target, "", "slow_clients: {request_timeout_seconds: 4}");
     until_reset(begun(&node, "/stalls"));
     node.metric_becomes(
         "portcullis_connections_closed_total",

@@ -5,9 +5,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
 
 /// A demo that runs; killed when a test fails.
 struct Demo(Child);
@@ -66,7 +65,7 @@ fn every_printed_command_shows_what_it_says() {
     assert!(!directory.exists(), "{} is removed", directory.display());
 }
 
-/// The lines that the demo prints until it has nothing more to say.
+/// The lines that the demo prints; the last is how to read its configuration.
 fn banner(child: &mut Child) -> Vec<String> {
     let stdout = child.stdout.take().expect("stdout is piped");
     let (sender, lines) = channel();
@@ -75,11 +74,10 @@ fn banner(child: &mut Child) -> Vec<String> {
             let _ = sender.send(line);
         }
     });
-    let mut banner = vec![lines.recv_timeout(wait::PATIENCE).expect("the demo says something")];
-    loop {
-        match lines.recv_timeout(Duration::from_secs(2)) {
-            Ok(line) => banner.push(line),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return banner,
-        }
+    let mut banner: Vec<String> = Vec::new();
+    while !banner.last().is_some_and(|line| line.starts_with("  cat ")) {
+        let line = lines.recv_timeout(wait::PATIENCE);
+        banner.push(line.unwrap_or_else(|_| panic!("the demo says no more: {banner:#?}")));
     }
+    banner
 }

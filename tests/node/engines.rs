@@ -47,7 +47,7 @@ fn io_uring_or_nothing_ends_with_a_sentence() {
     let file = scratch.path().join("portcullis.yaml");
     let text = [
         "node: {io: io_uring}\nadmin: {bind: \"unix:portcullis.sock\"}\n".to_owned(),
-        piece::targets(&[target::entry(target::nobody())]),
+        piece::targets(&[target::nobody().entry()]),
         "listeners:\n".to_owned(),
         piece::http("plain", ""),
     ];

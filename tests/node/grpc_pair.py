@@ -17,7 +17,7 @@ import grpc
 
 INITIAL, TRAILING = "x-grpc-test-echo-initial", "x-grpc-test-echo-trailing-bin"
 SPECIAL = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP \U0001f608\t\n"
-PATIENCE = 30
+PATIENCE = 300
 LARGE = 8 << 20
 
 
@@ -178,12 +178,12 @@ class Cases:
         assert list(self.chat(iter(()), timeout=PATIENCE)) == []
 
     def deadline_exceeded(self):
-        call = self.sleep(iter([b"x"]), timeout=0.5)
+        call = self.sleep(iter([b"x"]), timeout=4)
         assert next(call) == b"asleep"
         self.fails(lambda: next(call), grpc.StatusCode.DEADLINE_EXCEEDED)
         self.expect_cancelled()
         remaining = self.seen()["remaining"]
-        assert 0 < remaining < 0.6, f"the server was told of a deadline in {remaining} s"
+        assert 0 < remaining < 4.1, f"the server was told of a deadline in {remaining} s"
 
     def cancel_after_begin(self):
         call = self.sleep(iter(queue.Queue().get, None), timeout=PATIENCE)

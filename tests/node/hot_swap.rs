@@ -1,6 +1,7 @@
 //! Everything is replaced while traffic flows: by command, by signal, and when a file changes.
 use crate::support::client::{handshake, tls_config};
 use crate::support::node::{named, piece, portcullis};
+use crate::support::port::free_port;
 use crate::support::tools::{Identity, Tls, curl_https, curl_was_refused};
 use crate::support::{Client, Node, Setup, Target, client, pki, wait};
 use rustix::process::Signal;
@@ -197,7 +198,7 @@ fn listeners_come_and_go_and_those_that_stay_keep_their_connections() {
     assert_eq!(kept.get("/").text(), "changed");
 
     // And the address changes: the old port closes, the new one serves.
-    let moved = crate::support::node::free_port();
+    let moved = free_port();
     node.configure(&with(&["staying"]).replace("127.0.0.1:0", &format!("127.0.0.1:{moved}")));
     node.reload();
     assert_eq!(node.address("staying").port(), moved);
@@ -208,7 +209,8 @@ fn listeners_come_and_go_and_those_that_stay_keep_their_connections() {
 #[test]
 fn a_port_that_cannot_be_had_changes_nothing() {
     let target = Target::named("hello");
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // Nobody else comes to have it once it is given back.
+    let taken = std::net::TcpListener::bind(("127.0.0.1", free_port())).unwrap();
     let base = [piece::targets(&[target.entry()]), "listeners:\n".to_owned()].concat();
     let start = base.clone() + &piece::http("staying", "");
     let node = Node::start(&start);

@@ -12,9 +12,20 @@ fn node(entries: &[String], more: &str) -> Node {
         piece::certificates(),
         piece::partners(),
         piece::targets(entries),
-        "load_balancer: {name: edge, attributes: {idle_timeout.timeout_seconds: 5}}\n".to_owned(),
         "listeners:\n".to_owned(),
         piece::https("https", more),
+    ];
+    Node::start(&configuration.concat())
+}
+
+/// One that waits for silent clients and targets no longer than that.
+fn impatient_node(entries: &[String]) -> Node {
+    let configuration = [
+        piece::certificates(),
+        piece::targets(entries),
+        piece::idle_timeout(4),
+        "listeners:\n".to_owned(),
+        piece::https("https", ""),
     ];
     Node::start(&configuration.concat())
 }
@@ -253,14 +264,15 @@ fn a_target_that_fails_is_answered_by_502_503_and_504() {
         line if line.contains("/silent") => stream.read(&mut [0]).map(|_| ()),
         _ => target::close(),
     });
-    let targets = node(&[target.entry()], "");
+    let targets = impatient_node(&[target.entry()]);
     let mut client_of_targets = client(&targets);
     for (path, status) in [("/closed", 502), ("/garbage", 502), ("/silent", 504)] {
         let answer = client_of_targets.get(path);
         assert_eq!(answer.status, status, "{path}");
         assert!(answer.whole && answer.text().contains(&status.to_string()), "{path}");
     }
-    let refused = node(&[target::entry(nobody())], "");
+    let nobody = nobody();
+    let refused = node(&[nobody.entry()], "");
     assert_eq!(client(&refused).get("/").status, 502);
     let empty = node(&[], "");
     assert_eq!(client(&empty).get("/").status, 503);
@@ -269,7 +281,7 @@ fn a_target_that_fails_is_answered_by_502_503_and_504() {
 #[test]
 fn a_client_that_stops_sending_its_content_gets_408() {
     let target = Target::named("hello");
-    let node = node(&[target.entry()], "");
+    let node = impatient_node(&[target.entry()]);
     let mut client = client(&node);
     let id = client.request(0, "POST", "/", &[("content-length", "10")]);
     client.upload(id, b"12345", false);

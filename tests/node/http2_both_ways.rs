@@ -11,12 +11,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-/// A node whose clients and targets may be silent for two seconds: a busy machine takes one for itself.
+/// A node whose clients and targets may be silent for five seconds: a busy machine takes some for itself.
 fn node(address: SocketAddr) -> Node {
     let configuration = [
         piece::certificates(),
         piece::targets(&[target::entry(address)]),
-        "load_balancer: {attributes: {idle_timeout.timeout_seconds: 2}}\n".to_owned(),
+        piece::idle_timeout(5),
         "listeners:\n".to_owned(),
         piece::https("https", ""),
     ];
@@ -28,7 +28,7 @@ fn client(node: &Node) -> Http2 {
 }
 
 /// Longer than the idle timeout, by far.
-const LONG: Duration = Duration::from_secs(5);
+const LONG: Duration = Duration::from_secs(11);
 
 const BEGIN: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 const END: &[u8] = b"0\r\n\r\n";

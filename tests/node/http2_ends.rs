@@ -38,12 +38,13 @@ fn closed(node: &Node, reason: &str, count: f64) {
 #[test]
 fn an_idle_connection_ends_by_goaway_whatever_it_pings() {
     let target = Target::named("hello");
-    let node = Node::start(&configuration(&target, 2, ""));
+    let node = Node::start(&configuration(&target, 4, ""));
     let mut client = client(&node);
     assert_eq!(client.get("/").text(), "hello");
-    // Answered each time, and in vain: whoever let them count would be here for ever.
-    let mut pings = 0;
+    // Answered each time, and in vain.
+    let (mut pings, began) = (0, Instant::now());
     while client.goaways.is_empty() {
+        assert!(began.elapsed() < wait::PATIENCE, "{pings} PINGs kept it");
         client.send(frame(kind::PING, 0, 0, [1; 8]));
         let before = client.pongs.len();
         while client.pongs.len() == before && client.goaways.is_empty() {
@@ -61,7 +62,7 @@ fn an_idle_connection_ends_by_goaway_whatever_it_pings() {
 #[test]
 fn a_client_that_never_says_what_it_wants_is_ended_in_time() {
     let target = Target::named("hello");
-    let node = Node::start(&configuration(&target, 2, ""));
+    let node = Node::start(&configuration(&target, 5, ""));
     let address = node.address("https");
     let silent = || {
         let mut client = Http2::silent(address, "localhost", &config(None));
@@ -98,7 +99,7 @@ fn a_client_that_never_says_what_it_wants_is_ended_in_time() {
 #[test]
 fn a_bad_preface_and_a_flood_with_the_preface_end_the_connection() {
     let target = Target::named("hello");
-    let node = Node::start(&configuration(&target, 5, ""));
+    let node = Node::start(&configuration(&target, 60, ""));
     let mut http1 = Http2::silent(node.address("https"), "localhost", &config(None));
     http1.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     http1.ending();
@@ -115,7 +116,7 @@ fn a_bad_preface_and_a_flood_with_the_preface_end_the_connection() {
 #[test]
 fn a_connection_serves_exactly_ten_thousand_requests() {
     let target = Target::named("hello");
-    let node = Node::start(&configuration(&target, 5, ""));
+    let node = Node::start(&configuration(&target, 60, ""));
     let mut client = client(&node);
     for batch in 0..REQUESTS / BATCH {
         let ids: Vec<u32> = (0..BATCH).map(|_| client.next_id()).collect();
@@ -139,7 +140,7 @@ const BATCH: u32 = 100;
 #[test]
 fn later_streams_are_refused_while_the_ten_thousand_finish() {
     let (target, go) = Target::slow();
-    let node = Node::start(&configuration(&target, 30, ""));
+    let node = Node::start(&configuration(&target, 60, ""));
     let mut client = client(&node);
     // So that the node cannot say its second GOAWAY, behind which later streams are not even refused.
     client.acknowledges = false;
@@ -195,7 +196,7 @@ fn an_old_connection_serves_one_more_request() {
 #[test]
 fn a_drain_says_goodbye_in_two_steps_and_finishes_what_is_on_its_way() {
     let (target, go) = Target::slow();
-    let mut node = Node::start(&configuration(&target, 30, ""));
+    let mut node = Node::start(&configuration(&target, 60, ""));
     let mut busy = client(&node);
     let slow = busy.request(flag::END_STREAM, "GET", "/slow", &[]);
     busy.until(|client| client.answers.get(&slow).is_some_and(|answer| !answer.body.is_empty()));
@@ -221,7 +222,7 @@ fn a_drain_says_goodbye_in_two_steps_and_finishes_what_is_on_its_way() {
 #[test]
 fn a_listener_that_is_removed_serves_what_was_sent_before_its_goaway_was_read() {
     let (target, go) = Target::slow();
-    let whole = configuration(&target, 30, "");
+    let whole = configuration(&target, 60, "");
     let node = Node::start(&whole);
     let mut client = client(&node);
     client.acknowledges = false;
@@ -242,7 +243,7 @@ fn judging_node(target: &Target) -> Node {
     let ways = ["keep", "drain", "close"];
     let listeners =
         ways.map(|way| piece::https(way, &piece::verify(&format!("on_revocation: {way}"))));
-    let configuration = configuration(target, 30, "").replace(
+    let configuration = configuration(target, 60, "").replace(
         &piece::partners(),
         &piece::partners().replace(&pki().path("naming.crl"), "partners.crl"),
     );
@@ -337,7 +338,7 @@ fn idle_connections_of_a_revoked_client_end_by_goaway() {
 #[test]
 fn streams_with_empty_frames_go_on_for_as_long_as_they_come() {
     let target = Target::named("hello");
-    let node = Node::start(&configuration(&target, 30, ""));
+    let node = Node::start(&configuration(&target, 60, ""));
     let mut client = client(&node);
     for round in 0..1_000 {
         let id = client.next_id();
@@ -361,14 +362,16 @@ fn content_on_its_way_to_streams_that_were_answered_early_is_no_flood() {
     let fixed =
         "default_actions: [{type: fixed-response, fixed_response_config: {status_code: 418}}]";
     let forward = "default_actions: [{type: forward, target_group: targets}]";
-    let node = Node::start(&configuration(&target, 30, "").replace(forward, fixed));
+    let node = Node::start(&configuration(&target, 60, "").replace(forward, fixed));
     let mut client = client(&node);
     let ids: Vec<u32> = (0..120).map(|_| client.request(0, "POST", "/", &[])).collect();
     ids.iter().for_each(|id| assert_eq!(client.answer(*id).status, 418));
-    for id in ids {
-        client.send(frame(kind::DATA, 0, id, [7; 100]).repeat(3));
-        client.send(frame(kind::DATA, flag::END_STREAM, id, b""));
-    }
+    // At once: the node remembers such streams for ten seconds.
+    let content = ids.iter().map(|id| {
+        let parts = frame(kind::DATA, 0, *id, [7; 100]).repeat(3);
+        [parts, frame(kind::DATA, flag::END_STREAM, *id, b"")].concat()
+    });
+    client.send(content.collect::<Vec<_>>().concat());
     client.ping();
     assert!(client.goaways.is_empty(), "{:?}", client.goaways);
     assert_eq!(client.get("/").status, 418);
@@ -382,7 +385,7 @@ fn small_frames_wait_for_a_slow_target() {
     let target = Target::named("hello");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let slow = target::entry(listener.local_addr().unwrap());
-    let node = Node::start(&configuration(&target, 30, "").replace(&target.entry(), &slow));
+    let node = Node::start(&configuration(&target, 60, "").replace(&target.entry(), &slow));
     let mut client = client(&node);
     client.ping();
     let count = client.room(1) / MESSAGE.len();

@@ -57,7 +57,7 @@ fn became(node: &Node, bytes: &[u8]) -> Became {
         match client.answers.get(&1) {
             Some(answer) if answer.status != 0 => return Became::Status(answer.status),
             Some(answer) if answer.reset.is_some() => return Became::Reset(answer.reset.unwrap()),
-            _ => drop(client.step().expect("the node goes on")),
+            _ => drop(client.step().expect("the node goes on").expect("it says what became of it")),
         }
     }
 }

@@ -60,7 +60,7 @@ fn large_content_each_way_is_whole_and_grows_memory_by_little() {
 }
 
 /// Waits until a count has stood still for a good while.
-fn held_back(what: &str, count: impl Fn() -> u64) -> u64 {
+pub fn held_back(what: &str, count: impl Fn() -> u64) -> u64 {
     let mut last = (0, 0);
     wait::until(what, || {
         let now = count();
@@ -88,6 +88,7 @@ fn a_client_that_reads_nothing_holds_its_targets_back() {
         let taken = held_back("the targets to be held back", || sent.load(Ordering::Relaxed));
         assert!(taken < 128 * each as u64, "the node took all of it");
     });
+    println!("{grown} KiB for answers that nobody reads");
     assert!(grown <= GROWTH_KIB_MAX, "{grown} KiB");
     client.opens_windows = false;
     let expected = pattern(each);
@@ -186,7 +187,8 @@ fn small_frames_that_wait_cost_little_memory() {
         client.send(byte.repeat(10_000));
         client.ping();
         assert!(client.goaways.is_empty(), "{:?}", client.goaways);
-        client.send(byte.repeat(5_000));
+        // The node may close before it has read all of them.
+        let _ = client.try_send(byte.repeat(5_000));
         assert_eq!(client.ending().code(), Some(code::ENHANCE_YOUR_CALM));
     });
     assert!(grown <= GROWTH_KIB_MAX, "{grown} KiB");
@@ -212,14 +214,14 @@ fn windows_opened_byte_by_byte_cost_little_memory() {
                 client.request(flag::END_STREAM, "GET", "/", &asked);
             }
             client.until(|client| client.answers.len() == 100);
-            let mut frames = 0;
-            for round in 0..20_000 {
-                if client.try_send(dribble(round)).is_err() {
-                    break;
-                }
-                frames += 1;
-            }
-            assert!(frames > 100, "{what}: {frames} frames");
+            // Many at a time, as what has flooded the node a little is forgiven with time.
+            let rounds: Vec<u32> = (0..20_000).collect();
+            let taken = rounds.chunks(20).take_while(|rounds| {
+                let frames: Vec<u8> = rounds.iter().copied().flat_map(dribble).collect();
+                client.try_send(frames).is_ok()
+            });
+            let taken = 20 * taken.count();
+            assert!(taken > 100, "{what}: {taken} frames");
             client.ending();
         });
         assert!(grown <= GROWTH_KIB_MAX, "{what}: {grown} KiB");

@@ -37,7 +37,7 @@ fn the_cases_of_httpwg_pass() {
     let node = node(&target);
     let address = bridge::to(node.address("https"), &config(None)).to_string();
     // One after the other, with time: what is asked is what the node does, and not how quick this machine is.
-    let arguments = ["SEQUENTIAL=1", HTTPWG, "-a", &address, "--frame-timeout", "2000"];
+    let arguments = ["SEQUENTIAL=1", HTTPWG, "-a", &address, "--frame-timeout", "10000"];
     let ended = tools::run("env", &arguments, b"");
     let lines = |mark: &str| {
         let cases = ended.stderr.lines().filter_map(|line| line.split_once(mark));

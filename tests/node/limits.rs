@@ -11,7 +11,7 @@ fn configuration(target: &Target) -> String {
         piece::targets(&[target.entry()]),
         "listeners:\n".to_owned(),
         piece::http("plain", ""),
-        piece::https("https", "handshakes_in_flight_max: 4\nhandshake_timeout_ms: 2000"),
+        piece::https("https", "handshakes_in_flight_max: 4\nhandshake_timeout_ms: 7000"),
     ]
     .concat()
 }

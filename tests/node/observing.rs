@@ -8,7 +8,7 @@ use rustls::{ClientConnection, StreamOwned};
 use rustls_pki_types::ServerName;
 use serde_json::Value;
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What our fields look like within that: the time, and everything from the handshake's latency on.
 const OURS: &str = concat!(
@@ -175,14 +175,11 @@ fn the_series_of_what_was_removed_are_gone_within_a_minute() {
     ];
     node.configure(&left.concat());
     node.reload();
-    let since = Instant::now();
-    wait::within(Duration::from_secs(75), "the series to be gone", || {
+    wait::within(Duration::from_secs(60), "the series to be gone", || {
         let page = node.page("/metrics");
         let names = ["\"plain\"", "\"https\"", "\"targets\"", "\"partners\"", "\"ecdsa\""];
         (!names.iter().any(|name| page.contains(name))).then_some(())
     });
-    // One tick of grace for the fold.
-    assert!(since.elapsed() < Duration::from_secs(62), "{:?}", since.elapsed());
     assert!(node.page("/metrics").contains("listener=\"other\""));
 }
 

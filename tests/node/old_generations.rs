@@ -7,7 +7,6 @@ use arc_swap::ArcSwap;
 use portcullis::config::load;
 use portcullis::config::publish::{Line, Publisher};
 use portcullis::config::snapshot::Live;
-use portcullis::limits;
 use portcullis::net::{self, Engine};
 use portcullis::observe::metrics::Board;
 use portcullis::shard::{self, Room, Seat};
@@ -65,9 +64,7 @@ fn what_was_live_is_gone_once_its_successor_is_acknowledged() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let mut publish = |next: Live| {
         let pending = publisher.publish(next, || Ok(())).unwrap();
-        runtime
-            .block_on(pending.acknowledged(limits::ACKNOWLEDGED_WITHIN))
-            .expect("the shard takes it over");
+        runtime.block_on(pending.acknowledged(wait::PATIENCE)).expect("the shard takes it over");
     };
     publish(load("", ""));
     let connect = |listener: &str| {
@@ -92,7 +89,7 @@ fn what_was_live_is_gone_once_its_successor_is_acknowledged() {
     publish(load("", &piece::https("gone", &piece::verify(""))));
     // The sweep that follows holds its successor.
     wait::until("the old generation to be gone", || value.upgrade().is_none().then_some(()));
-    assert!(store.upgrade().is_none(), "and its trust store");
+    wait::until("and its trust store", || store.upgrade().is_none().then_some(()));
 
     go.store(true, Ordering::Relaxed);
     assert_eq!(idle.get("/").status, 200);

@@ -125,7 +125,9 @@ fn a_node_at_its_memory_budget_gives_some_back_and_recovers() {
         (node.metric(ACTIONS, &["action=\"shed\""]) > 0.5).then_some(())
     });
     let labels = ["listener=\"plain\"", "reason=\"overloaded\""];
-    assert!(node.metric("portcullis_connections_closed_total", &labels) > 0.5);
+    wait::until("one of them to be closed", || {
+        (node.metric("portcullis_connections_closed_total", &labels) > 0.5).then_some(())
+    });
     drop(crowd);
     wait::until("the node to calm down", || (node.metric(LEVEL, &[]) < 0.5).then_some(()));
     wait::until("a new client to be served", || served(Ipv4Addr::LOCALHOST, address));
@@ -153,7 +155,9 @@ fn a_node_whose_trust_has_outgrown_its_budget_resets_nobody() {
     };
     let stores = "trust_stores: [{name: partners, ca_certificates_bundle: ca.pem, \
                   revocations: [list.crl]}]\n";
-    let configuration = [stores, &configuration(&target, "")].concat();
+    // It may take a while until the list is loaded.
+    let patient = piece::idle_timeout(4_000);
+    let configuration = [stores, &patient, &configuration(&target, "")].concat();
     let files = [("ca.pem", ca.pem()), ("list.crl", list(0))];
     let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
     let budget_mib = 4 + {
@@ -196,7 +200,7 @@ fn without_memory_to_spare_answers_end_their_connections() {
     let mut kept = Client::plain(address);
     let mut crowd = Vec::new();
     let answer = wait::until("an answer that ends its connection", || {
-        crowd.push(light(address));
+        crowd.extend((0..8).map(|_| light(address)));
         assert_eq!(kept.get("/").status, 103);
         let answer = kept.answer();
         assert_eq!(answer.status, 200);

@@ -45,7 +45,7 @@ fn attack(arguments: &[&str], path: &str, reason: Option<&str>) {
         (ended.success().said(), served.sum::<usize>())
     });
     assert!(said.contains("service available:"), "{said}");
-    assert!(served > 100, "{served} answers to honest clients");
+    assert!(served > 20, "{served} answers to honest clients");
     let accepted = node.metric("portcullis_connections_accepted_total", &[]);
     assert!(accepted >= 80.0, "{accepted}: the attack took place");
     if let Some(reason) = reason {

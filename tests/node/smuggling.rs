@@ -4,7 +4,8 @@
 //! In the mode that lets in most (`monitor`), over connections that they and the node keep.
 use crate::corpus::message;
 use crate::support::client::connect;
-use crate::support::node::{free_port, piece};
+use crate::support::node::piece;
+use crate::support::port::free_port;
 use crate::support::scratch::Scratch;
 use crate::support::server::Server;
 use crate::support::target::{entry, find};
@@ -16,8 +17,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a request that was sent may take to be logged.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a request may take to be logged that perhaps is not, because it breaks off.
+const MOMENT: Duration = Duration::from_secs(5);
 
 /// A server that logs each request that it sees: its status and its request line.
 struct Witness {
@@ -98,9 +99,9 @@ impl Witness {
         self.takes_lower_case || !method.bytes().any(|byte| byte.is_ascii_lowercase())
     }
 
-    /// What it has seen that was not looked at yet, once that is so many, or nothing more comes.
-    fn seen(&mut self, count: usize) -> Vec<String> {
-        let deadline = Instant::now() + PATIENCE;
+    /// What it has seen that was not looked at yet, once that is so many, or after so long.
+    fn seen(&mut self, count: usize, patience: Duration) -> Vec<String> {
+        let deadline = Instant::now() + patience;
         loop {
             let text = fs::read_to_string(&self.log).unwrap_or_default();
             let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
@@ -142,11 +143,11 @@ fn sees_what_the_node_counted(mut witness: Witness) {
         let mut answer = Vec::new();
         let _ = client.read_to_end(&mut answer);
         let now = counted(&node);
-        let seen = witness.seen(now - total);
         // A request whose body breaks off or cannot be read is counted, and answered by the node; its target
         // may get none of it.
         let broke_off =
             find(&answer, b"HTTP/1.1 400 Bad Request\r\nServer: portcullis\r\n").is_some();
+        let seen = witness.seen(now - total, if broke_off { MOMENT } else { wait::PATIENCE });
         let is_missing = seen.len() < now - total && !broke_off;
         // A body that breaks off breaks off for the witness, too.
         let whole = seen.len().saturating_sub(usize::from(broke_off));

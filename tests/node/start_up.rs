@@ -12,7 +12,7 @@ fn right() -> String {
         "admin: {bind: \"unix:portcullis.sock\"}\n".to_owned(),
         piece::certificates(),
         piece::partners(),
-        piece::targets(&[target::entry(target::nobody())]),
+        piece::targets(&[target::nobody().entry()]),
         "listeners:\n".to_owned(),
         piece::https("https", &piece::verify("")),
     ]

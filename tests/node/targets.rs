@@ -1,23 +1,18 @@
 //! Towards targets: what a client gets when one fails, what is tried again, and real targets.
 use crate::support::client::tls_config;
-use crate::support::node::{free_port, piece};
+use crate::support::node::piece;
+use crate::support::port::free_port;
 use crate::support::scratch::Scratch;
 use crate::support::server::Server;
 use crate::support::target::{close, entry, nobody, ok};
 use crate::support::tools::{self, Identity, Tls, curl_https};
 use crate::support::{Client, Node, Target, wait};
 use std::io::Write;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Command, Stdio};
 
 fn configuration(entries: &[String]) -> String {
-    [
-        piece::targets(entries),
-        "load_balancer: {attributes: {idle_timeout.timeout_seconds: 1}}\n".to_owned(),
-        "listeners:\n".to_owned(),
-        piece::http("plain", ""),
-    ]
-    .concat()
+    [piece::targets(entries), "listeners:\n".to_owned(), piece::http("plain", "")].concat()
 }
 
 fn node(entries: &[String]) -> Node {
@@ -58,7 +53,8 @@ fn no_target_is_503() {
 
 #[test]
 fn a_target_that_refuses_is_502() {
-    let node = node(&[entry(nobody())]);
+    let nobody = nobody();
+    let node = node(&[nobody.entry()]);
     let mut client = Client::plain(node.address("plain"));
     assert_own(&client.get("/"), "502 Bad Gateway");
     assert_eq!(Client::plain(node.address("plain")).get("/").status, 502);
@@ -168,7 +164,7 @@ fn a_target_that_is_silent_is_504() {
         let _ = std::io::Read::read(stream, &mut [0; 1]);
         close()
     });
-    let node = node(&[target.entry()]);
+    let node = Node::start(&(piece::idle_timeout(1) + &configuration(&[target.entry()])));
     let answer = Client::plain(node.address("plain")).get("/");
     assert_eq!(answer.status, 504, "{}", answer.head);
     errors(&node, "target_timeout", 1.0);
@@ -210,8 +206,8 @@ fn a_connection_that_the_target_closed_while_idle_costs_no_request() {
 
 #[test]
 fn requests_go_round_and_a_target_that_refuses_is_passed_over() {
-    let (first, second) = (Target::named("first"), Target::named("second"));
-    let node = node(&[first.entry(), entry(nobody()), second.entry()]);
+    let (first, nobody, second) = (Target::named("first"), nobody(), Target::named("second"));
+    let node = node(&[first.entry(), nobody.entry(), second.entry()]);
     let mut client = Client::plain(node.address("plain"));
     let answers: Vec<String> = (0..20).map(|_| client.get("/").text()).collect();
     let firsts = answers.iter().filter(|answer| *answer == "first").count();
@@ -233,7 +229,7 @@ fn a_target_may_be_a_name() {
     for _ in 0..4 {
         assert_eq!(client.get("/").text(), "by name");
     }
-    let unknown = entry(nobody()).replace("127.0.0.1", "no-such-name.invalid");
+    let unknown = target.entry().replace("127.0.0.1", "no-such-name.invalid");
     node.configure(&configuration(&[unknown]));
     node.reload();
     assert_eq!(client.get("/").status, 503, "a name without an address is no target");
@@ -382,12 +378,10 @@ fn nginx_serves_behind_the_node() {
 
 #[test]
 fn a_target_that_comes_up_late_is_found() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let node = node(&[entry(address)]);
+    let nobody = nobody();
+    let node = node(&[nobody.entry()]);
     assert_eq!(Client::plain(node.address("plain")).get("/").status, 502);
-    let listener = TcpListener::bind(address).expect("the port is still free");
+    let listener = nobody.listen();
     let _target = Target::listening(listener, |_, stream| stream.write_all(ok("late").as_bytes()));
     // The only target is asked again, passed over or not.
     wait::until("the target to be found", || {

@@ -28,7 +28,7 @@ fn threads(node: &Node) -> Vec<(String, Vec<usize>)> {
 #[test]
 fn only_shards_run_on_the_cpus_of_shards() {
     let configuration = [
-        piece::targets(&[target::entry(target::nobody())]),
+        piece::targets(&[target::nobody().entry()]),
         "listeners:\n".to_owned(),
         piece::http("plain", ""),
     ];

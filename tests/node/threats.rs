@@ -1,6 +1,6 @@
 //! Attacks that took down or fooled others of this kind, live against a node. `tests/threats.md` maps each
 //! known one to the test that catches it; most stand where their subject is, the rest stands here.
-use crate::support::client::{connect, tls_config, tls_config_for, tls_config_with};
+use crate::support::client::{connect, is_late, tls_config, tls_config_for, tls_config_with};
 use crate::support::node::piece;
 use crate::support::pki::{Issued, value};
 use crate::support::pkits::pem;
@@ -26,7 +26,6 @@ fn configuration(target: &Target) -> String {
          revocations: [naming.crl]}]\n"
             .to_owned(),
         piece::targets(&[target.entry()]),
-        "load_balancer: {name: edge, attributes: {idle_timeout.timeout_seconds: 5}}\n".to_owned(),
         "listeners:\n".to_owned(),
         piece::https("https", &format!("handshake_timeout_ms: 10000\n{}", piece::verify(""))),
         piece::https("bound", &piece::verify(BOUND)),
@@ -36,9 +35,18 @@ fn configuration(target: &Target) -> String {
 }
 
 fn node(target: &Target) -> Node {
+    node_with(&configuration(target))
+}
+
+/// One that does not wait long for who is silent.
+fn impatient_node(target: &Target) -> Node {
+    node_with(&(piece::idle_timeout(5) + &configuration(target)))
+}
+
+fn node_with(configuration: &str) -> Node {
     let (bundle, list) = (pki().read("partners.pem"), pki().read("naming.crl"));
     let files = [("partners.pem", bundle.as_str()), ("naming.crl", list.as_str())];
-    Node::with_files(Setup::default(), &configuration(target), &files)
+    Node::with_files(Setup::default(), configuration, &files)
 }
 
 /// A handshake of TLS 1.2 with a client certificate, as the records that the client sends: the hello, then
@@ -103,9 +111,7 @@ fn close_notify_at_every_step_of_a_handshake_ends_it_and_leaves_the_shard_idle()
     for (step, stream) in &mut streams {
         let mut rest = Vec::new();
         // A reset is an end too; what is not one is a read that times out.
-        let in_vain = stream.read_to_end(&mut rest).is_err_and(|error| {
-            matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
-        });
+        let in_vain = stream.read_to_end(&mut rest).is_err_and(|error| is_late(&error));
         assert!(!in_vain, "{step}: still open");
     }
     // Whoever spins does so from its alert to the deadline, about ten seconds.
@@ -118,7 +124,7 @@ fn close_notify_at_every_step_of_a_handshake_ends_it_and_leaves_the_shard_idle()
 #[test]
 fn a_client_cannot_renegotiate() {
     let target = Target::named("hello");
-    let node = node(&target);
+    let node = impatient_node(&target);
     let address = node.address("https").to_string();
     let (crt, key) = (pki().path("good.crt"), pki().path("good.key"));
     let arguments = [
@@ -345,7 +351,7 @@ fn an_upgrade_that_is_never_answered_lets_nothing_behind_it_through() {
         came.store(rest.len(), Ordering::Relaxed);
         crate::support::target::close()
     });
-    let node = node(&target);
+    let node = impatient_node(&target);
     let mut client = Client::plain(node.address("plain"));
     client.send(
         "GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

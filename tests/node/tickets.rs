@@ -332,8 +332,12 @@ fn trust_that_changes_between_ticket_and_finished_closes_the_connection() {
     let target = Target::named("hello");
     let at = |list: &str| {
         let store = store("partners", "partners.pem", list, "");
-        let http = piece::verify(&format!("{BOUND}, refusal: http"));
-        whole(&target, &store, &[("https", piece::verify(BOUND)), ("http", http)])
+        // A handshake waits for a change here.
+        let with = |authentication: &str| {
+            format!("handshake_timeout_ms: 60000\n{}", piece::verify(authentication))
+        };
+        let http = with(&format!("{BOUND}, refusal: http"));
+        whole(&target, &store, &[("https", with(BOUND)), ("http", http)])
     };
     let node = Node::start(&at("empty.crl"));
     for way in [Way::Tls13, Way::Tls12Ticket] {

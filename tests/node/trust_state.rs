@@ -240,8 +240,9 @@ fn a_node_killed_at_any_moment_restarts_in_the_last_answered_state_or_in_the_one
         for _ in 0..random.below(4) {
             answers.recv_timeout(wait::PATIENCE).expect("commands are answered");
         }
-        let moment = Duration::from_micros(random.below(20_000) as u64);
-        while answers.recv_timeout(moment).is_ok() {}
+        let moment = Instant::now() + Duration::from_micros(random.below(20_000) as u64);
+        let left = || moment.saturating_duration_since(Instant::now());
+        while answers.recv_timeout(left()).is_ok() && !left().is_zero() {}
         node.stop();
         let (last_answered, under_way) = stream.join().expect("the stream of commands is right");
         node.start_again();

@@ -14,15 +14,12 @@ const AGREE: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nC
                      Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 fn node(target: &Target) -> Node {
-    Node::start(
-        &[
-            piece::targets(&[target.entry()]),
-            "load_balancer: {attributes: {idle_timeout.timeout_seconds: 1}}\n".to_owned(),
-            "listeners:\n".to_owned(),
-            piece::http("plain", ""),
-        ]
-        .concat(),
-    )
+    Node::start(&configuration(&target.entry()))
+}
+
+fn configuration(entry: &str) -> String {
+    [piece::targets(&[entry.to_owned()]), "listeners:\n".to_owned(), piece::http("plain", "")]
+        .concat()
 }
 
 /// Agrees and sends back what comes, until the other side has no more; says goodbye with `bye`.
@@ -136,18 +133,18 @@ fn what_one_side_ends_is_passed_on_and_the_rest_arrives() {
 fn a_silent_tunnel_ends_after_the_idle_timeout_and_a_byte_either_way_keeps_it() {
     let target = Target::with(|_, stream| {
         stream.write_all(AGREE.as_bytes())?;
-        // Longer than the idle timeout of a second, from the target alone.
+        // Longer than the idle timeout, from the target alone.
         for _ in 0..6 {
             stream.write_all(b".")?;
             let mut room = [0];
-            stream.set_read_timeout(Some(std::time::Duration::from_millis(400)))?;
+            stream.set_read_timeout(Some(std::time::Duration::from_secs(1)))?;
             let _ = stream.read(&mut room);
         }
         stream.set_read_timeout(Some(PATIENCE))?;
         let _ = stream.read(&mut [0]);
         close()
     });
-    let node = node(&target);
+    let node = Node::start(&(piece::idle_timeout(4) + &configuration(&target.entry())));
     let mut client = Client::plain(node.address("plain"));
     assert_eq!(client.ask(ASK).status, 101);
     assert_eq!(client.until_closed(), b"......");
@@ -209,14 +206,9 @@ fn a_thousand_websockets_of_another_implementation_go_through() {
     let mut said = BufReader::new(pair.stdout.take().expect("stdout is piped"));
     let mut line = String::new();
     said.read_line(&mut line).expect("the server says where it listens");
-    let node = Node::start(
-        &[
-            piece::targets(&[format!("{{id: 127.0.0.1, port: {}}}", line.trim())]),
-            "listeners:\n".to_owned(),
-            piece::http("plain", ""),
-        ]
-        .concat(),
-    );
+    let entry = format!("{{id: 127.0.0.1, port: {}}}", line.trim());
+    // The first of them waits until the last one stands.
+    let node = Node::start(&(piece::idle_timeout(4_000) + &configuration(&entry)));
     let mut told = pair.stdin.take().expect("stdin is piped");
     writeln!(told, "{}", node.address("plain").port()).expect("the client is told where to go");
     let mut rest = String::new();

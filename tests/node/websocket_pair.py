@@ -16,6 +16,8 @@ from websockets.exceptions import ConnectionClosed
 COUNT = 1000
 # At once in their handshakes: the rest of the machine has work, too.
 OPENING = 50
+# What a busy machine takes long for is no failure.
+PATIENT = {"open_timeout": 600, "close_timeout": 600, "ping_interval": None}
 CLOSES = [(1000, ""), (1001, "going away"), (4321, "of our own")]
 
 
@@ -34,7 +36,7 @@ async def stream(port, opening, opened, seed):
     """Holds a connection open with all others, then sends messages of many sizes and hashes both ways."""
     source = random.Random(seed)
     async with opening:
-        connection = await connect(f"ws://127.0.0.1:{port}/{seed}", max_size=None, open_timeout=60)
+        connection = await connect(f"ws://127.0.0.1:{port}/{seed}", max_size=None, **PATIENT)
     async with connection:
         await opened.wait()
         sent, received = hashlib.sha256(), hashlib.sha256()
@@ -50,7 +52,7 @@ async def stream(port, opening, opened, seed):
 
 async def closes(port, index):
     code, reason = CLOSES[index]
-    async with connect(f"ws://127.0.0.1:{port}/close/{index}") as connection:
+    async with connect(f"ws://127.0.0.1:{port}/close/{index}", **PATIENT) as connection:
         try:
             await connection.recv()
         except ConnectionClosed as closed:
@@ -60,7 +62,7 @@ async def closes(port, index):
 
 
 async def main():
-    async with serve(server, "127.0.0.1", 0, max_size=None) as listening:
+    async with serve(server, "127.0.0.1", 0, max_size=None, **PATIENT) as listening:
         print(next(iter(listening.sockets)).getsockname()[1], flush=True)
         port = int(await asyncio.to_thread(sys.stdin.readline))
         opening, opened = asyncio.Semaphore(OPENING), asyncio.Event()

@@ -113,10 +113,15 @@ impl Client {
         Ok(Answer { status, head, body, trailers })
     }
 
-    /// What comes until the node closes; an unclean end is an end too.
+    /// What comes until the node closes; an unclean end is an end too, and waiting in vain is none.
     pub fn until_closed(&mut self) -> Vec<u8> {
-        while self.more().unwrap_or(false) {}
-        std::mem::take(&mut self.buffer)
+        loop {
+            match self.more() {
+                Ok(true) => {}
+                Err(error) if is_late(&error) => panic!("the node does not close: {error}"),
+                Ok(false) | Err(_) => return std::mem::take(&mut self.buffer),
+            }
+        }
     }
 
     /// Content and trailers.
@@ -188,11 +193,21 @@ impl Client {
 
 /// A TCP connection whose reads and writes fail rather than hang.
 pub fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).expect("the node listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a deadline can be set");
-    stream.set_write_timeout(Some(PATIENCE)).expect("a deadline can be set");
-    stream.set_nodelay(true).expect("TCP_NODELAY can be set");
-    stream
+    try_connect(address).expect("the node listens")
+}
+
+/// The same where maybe nobody listens.
+pub fn try_connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Whether a read or write has waited for all of [`PATIENCE`].
+pub fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// A TLS connection; the handshake runs with its first read or write.

@@ -12,6 +12,7 @@ pub mod log_lines;
 pub mod node;
 pub mod pki;
 pub mod pkits;
+pub mod port;
 pub mod scratch;
 pub mod server;
 pub mod splitter;

@@ -1,17 +1,17 @@
 //! A node: the real binary, its files in a directory of its own.
-use super::client::Client;
+use super::client::{Client, try_connect};
 use super::log_lines::AccessLine;
 use super::pki::pki;
+use super::port::free_port;
 use super::scratch::Scratch;
 use super::tools::{self, Ended};
 use super::wait;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_portcullis");
@@ -217,7 +217,7 @@ impl Node {
 
     /// The status of a page of the metrics listener; none while nobody listens.
     pub fn probe(&self, path: &str) -> Option<u16> {
-        let mut client = Client::on(TcpStream::connect(self.metrics).ok()?);
+        let mut client = Client::on(try_connect(self.metrics).ok()?);
         let request = format!("GET {path} HTTP/1.1\r\nHost: metrics\r\nConnection: close\r\n\r\n");
         client.try_send(request).ok()?;
         client.try_answer("GET").ok().map(|answer| answer.status)
@@ -358,18 +358,6 @@ fn whole(setup: &Setup, metrics: SocketAddr, configuration: &str) -> String {
     )
 }
 
-/// A port that nobody has, below those that the kernel hands out, so that nobody gets it meanwhile.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 10_000).expect("it is below 10,000");
-    loop {
-        let port = 12_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
-}
-
 /// Pieces of configuration that most tests share.
 pub mod piece {
     use super::pki;
@@ -396,6 +384,11 @@ pub mod piece {
     /// The load balancer with a mode of desync mitigation.
     pub fn desync(mode: &str) -> String {
         format!("load_balancer: {{attributes: {{routing.http.desync_mitigation_mode: {mode}}}}}\n")
+    }
+
+    /// The load balancer with an idle timeout, of clients and targets alike.
+    pub fn idle_timeout(seconds: u32) -> String {
+        format!("load_balancer: {{attributes: {{idle_timeout.timeout_seconds: {seconds}}}}}\n")
     }
 
     /// Target group `targets` with these entries (see `target::entry`).

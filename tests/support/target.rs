@@ -197,10 +197,31 @@ pub fn entry(address: SocketAddr) -> String {
     format!("{{id: \"{}\", port: {}}}", address.ip(), address.port())
 }
 
-/// An address on which nobody listens.
-pub fn nobody() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address")
+/// An address on which nobody listens, and nobody else comes to: its port is taken for as long as this is kept.
+#[derive(Debug)]
+pub struct Nobody {
+    pub address: SocketAddr,
+    socket: Socket,
+}
+
+pub fn nobody() -> Nobody {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("there are sockets");
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("there is a port");
+    let address = socket.local_addr().expect("it is bound").as_socket().expect("it has a port");
+    Nobody { address, socket }
+}
+
+impl Nobody {
+    /// `{id: ..., port: ...}`, as a target group lists it.
+    pub fn entry(&self) -> String {
+        entry(self.address)
+    }
+
+    /// Somebody comes.
+    pub fn listen(self) -> TcpListener {
+        self.socket.listen(128).expect("nobody else has the port");
+        self.socket.into()
+    }
 }
 
 /// An address whose queue is full, so that the kernel answers nobody who asks to connect; for as long as what comes

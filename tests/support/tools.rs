@@ -31,10 +31,11 @@ impl Ended {
     }
 }
 
-/// Runs a program to its end; `timeout` ends it after a minute.
+/// Runs a program to its end; `timeout` ends it after ten minutes. Some of them compute, and a busy machine has
+/// little time for each.
 pub fn run<S: AsRef<str>>(program: &str, arguments: &[S], stdin: &[u8]) -> Ended {
     let mut command = Command::new("timeout");
-    command.arg("60").arg(program).args(arguments.iter().map(AsRef::as_ref));
+    command.arg("600").arg(program).args(arguments.iter().map(AsRef::as_ref));
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -2,8 +2,9 @@
 use std::time::{Duration, Instant};
 
 /// How long a test waits for what must come. Long, because the machine may be busy: it is only ever
-/// spent on a failure.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// spent on a failure. Shorter than the node's own idle timeout (60 s), which would end in the end what
+/// should have ended at once.
+pub const PATIENCE: Duration = Duration::from_secs(50);
 
 /// Looks until `probe` answers.
 pub fn until<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {

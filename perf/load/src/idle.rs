@@ -103,7 +103,7 @@ impl Work {
                 Err(failure) => lane.notes.failed(failure),
             }
             if self.tried.fetch_add(1, Ordering::Relaxed) + 1 == self.connections {
-                tokio::task::spawn_local(Arc::clone(&self).end());
+                tokio::task::spawn_local(Arc::clone(&self).end(lane.clone()));
             }
         }
     }
@@ -142,10 +142,13 @@ impl Work {
     }
 
     /// All are open: says so, for whoever wants to look at the server now, and waits.
-    async fn end(self: Arc<Self>) {
+    async fn end(self: Arc<Self>, lane: Lane) {
         let (held, seconds) = (self.held.load(Ordering::Relaxed), self.duration.as_secs_f64());
         let _ = writeln!(io::stdout(), "{held} connections are open, for {seconds} s");
-        tokio::time::sleep(self.duration).await;
+        tokio::select! {
+            () = tokio::time::sleep(self.duration) => {}
+            () = lane.notes.stopped() => {}
+        }
         self.over.send_replace(true);
     }
 }

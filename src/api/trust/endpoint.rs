@@ -217,13 +217,13 @@ async fn received(mut body: Body) -> Result<Bytes, Response> {
 mod tests {
     use super::*;
     use crate::api::admin::Admin;
-    use crate::api::admin::tests::TempDir;
     use crate::api::serve::tests::Node;
     use crate::api::trust::client::{self, Command};
     use crate::api::trust::upload::Upload;
     use crate::api::trust::{Changed, TrustStore};
     use crate::api::{Control, ReloadError};
     use crate::config::Faults;
+    use crate::config::scratch::Scratch;
     use crate::observe::load::Reason;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::UnixStream;
@@ -241,18 +241,18 @@ mod tests {
         Changed { generation: 8, trust_store, new_revocation_ids, warnings }
     }
 
-    fn serve(dir: &TempDir, changed: Result<Changed, ReloadError>) -> Arc<Node> {
+    fn serve(dir: &Scratch, changed: Result<Changed, ReloadError>) -> Arc<Node> {
         let node = Arc::new(Node { changed: Some(changed), ..Node::default() });
-        tokio::spawn(Admin::bind(&dir.socket()).unwrap().serve(node.clone()));
+        tokio::spawn(Admin::bind(&dir.path("socket")).unwrap().serve(node.clone()));
         node
     }
 
     /// An upload of these files, and the files as the node gets them.
-    fn upload(dir: &TempDir, names: &[&str]) -> (Upload, Vec<File>) {
+    fn upload(dir: &Scratch, names: &[&str]) -> (Upload, Vec<File>) {
         let mut upload = Upload::default();
         let mut files = Vec::new();
         for name in names {
-            let path = dir.path().join(name);
+            let path = dir.path(name);
             std::fs::write(&path, name).unwrap();
             upload.add(&path, 100);
             let bytes = Bytes::copy_from_slice(name.as_bytes());
@@ -263,7 +263,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_command_arrives_as_it_was_given() {
-        let dir = TempDir::new("trust-commands");
+        let dir = Scratch::new();
         let node = serve(&dir, Ok(changed()));
         let ((one, a), (all, files)) = (upload(&dir, &["a"]), upload(&dir, &["a", "b", "c"]));
         let bundle = || a[0].clone();
@@ -275,7 +275,7 @@ mod tests {
             (Command::AddRevocations(all), Change::AddRevocations(files.clone())),
             (Command::RemoveRevocations(vec![1, 7]), Change::RemoveRevocations(vec![1, 7])),
         ] {
-            let answer = client::change(&dir.socket(), "a/b c", command).await.unwrap();
+            let answer = client::change(&dir.path("socket"), "a/b c", command).await.unwrap();
             assert_eq!(answer, changed());
             let asked = node.asked.lock().await.pop();
             assert_eq!(asked, Some(("a/b c".to_owned(), expected)));
@@ -290,7 +290,7 @@ mod tests {
             error: "no disk".to_owned(),
             late_shards,
         };
-        for (index, (error, expected)) in [
+        for (error, expected) in [
             (late, "generation 8 is live, but shards [1, 3] are late to take it"),
             (
                 undurable(Vec::new()),
@@ -306,21 +306,19 @@ mod tests {
                 "the trust store stays as it was; 1 fault stands in the way\n  \
                  a.crl: the file is empty",
             ),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            let dir = TempDir::new(&format!("trust-errors-{index}"));
+        ] {
+            let dir = Scratch::new();
             serve(&dir, Err(error));
             let command = Command::RemoveRevocations(vec![1]);
-            let failure = client::change(&dir.socket(), "partners", command).await.unwrap_err();
+            let failure =
+                client::change(&dir.path("socket"), "partners", command).await.unwrap_err();
             assert_eq!(failure.to_string(), expected);
         }
     }
 
     #[tokio::test]
     async fn what_is_no_command_reaches_no_trust_store() {
-        let dir = TempDir::new("trust-nonsense");
+        let dir = Scratch::new();
         let node = serve(&dir, Ok(changed()));
         let store = "/trust_stores/partners";
         let too_long = limits::API_UPLOAD_BYTES_MAX + 1;
@@ -345,7 +343,7 @@ mod tests {
             ("POST /reload?dryrun=true HTTP/1.1\r\n".to_owned(), 400),
             (format!("GET {store}/revocations HTTP/1.1\r\n"), 405),
         ] {
-            let mut stream = UnixStream::connect(dir.socket()).await.unwrap();
+            let mut stream = UnixStream::connect(dir.path("socket")).await.unwrap();
             let head = format!("{request}Host: node\r\nConnection: close\r\n\r\n");
             stream.write_all(head.as_bytes()).await.unwrap();
             let mut answer = String::new();

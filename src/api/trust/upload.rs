@@ -78,13 +78,13 @@ pub(super) fn files(body: Bytes) -> Result<Vec<File>, Broken> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::admin::tests::TempDir;
     use super::*;
+    use crate::config::scratch::Scratch;
 
     #[test]
     fn files_arrive_as_they_were_read() {
-        let dir = TempDir::new("upload");
-        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        let dir = Scratch::new();
+        let (a, b) = (dir.path("a"), dir.path("b"));
         std::fs::write(&a, "one").unwrap();
         std::fs::write(&b, "").unwrap();
         let mut upload = Upload::default();
@@ -110,12 +110,12 @@ mod tests {
 
     #[test]
     fn every_file_that_cannot_be_read_is_named() {
-        let dir = TempDir::new("upload-faults");
-        let long = dir.path().join("long");
+        let dir = Scratch::new();
+        let long = dir.path("long");
         std::fs::write(&long, "four").unwrap();
         let mut upload = Upload::default();
         upload.add(&long, 3);
-        upload.add(&dir.path().join("missing"), 3);
+        upload.add(&dir.path("missing"), 3);
         let said = upload.whole().unwrap_err();
         assert!(said.contains("/long: the file has 4 bytes, and the limit is 3\n"), "{said}");
         assert!(said.contains("/missing: No such file"), "{said}");

@@ -108,12 +108,16 @@ fn a_slow_disk_costs_lines_or_time() {
     assert_eq!(log.blocked(), Duration::ZERO);
 
     let blocking = Log { when_full: WhenFull::Block, ..log.clone() };
+    let (writes, begun) = mpsc::channel();
     let writer = thread::spawn(move || {
+        writes.send(()).unwrap();
         for number in 0..16 {
             blocking.write(lines(number));
         }
         blocking
     });
+    // Whoever reads before that may have made room for all of it.
+    begun.recv().unwrap();
     let expected = (16 - lost as usize + 16) * lines(0).len();
     let mut read = vec![0; expected];
     reader.read_exact(&mut read).unwrap();

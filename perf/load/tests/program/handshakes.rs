@@ -133,7 +133,7 @@ fn failures_are_counted_by_kind_and_show_in_the_exit_status() {
         // Longer than a client waits.
         _ => drop(std::io::Read::read(stream, &mut [0])),
     });
-    let more = ["--count", "8", "--concurrency", "4", "--timeout", "3"];
+    let more = ["--count", "8", "--concurrency", "4", "--timeout", "8"];
     let told = load(&pki, "handshake", address, &more).failure();
     assert_eq!(told["done"], 2);
     let expected = serde_json::json!({"closed": 2, "status 503": 2, "timeout": 2});

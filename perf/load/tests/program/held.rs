@@ -1,7 +1,11 @@
 //! `idle`: connections that are held.
 use crate::pki::Pki;
-use crate::program::{load, load_as_clients, sentence};
+use crate::program::{command, load, load_as_clients, sentence};
 use crate::secure_server::{OK, send, serve};
+use crate::wait;
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 
@@ -38,7 +42,7 @@ fn connections_that_are_lost_are_told_with_their_time() {
             });
         }
     });
-    let told = load(&pki, "idle", address, &["--connections", "20", "--duration", "2"]).failure();
+    let told = load(&pki, "idle", address, &["--connections", "20", "--duration", "5"]).failure();
     assert_eq!((&told["done"], &told["failed"]), (&20.into(), &0.into()));
     assert_eq!(told["lost"], serde_json::json!({"closed": 10}));
     let refusals = told["refusals"].as_array().unwrap();
@@ -59,10 +63,30 @@ fn without_a_request_a_refusal_shows_as_a_loss() {
     let bad = serve(&pki, Some(&stranger.ca), |_, stream| send(stream, OK)).to_string();
     let more =
         ["--connect-to", &good, "--connect-to", &bad, "--connections", "6", "--requests", "0"];
-    let more = [&more[..], &["--duration", "2", "--concurrency", "1"]].concat();
+    let more = [&more[..], &["--duration", "5", "--concurrency", "1"]].concat();
     let nowhere = "192.0.2.1:443".parse().unwrap();
     let told = load_as_clients(&pki, "idle", nowhere, &more).failure();
     assert_eq!(told["lost"], serde_json::json!({"alert unknown_ca": 3}), "{told}");
+}
+
+/// Ctrl-C, once all are open: what there was, is told at once.
+#[test]
+fn whoever_interrupts_does_not_wait_for_the_end() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
+    let known = ["idle", "--connect", &address, "--insecure", "--connections", "5"];
+    let mut run = command(&[&known[..], &["--duration", "100000"]].concat());
+    let mut child = run.stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert_eq!(line, "5 connections are open, for 100000 s\n");
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let status = wait::until("the end", || child.try_wait().unwrap());
+    let mut told = String::new();
+    said.read_to_string(&mut told).unwrap();
+    assert_eq!(status.code(), Some(0), "{told}");
+    assert!(told.contains("5 done"), "{told}");
 }
 
 #[test]

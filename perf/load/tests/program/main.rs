@@ -18,6 +18,8 @@ mod secure_server;
 mod swaps;
 mod usage;
 
+#[path = "../../../../tests/support/port.rs"]
+mod port;
 #[path = "../../../../tests/support/scratch.rs"]
 mod scratch;
 #[path = "../../../../tests/support/server.rs"]

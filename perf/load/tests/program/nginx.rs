@@ -1,8 +1,9 @@
 //! nginx, as one of the servers of others.
 use crate::pki::Pki;
+use crate::port::free_port;
 use crate::server::Server;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
 
 /// It serves `/` and accepts any body, asks for certificates of the CA, and speaks HTTP/2.
@@ -14,7 +15,7 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// `more`: directives of the server.
     pub(crate) fn start(pki: &Pki, more: &str) -> Self {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let (crt, key, ca) = (pki.path("server.crt"), pki.path("server.key"), pki.path("ca.crt"));
         let configuration = format!(
             "daemon off; pid nginx.pid; error_log nginx.err;

@@ -23,7 +23,7 @@ fn a_change_of_certificates_shows_in_what_the_server_has_shown() {
         path("nginx.pid")
     );
     let more =
-        ["--rate", "100", "--duration", "3", "--kept", "4", "--every", "1", "--run", &change];
+        ["--rate", "100", "--duration", "6", "--kept", "4", "--every", "2", "--run", &change];
     let told = load_as_clients(&pki, "swap", nginx.address, &more).told;
     assert_eq!(told["failed"], 0, "{told}");
     let shown = told["server_certificates"].as_array().unwrap();
@@ -80,7 +80,7 @@ fn a_kept_connection_that_is_lost_is_told_and_opened_anew() {
 fn a_change_that_fails_shows_in_the_exit_status() {
     let pki = Pki::new();
     let address = serve(&pki, None, |_, stream| send(stream, OK));
-    let more = ["--duration", "0.5", "--rate", "20", "--every", "0.1", "--run", "exit 3"];
+    let more = ["--duration", "2", "--rate", "20", "--every", "0.1", "--run", "exit 3"];
     let told = load(&pki, "swap", address, &more).failure();
     assert_eq!((&told["failed"], &told["changes"][0]["exit_status"]), (&0.into(), &3.into()));
 }

@@ -25,11 +25,10 @@ fn whoever_is_refused_at_once_is_told_the_alert() {
 fn what_cannot_be_used_is_named_in_one_sentence() {
     let pki = Pki::new();
     let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let (ca, crt, key) = (pki.path("ca.crt"), pki.path("clients/a.crt"), pki.path("clients/b.key"));
     let known = ["handshake", "--ca", ca.as_str(), "--server-name", "localhost", "--connect"];
     let cases: [(&[&str], &str); 12] = [
-        (&[&nobody], "nobody listens there"),
+        (&["127.0.0.1:1"], "nobody listens there"),
         (&[&address, "--cert", &crt, "--key", &key], "not usable with its key"),
         (&[&address, "--cert", "/nowhere", "--key", &key], "/nowhere: no certificates in it"),
         (&[&address, "--pfx", &crt, "--password-env", "PATH"], "not a PFX file"),

@@ -1,10 +1,16 @@
 //! A node whose shards are the test.
+use super::super::Parts;
 use super::*;
-use crate::config::snapshot::Order;
+use crate::api::Control;
+use crate::config::publish::Line;
+use crate::config::scratch::Scratch;
+use crate::config::snapshot::{Live, Order};
 use crate::config::state::File;
-use crate::net::Engine;
+use crate::net::{Chosen, Engine};
+use crate::observe::metrics::Board;
+use crate::target::Resolver;
+use arc_swap::ArcSwap;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
-use std::fs;
 use std::sync::atomic::AtomicU64;
 use std::thread::{self, ThreadId};
 use tokio::sync::{mpsc, oneshot};
@@ -27,20 +33,17 @@ fn ca(name: &str) -> String {
 
 /// A node of two shards: the first is ahead of everything, the second takes its orders and says nothing.
 struct Site {
-    directory: PathBuf,
     node: Node,
+    _directory: Scratch,
     _prompt: mpsc::UnboundedReceiver<Order>,
     late: mpsc::UnboundedReceiver<Order>,
 }
 
 impl Site {
-    fn new(name: &str) -> Self {
-        let name = format!("portcullis-{name}-{}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        fs::create_dir_all(&directory).unwrap();
-        let path = directory.join("portcullis.yaml");
-        fs::write(&path, CONFIGURATION).unwrap();
-        fs::write(directory.join("ca.pem"), ca("A")).unwrap();
+    fn new() -> Self {
+        let directory = Scratch::new();
+        let path = directory.write("portcullis.yaml", CONFIGURATION);
+        directory.write("ca.pem", ca("A"));
         let mut loaded = load::load(&path, None).unwrap();
         let (first, staged) = loaded.take();
         let live = Arc::new(ArcSwap::from_pointee(Live::empty()));
@@ -57,20 +60,15 @@ impl Site {
         // Nobody will say anything, so there is nothing to wait for.
         let acknowledged_within = Duration::ZERO;
         let parts = Parts { chosen, live, board, resolver, publisher, acknowledged_within };
-        Self { directory, node: Node::new(path, loaded, parts), _prompt, late }
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.directory);
+        let node = Node::new(path, loaded, parts);
+        Self { node, _directory: directory, _prompt, late }
     }
 }
 
 /// Goal: a shard that does not answer is named, and what it is late for is made all the same.
 #[tokio::test]
 async fn a_late_shard_is_named_and_the_change_stays_made() {
-    let mut site = Site::new("late");
+    let mut site = Site::new();
     let node = &site.node;
     let bundle = File { name: "both.pem".to_owned(), bytes: (ca("A") + &ca("B")).into() };
     let change = Change::Replace { bundle, revocations: None };
@@ -95,7 +93,7 @@ async fn a_late_shard_is_named_and_the_change_stays_made() {
 /// of them are late. Method: a disk that fails once the shards have been given up on, and not before.
 #[tokio::test]
 async fn shards_and_disk_are_waited_for_at_once_and_both_are_told() {
-    let site = Site::new("undurable");
+    let site = Site::new();
     let node = &site.node;
     let pending = node.changing.lock().await.publisher.publish(Live::empty(), || Ok(())).unwrap();
     let disk = async {
