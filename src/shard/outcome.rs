@@ -1,4 +1,4 @@
-//! How both directions of an exchange ended, whichever protocols its client and its target speak.
+//! How both directions of an exchange ended, and what follows, whichever protocols its client and its target speak.
 use super::recording::Recording;
 use super::request::Asked;
 use crate::close::Reason;
