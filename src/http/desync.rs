@@ -14,7 +14,7 @@ pub use super::class::{Action, Class, ClassReason, Mode};
 pub(crate) use raw::RequestLine;
 
 use super::head::{self, Malformed, Request};
-use super::lines::{over_limit, skip_empty_line, within};
+use super::lines::{has_bare_cr, over_limit, skip_empty_line, within};
 use super::target::has_delimiters;
 use crate::limits::REQUEST_HEAD_BYTES_MAX;
 
@@ -96,7 +96,11 @@ fn read_again<T>(
         return Err(refused(malformed));
     }
     let Some(length) = length else {
-        return if may_be_mended(malformed) { Ok(None) } else { Err(refused(malformed)) };
+        return match may_be_mended(malformed) {
+            true if has_bare_cr(head) => Err(refused(Malformed::BareCr)),
+            true => Ok(None),
+            false => Err(refused(malformed)),
+        };
     };
     if class_reason.is_some_and(|reason| mode.action(reason) == Action::Refuse) {
         return Err(refused(malformed));

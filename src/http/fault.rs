@@ -3,11 +3,12 @@
 //! Pure. `head` calls it once for a refused message, never for a good one. That the message is refused
 //! is settled; only the status and the word depend on what is found here.
 #![deny(clippy::indexing_slicing)]
+use super::lines::has_bare_cr;
 use super::malformed::Malformed;
 use httparse::Error;
 
 /// The fault of a refused request head. `None` when its first line has no end yet, and what is still to
-/// come decides which fault it is.
+/// come decides which fault it is: unless a CR in it ends no line.
 #[cold]
 pub(super) fn of_request(head: &[u8], error: Error) -> Option<Malformed> {
     let mut lines = head.split(|byte| *byte == b'\n');
@@ -16,8 +17,11 @@ pub(super) fn of_request(head: &[u8], error: Error) -> Option<Malformed> {
     match error {
         Error::TooManyHeaders => Some(Malformed::TooManyHeaders),
         Error::Token => Some(of_method_or_target(first)),
+        Error::Version | Error::NewLine | Error::Status if first_is_whole => {
+            Some(of_version(first))
+        }
         Error::Version | Error::NewLine | Error::Status => {
-            first_is_whole.then(|| of_version(first))
+            has_bare_cr(first).then_some(Malformed::BareCr)
         }
         Error::HeaderName | Error::HeaderValue => Some(of_headers(lines)),
     }

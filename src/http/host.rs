@@ -49,6 +49,17 @@ pub(crate) fn split(value: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// Whether two valid values name the same host and port. RFC 3986, section 6.2.3: "the port component and its ":"
+/// delimiter" may be left out where the port is the default of its scheme, or empty.
+pub(super) fn are_same(one: &str, other: &str, default_port: Option<u16>) -> bool {
+    let port = |port: Option<&str>| match port {
+        None | Some("") => default_port,
+        Some(digits) => digits.parse().ok(),
+    };
+    let ((one, one_port), (other, other_port)) = (split(one), split(other));
+    one.eq_ignore_ascii_case(other) && port(one_port) == port(other_port)
+}
+
 /// Appends the Host that a target gets: in lower case, without a port on the well-known ports, with one
 /// on all others.
 pub(super) fn write(out: &mut Vec<u8>, value: &str, listener_port: u16) {
@@ -136,6 +147,28 @@ mod tests {
             [("a.b", "a.b"), ("A.b.:443", "A.b."), ("a:", "a"), ("127.1", "127.1"), ("a..", "a..")]
         {
             assert_eq!(of(value), Host::Name(name), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_default_port_may_be_said_or_not() {
+        for (one, other, https, unknown) in [
+            ("a.b", "A.B", true, true),
+            ("a.b", "a.b:443", true, false),
+            ("a.b:", "a.b", true, true),
+            ("a.b:", "a.b:443", true, false),
+            ("a.b:0443", "a.b:443", true, true),
+            ("[::1]", "[::1]:443", true, false),
+            ("a.b:8443", "a.b:8443", true, true),
+            ("a.b", "a.b:80", false, false),
+            ("a.b:8443", "a.b:443", false, false),
+            ("a.b", "a.c", false, false),
+            ("a.b", "a.b.", false, false),
+        ] {
+            for (one, other) in [(one, other), (other, one)] {
+                assert_eq!(are_same(one, other, Some(443)), https, "{one} {other}");
+                assert_eq!(are_same(one, other, None), unknown, "{one} {other}");
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use super::malformed::Malformed;
 use crate::limits::{HEADER_BYTES_MAX, REQUEST_HEAD_BYTES_MAX, REQUEST_LINE_BYTES_MAX};
 
 /// Whether a head that was not whole with its first `seen` bytes is worth another `request` or
-/// `response`: an empty line has arrived, or another 4 KiB.
+/// `response`: an empty line has arrived, a CR that ends no line, or another 4 KiB.
 ///
 /// Heads are parsed from their start, so that a client which sends single bytes would have its head of
 /// up to 64 KiB read as many times; with this it is read 16 times at most.
@@ -17,6 +17,13 @@ pub fn worth_parsing(bytes: &[u8], seen: usize) -> bool {
         || seen / STEP_BYTES != bytes.len() / STEP_BYTES
         || fresh.windows(2).any(|pair| pair == b"\n\n")
         || fresh.windows(3).any(|triple| triple == b"\n\r\n")
+        || has_bare_cr(fresh)
+}
+
+/// Whether a CR is followed by anything but LF: no head is good then, whatever is still to come. RFC 9112,
+/// section 2.2: "A recipient of such a bare CR MUST consider that element to be invalid".
+pub(super) fn has_bare_cr(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|pair| matches!(pair, [b'\r', behind] if *behind != b'\n'))
 }
 
 /// Skips the one empty line that may stand before a request line (RFC 9112, section 2.2), and says how

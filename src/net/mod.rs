@@ -10,7 +10,7 @@
 //!   `select!` that drops one; where two operations race, both futures are kept and polled again.
 //! * What must end early is ended by [`Sock::kill`], or by a deadline ([`Sock::arm`]), which kills; every
 //!   pending operation then completes, and [`Sock::killed`] says why. [`Listener::stop`] does the same
-//!   for an accept, [`connect`] ends by itself.
+//!   for an accept, [`connect`] ends by itself, or by being dropped.
 //! * A buffer belongs to the operation until the operation gives it back. A connection that waits for
 //!   its client holds none: it drops them and awaits [`Sock::readable`].
 //! * A task never yields in a busy loop and never computes for long: io_uring sees new operations only

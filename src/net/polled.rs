@@ -75,6 +75,12 @@ pub trait Watch: 'static {
 
     /// The crate sends this.
     fn sent(&mut self, bytes: &[u8]);
+
+    /// What was sent until now is put on its way to the kernel.
+    fn leaves(&mut self) {}
+
+    /// What was on its way has arrived there.
+    fn left(&mut self) {}
 }
 
 /// The connection ends because of what the peer sent.
@@ -248,6 +254,7 @@ impl<S: ByteStream, W: Watch> State<S, W> {
             self.written.notify_waiters();
             self.wire.socket().disarm();
             result?;
+            self.watch.left();
         }
         Poll::Ready(Ok(()))
     }
@@ -255,6 +262,7 @@ impl<S: ByteStream, W: Watch> State<S, W> {
     /// Puts the outbox on its way; nothing else may be.
     fn send(&mut self) {
         let outbox = std::mem::take(&mut self.outbox);
+        self.watch.leaves();
         let wire = Rc::clone(&self.wire);
         wire.socket().arm(self.send_timeout, self.late);
         self.writing = Some(Box::pin(async move { wire.write(outbox).await }));

@@ -290,7 +290,8 @@ pub enum ConnectError {
     Io(#[from] io::Error),
 }
 
-/// Connects with `TCP_NODELAY`, giving up after `within` (late by at most one tick).
+/// Connects with `TCP_NODELAY`, giving up after `within` (late by at most one tick). Alone among operations it
+/// may be dropped before it completes: that ends it.
 ///
 /// # Errors
 /// [`ConnectError`].

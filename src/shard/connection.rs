@@ -7,7 +7,7 @@ use crate::trust::Refusal;
 use std::cell::OnceCell;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What the stages of a connection share.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Connection {
     pub address: IpAddr,
     /// When it was accepted.
     pub accepted: Instant,
+    /// How long its client may keep it.
+    keep_alive: Duration,
     trace_id: OnceCell<[u8; 16]>,
 }
 
@@ -56,8 +58,15 @@ impl Connection {
         client: SocketAddr,
     ) -> Self {
         let address = address_of(socket);
+        let keep_alive = front.rules().listener.client_keep_alive;
         let (accepted, trace_id) = (Instant::now(), OnceCell::new());
-        Self { shard, front, place, client, address, accepted, trace_id }
+        Self { shard, front, place, client, address, accepted, keep_alive, trace_id }
+    }
+
+    /// Whether the request in work is to be its last one for its age. That counts from when it was accepted,
+    /// by the attribute of that time (`alb-contract.md`, section 5.1).
+    pub(super) fn is_old(&self) -> bool {
+        self.accepted.elapsed() >= self.keep_alive
     }
 
     /// What joins the lines of its requests to its own.

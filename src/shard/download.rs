@@ -148,7 +148,7 @@ impl Download<'_, '_> {
         }
         // An answer that comes before the request is whole ends the client's connection: the rest of
         // the request is not worth waiting for.
-        let keep = self.uploaded.get() && self.session.keeps_alive(self.rules, asked);
+        let keep = self.uploaded.get() && self.session.keeps_alive(asked);
         let onward = forward::onward(&response, asked.version, keep);
         let out = self.session.connection.write(|out| {
             let Rules { listener, forbidden, .. } = self.rules;

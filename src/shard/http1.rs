@@ -137,7 +137,7 @@ impl Session<'_> {
             }
             Decision::Answer(fixed) => {
                 self.inbox.consume(asked.head_bytes);
-                let keep_alive = !asked.has_body() && self.keeps_alive(rules, &asked);
+                let keep_alive = !asked.has_body() && self.keeps_alive(&asked);
                 self.answer(rules, Some(&asked), &request::fixed_answer(fixed), keep_alive).await
             }
             Decision::Refuse(refusal) => {

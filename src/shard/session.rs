@@ -102,11 +102,11 @@ impl<'a> Session<'a> {
     }
 
     /// Whether the connection may serve another request.
-    pub(super) fn keeps_alive(&self, rules: &Rules, asked: &Asked) -> bool {
+    pub(super) fn keeps_alive(&self, asked: &Asked) -> bool {
         let keeps = asked.keep_alive
             && !self.connection.front.is_retired()
             && !self.connection.place.is_ending()
-            && self.connection.accepted.elapsed() < rules.listener.client_keep_alive;
+            && !self.connection.is_old();
         // Asked once for each head of an answer, of which the last one counts.
         self.pressed.set(keeps && self.connection.shard.is_pressed());
         keeps && !self.pressed.get()

@@ -90,7 +90,8 @@ impl Upstreams {
     /// * `due`: when the request gives up, if it ever does; no target is passed over for that.
     ///
     /// Counts connections made, each failed try by its reason, and the second try: what the caller
-    /// gets as an error is counted already.
+    /// gets as an error is counted already. May be dropped at any time: a connect then ends, and says
+    /// nothing of its target.
     ///
     /// # Errors
     /// [`Reason::NoTarget`], [`Reason::ConnectRefused`], [`Reason::ConnectTimeout`];
@@ -168,8 +169,8 @@ impl Upstreams {
         }
     }
 
-    /// A fresh connection to the same target, for a retry. Counts as [`Upstreams::checkout`] does; the
-    /// retry itself is the caller's to count.
+    /// A fresh connection to the same target, for a retry. Counts as [`Upstreams::checkout`] does, and may be
+    /// dropped as that may; the retry itself is the caller's to count.
     ///
     /// # Errors
     /// As [`Upstreams::checkout`].

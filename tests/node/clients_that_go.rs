@@ -1,9 +1,11 @@
 //! A client that goes while its target works on its request takes the request along; whoever has only said more
 //! already is answered.
+use crate::access_log::{ELB_STATUS, TIMES};
 use crate::support::client::{connect, handshake, tls_config};
+use crate::support::http2::{code, config, flag, reset};
 use crate::support::node::piece;
-use crate::support::target::ok;
-use crate::support::{Client, Node, Target, wait};
+use crate::support::target::{connecting_to, entry, ok, silent_to_connect};
+use crate::support::{Client, Http2, Node, Setup, Target, wait};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -25,16 +27,18 @@ fn working() -> (Target, Arc<AtomicUsize>) {
 }
 
 fn node(target: &Target) -> Node {
-    Node::start(
-        &[
-            piece::certificates(),
-            piece::targets(&[target.entry()]),
-            "listeners:\n".to_owned(),
-            piece::http("plain", ""),
-            piece::https("https", ""),
-        ]
-        .concat(),
-    )
+    Node::start(&configuration(&target.entry()))
+}
+
+fn configuration(target: &str) -> String {
+    [
+        piece::certificates(),
+        piece::targets(&[target.to_owned()]),
+        "listeners:\n".to_owned(),
+        piece::http("plain", ""),
+        piece::https("https", ""),
+    ]
+    .concat()
 }
 
 fn closed(node: &Node, listener: &str, count: f64) {
@@ -174,4 +178,35 @@ fn a_client_that_has_said_all_it_has_to_say_gets_every_answer() {
     for index in 0..5 {
         assert_eq!(client.answer().text(), format!("GET /{index} HTTP/1.1"));
     }
+}
+
+/// Goal: who takes a request back while its target is connected to keeps nothing of the node. Method: a target that
+/// answers no connection, and two streams, of which one had not sent its content.
+#[test]
+fn a_stream_that_is_taken_back_before_its_target_is_reached_ends_at_once() {
+    let (address, _kept) = silent_to_connect();
+    let logs = ", access: access.log".to_owned();
+    let node = Node::with(Setup { logs, ..Setup::default() }, &configuration(&entry(address)));
+    let before = connecting_to(address);
+    let connecting = |count: usize| {
+        wait::until("the node to connect, or to give it up", || {
+            (connecting_to(address) == before + count).then_some(())
+        });
+    };
+    let mut client = Http2::connect(node.address("https"), &config(None));
+    for (index, (ends, status)) in [(flag::END_STREAM, "460"), (0, "400")].into_iter().enumerate() {
+        let id = client.request(ends, "POST", "/", &[]);
+        connecting(1);
+        client.send(reset(id, code::CANCEL));
+        connecting(0);
+        let line = node.access_line(index);
+        assert_eq!(line.field(ELB_STATUS), status, "{}", line.text);
+        assert_eq!(line.fields(TIMES), ["-1"; 3], "{}", line.text);
+    }
+    let label = "reason=\"client_closed\"";
+    node.metric_becomes("portcullis_http_requests_failed_total", &[label], 2.0);
+    // Nobody waited for a connect to come to its end.
+    assert!(node.metric("portcullis_upstream_errors_total", &[]) < 0.5);
+    client.ping();
+    node.assert_no_panic();
 }

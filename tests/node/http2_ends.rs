@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use std::io::Write;
 use std::net::TcpListener;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 fn configuration(target: &Target, idle_seconds: u32, more: &str) -> String {
     [
@@ -170,26 +170,6 @@ fn later_streams_are_refused_while_the_ten_thousand_finish() {
     }
     let all = target.so_far();
     assert_eq!(all.len() as u32, REQUESTS);
-}
-
-/// ALB's least is a minute, so that this takes one.
-#[test]
-fn an_old_connection_serves_one_more_request() {
-    let target = Target::named("hello");
-    let configuration = configuration(&target, 100, "");
-    let node = Node::start(&configuration.replace(
-        "idle_timeout.timeout_seconds: 100",
-        "idle_timeout.timeout_seconds: 100, client_keep_alive.seconds: 60",
-    ));
-    let mut client = client(&node);
-    let began = Instant::now();
-    assert_eq!(client.get("/").text(), "hello");
-    let is_old = || (began.elapsed() > Duration::from_secs(61)).then_some(());
-    wait::within(3 * wait::PATIENCE, "a minute to pass", is_old);
-    assert!(client.goaways.is_empty());
-    assert_eq!(client.get("/").text(), "hello");
-    let ending = client.ending();
-    assert_eq!((ending.code(), ending.clean), (Some(code::NO_ERROR), true));
 }
 
 /// The two ends of a listener: its own, and the node's.

@@ -219,6 +219,10 @@ fn the_authority_is_the_host() {
         (Some("Api.example.com"), &[][..], Some("api.example.com")),
         (Some("api.example.com"), &["API.example.com"], Some("api.example.com")),
         (None, &["api.example.com"], Some("api.example.com")),
+        // RFC 9113, section 8.3.1: they are compared by what they mean.
+        (Some("api.example.com"), &["api.example.com:443"], Some("api.example.com")),
+        (Some("api.example.com"), &["api.example.com:80"], None),
+        (Some("api.example.com"), &["api.example.com:8443"], None),
         (Some("api.example.com"), &["other.example.com"], None),
         (Some("api.example.com"), &["api.example.com", "other.example.com"], None),
         (None, &["api.example.com", "api.example.com"], None),
@@ -240,6 +244,26 @@ fn the_authority_is_the_host() {
         }
     }
     assert!(target.so_far().is_empty());
+}
+
+/// RFC 9113, section 8.3.1: ":path" is path and query. What stands behind a `#` is gone before anybody here sees it:
+/// from what is judged, logged and forwarded alike.
+#[test]
+fn what_stands_behind_a_number_sign_goes_no_further() {
+    let target = Target::named("hello");
+    let node = node(&target, "");
+    for (path, line) in [
+        ("/a#b", "GET /a HTTP/1.1"),
+        ("/a?q=1#b?c", "GET /a?q=1 HTTP/1.1"),
+        ("/a# HTTP/1.1\r\nX-Forged: 1", "GET /a HTTP/1.1"),
+        ("#/admin", "GET / HTTP/1.1"),
+    ] {
+        let mut fields = get(&[]);
+        fields[2].1 = path.as_bytes();
+        let received = received(&node, &target, &fields);
+        assert_eq!(received.request_line(), line, "{path:?}");
+        assert!(!received.head.contains("Forged"), "{}", received.head);
+    }
 }
 
 /// RFC 9110, section 7.4; GEP-3567: a connection is not carried over to a name of another policy.

@@ -268,8 +268,13 @@ fn streams_wait_for_their_turn_at_a_target_that_has_all_its_connections() {
     let target = gathering(CONNECTIONS_MAX, 1);
     let node = node(&[target.entry()]);
     let mut client = client(&node);
-    let begin = |_| client.request(flag::END_STREAM, "GET", "/", &[]);
-    let ids: Vec<u32> = (0..2 * CONNECTIONS_MAX).map(begin).collect();
+    let mut begin = |_| client.request(flag::END_STREAM, "GET", "/", &[]);
+    let mut ids: Vec<u32> = (1..CONNECTIONS_MAX).map(&mut begin).collect();
+    // All connections but one stand before somebody waits: for a place that is ten seconds at most.
+    for _ in &ids {
+        target.received();
+    }
+    ids.extend((0..=CONNECTIONS_MAX).map(begin));
     for id in ids {
         assert_eq!(client.answer(id).text(), "together");
     }
@@ -382,3 +387,48 @@ fn streams_that_wait_are_told_when_a_target_takes_more() {
 
 /// `limits::H2_CONNECTIONS_PER_TARGET_MAX`.
 const CONNECTIONS_MAX: usize = 64;
+
+/// The `h2` crate counts empty DATA over a connection's life, and ends it behind a hundred. Servers flush by it.
+#[test]
+fn a_target_may_flush_by_empty_frames_for_as_long_as_it_answers() {
+    let address = raw(|connection, id, stream| {
+        let head = hpack::encode(&[(":status", "200")]);
+        let flush = frame(kind::DATA, 0, id, b"").repeat(10);
+        let answer = [
+            frame(kind::HEADERS, flag::END_HEADERS, id, head),
+            flush.clone(),
+            frame(kind::DATA, 0, id, format!("by {connection}")),
+            flush,
+            frame(kind::DATA, flag::END_STREAM, id, b""),
+        ];
+        stream.write_all(&answer.concat())
+    });
+    let node = node(&[target::entry(address)]);
+    let mut client = client(&node);
+    for round in 0..100 {
+        assert_eq!(client.get("/").text(), "by 0", "in round {round}");
+    }
+    node.assert_no_panic();
+}
+
+/// Goal: a target that says nothing without end keeps this node busy for no longer than its allowance. Method: such a
+/// target, whose connection ends; the next one is good.
+#[test]
+fn a_target_that_floods_with_empty_frames_loses_its_connection() {
+    let address = raw(|connection, id, stream| {
+        let head = hpack::encode(&[(":status", "200")]);
+        stream.write_all(&frame(kind::HEADERS, flag::END_HEADERS, id, head))?;
+        if connection == 0 {
+            loop {
+                stream.write_all(&frame(kind::DATA, 0, id, b"").repeat(100))?;
+            }
+        }
+        stream.write_all(&frame(kind::DATA, flag::END_STREAM, id, b"good"))
+    });
+    let node = node(&[target::entry(address)]);
+    let mut client = client(&node);
+    let flooded = client.get("/");
+    assert!(!flooded.whole && flooded.reset.is_some(), "{flooded:?}");
+    assert_eq!(client.get("/").text(), "good");
+    node.assert_no_panic();
+}

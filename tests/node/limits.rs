@@ -9,8 +9,9 @@ fn configuration(target: &Target) -> String {
     [
         piece::certificates(),
         piece::targets(&[target.entry()]),
+        piece::idle_timeout(4_000),
         "listeners:\n".to_owned(),
-        piece::http("plain", ""),
+        piece::http("plain", piece::SLOW_HEADS),
         piece::https("https", "handshakes_in_flight_max: 4\nhandshake_timeout_ms: 7000"),
     ]
     .concat()

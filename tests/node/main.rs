@@ -20,9 +20,13 @@ mod random;
 mod support;
 
 mod access_log;
+mod access_log_failures;
+mod access_log_http2;
+mod access_log_kinds;
 mod alerts;
 mod bodies;
 mod client_hello;
+mod client_keep_alive;
 mod clients_that_go;
 mod connections;
 mod cut_short;

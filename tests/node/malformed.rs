@@ -184,6 +184,35 @@ fn refuses_each(mode: &str) {
     node.assert_no_panic();
 }
 
+/// RFC 9112, section 2.2. Nobody waits for an LF, nor for the end of a head that cannot be good any more.
+#[test]
+fn a_bare_cr_is_400_at_once() {
+    let target = Target::named("reached");
+    let node = Node::start(
+        &[piece::targets(&[target.entry()]), "listeners:\n".to_owned(), piece::http("plain", "")]
+            .concat(),
+    );
+    for pieces in [
+        &["GET / HTTP/1.1\rHost: a\r\r"][..],
+        &["GET / HTTP/1.1\r\nHost: a\rX"],
+        &["GET / HTTP/1.1\r\nHost: a", "\r", "X"],
+        // Behind what is mended.
+        &["GET /a b HTTP/1.1\rHost: a\r\r"],
+    ] {
+        let mut client = Client::plain(node.address("plain"));
+        for piece in pieces {
+            client.send(piece);
+        }
+        let answer = client.answer();
+        assert_eq!(
+            (answer.status, answer.values("Connection")),
+            (400, vec!["close"]),
+            "{pieces:?}"
+        );
+    }
+    assert!(target.so_far().is_empty());
+}
+
 /// The opposite: what looks odd and is right.
 #[test]
 fn what_is_odd_and_right_is_served() {

@@ -13,8 +13,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Instant;
 
 fn configuration(target: &Target, listener: &str) -> String {
-    [piece::targets(&[target.entry()]), "listeners:\n".to_owned(), piece::http("plain", listener)]
-        .concat()
+    // Heads that are not whole wait until everything is there that a test is about.
+    let listener = format!("{}\n{listener}", piece::SLOW_HEADS);
+    let targets = piece::targets(&[target.entry()]);
+    let listeners = "listeners:\n".to_owned() + &piece::http("plain", &listener);
+    [piece::idle_timeout(4_000), targets, listeners].concat()
 }
 
 /// A client that was served once, from this address of loopback, and stays; none where it was shed.
@@ -155,9 +158,7 @@ fn a_node_whose_trust_has_outgrown_its_budget_resets_nobody() {
     };
     let stores = "trust_stores: [{name: partners, ca_certificates_bundle: ca.pem, \
                   revocations: [list.crl]}]\n";
-    // It may take a while until the list is loaded.
-    let patient = piece::idle_timeout(4_000);
-    let configuration = [stores, &patient, &configuration(&target, "")].concat();
+    let configuration = [stores, &configuration(&target, "")].concat();
     let files = [("ca.pem", ca.pem()), ("list.crl", list(0))];
     let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
     let budget_mib = 4 + {

@@ -12,6 +12,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_portcullis");
@@ -298,6 +299,17 @@ impl Node {
         fs::write(format!("/proc/{}/clear_refs", self.id()), "5").expect("the node is our child");
     }
 
+    /// Processor time that the node has used. Source: proc_pid_stat(5), fields 14 and 15, in units of which Linux has
+    /// 100 in a second.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap_or_default();
+        // The second field is a name in parentheses, which may have spaces.
+        let behind_name = stat.rsplit(')').next().unwrap_or_default();
+        let times = behind_name.split_whitespace().skip(11).take(2);
+        let ticks: u64 = times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+        Duration::from_millis(10 * ticks)
+    }
+
     fn memory_kib(&self, what: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix(what));
@@ -390,6 +402,9 @@ pub mod piece {
     pub fn idle_timeout(seconds: u32) -> String {
         format!("load_balancer: {{attributes: {{idle_timeout.timeout_seconds: {seconds}}}}}\n")
     }
+
+    /// A listener's field: heads may come as slowly as the idle timeout lets them.
+    pub const SLOW_HEADS: &str = "slow_clients: {request_head_timeout_seconds: 4000}";
 
     /// Target group `targets` with these entries (see `target::entry`).
     pub fn targets(entries: &[String]) -> String {

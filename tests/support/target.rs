@@ -243,6 +243,16 @@ pub fn silent_to_connect() -> (SocketAddr, Vec<Socket>) {
     (address, kept)
 }
 
+/// Connections to an IPv4 address of this machine that wait for its answer. Source: proc(5), /proc/net/tcp.
+pub fn connecting_to(address: SocketAddr) -> usize {
+    const SYN_SENT: &str = "02";
+    let IpAddr::V4(ip) = address.ip() else { panic!("{address} is IPv6") };
+    let remote = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port());
+    let table = std::fs::read_to_string("/proc/thread-self/net/tcp").expect("there is a table");
+    let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    rows.filter(|row| row[2] == remote && row[3] == SYN_SENT).count()
+}
+
 fn serve(connection: usize, mut stream: TcpStream, script: &Script, sender: &Sender<Received>) {
     let mut buffer = Vec::new();
     for index in 0.. {

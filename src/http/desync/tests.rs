@@ -375,6 +375,37 @@ fn a_head_that_is_refused_in_every_mode_is_refused_as_soon_as_it_shows() {
     }
 }
 
+/// Goal: a CR that ends no line is answered at once, however the bytes come: RFC 9112, section 2.2. Method: a CR before
+/// every byte of a head, cut in two at every place, and read as a shard reads.
+#[test]
+fn a_bare_cr_is_refused_with_the_byte_behind_it() {
+    for good in [
+        "GET /a?b HTTP/1.1\r\nHost: a\r\nX: y z\r\n\r\n",
+        // What is mended, and so waited for.
+        "GET /a b HTTP/1.2 \r\nHost: a\r\nX(: a\r\n: b\r\nY: \u{1}\r\n\r\n",
+    ] {
+        for place in 0..good.len() {
+            let bad = [&good.as_bytes()[..place], b"\r", &good.as_bytes()[place..]].concat();
+            let is_bare = |pair: &[u8]| pair[0] == b'\r' && pair[1] != b'\n';
+            let shown = bad.windows(2).position(is_bare).unwrap() + 2;
+            for (cut, mode) in (0..shown).flat_map(|cut| MODES.map(|mode| (cut, mode))) {
+                let (first, second) = (&bad[..cut], &bad[..shown]);
+                let said = format!("{mode:?}, cut at {cut}: {}", second.escape_ascii());
+                let refused = match read(first, mode) {
+                    // In a method no CR can be right, whatever follows.
+                    Err(refused) => refused,
+                    waits => {
+                        assert_eq!(waits, Ok(None), "{said}");
+                        assert!(head::worth_parsing(second, cut), "{said}");
+                        read(second, mode).expect_err(&said)
+                    }
+                };
+                assert_eq!(refused.malformed.status(), 400, "{said}");
+            }
+        }
+    }
+}
+
 /// The head that a target gets is written by `forward`, from what `head` made of the mended bytes alone.
 #[test]
 fn a_target_gets_one_length_and_no_name_like_it() {

@@ -3,15 +3,17 @@
 //!
 //! Pure: bytes and the connection's age in. [`super::flood`] has the account of cheap frames,
 //! [`super::streams`] which streams a client may still send on, [`super::untaken`] what becomes of its
-//! requests. The crate calls almost every broken frame a PROTOCOL_ERROR; here is what RFC 9113 gives another
-//! name, and what the crate judges well is left to it.
+//! requests, [`super::answers`] what has gone of their answers. The crate calls almost every broken frame a
+//! PROTOCOL_ERROR; here is what RFC 9113 gives another name, and what the crate judges well is left to it.
 //! Bounds: a frame's header, and a few numbers for each stream; nothing is kept of what passes.
 //! Source: RFC 9113, sections 4 to 8.
 #![deny(clippy::indexing_slicing)]
+use super::answers::{Answers, Gone};
 use super::flood::{Allowance, Flood};
-use super::frame::{Cursor, Frame, HEADER_BYTES, Part, flag, kind};
+use super::frame::{Cursor, Frame, HEADER_BYTES, Part, disguise, flag, kind};
+use super::sent::{Reader, What};
 use super::streams::{Closed, Streams};
-use super::untaken::{Unseen, Untaken};
+use super::untaken::{Refused, Untaken};
 use h2::Reason;
 use std::time::Duration;
 
@@ -66,6 +68,8 @@ pub struct Guard {
     allowance: Allowance,
     streams: Streams,
     untaken: Untaken,
+    answers: Answers,
+    sent: Reader,
 }
 
 /// What is read next.
@@ -97,6 +101,8 @@ impl Default for Guard {
             allowance: Allowance::default(),
             streams: Streams::default(),
             untaken: Untaken::default(),
+            answers: Answers::default(),
+            sent: Reader::default(),
         }
     }
 }
@@ -131,7 +137,45 @@ impl Guard {
     /// again.
     pub fn sent(&mut self, bytes: &[u8]) -> u64 {
         self.allowance.sent(bytes.len());
-        self.untaken.sent(bytes)
+        let Self { sent, untaken, answers, .. } = self;
+        let mut refused_streams = 0;
+        sent.read(bytes, |sent| {
+            let refused = What::Reset { code: Reason::REFUSED_STREAM };
+            refused_streams += u64::from(sent.what == refused);
+            untaken.sent(sent);
+            answers.sent(sent);
+        });
+        refused_streams
+    }
+
+    /// What was sent until now is put on its way to the kernel.
+    pub fn leaves(&mut self) {
+        self.answers.leaves();
+    }
+
+    /// What was on its way has arrived there; `age` says how old the connection is.
+    pub fn left(&mut self, age: impl Fn() -> Duration) {
+        self.answers.left(age);
+    }
+
+    /// The head of an answer was given to the crate; from now on it is known what has gone of it.
+    pub fn follow(&mut self, stream: u32) {
+        self.answers.follow(stream);
+    }
+
+    /// Whether an answer that is followed has come to its end since this was asked last.
+    pub fn take_ended(&mut self) -> bool {
+        self.answers.take_ended()
+    }
+
+    /// What has gone of an answer that is followed.
+    pub fn gone(&self, stream: u32) -> Option<Gone> {
+        self.answers.gone(stream)
+    }
+
+    /// The same, for the last time.
+    pub fn forget(&mut self, stream: u32) -> Option<Gone> {
+        self.answers.forget(stream)
     }
 
     /// The request of this stream has come out of the crate.
@@ -141,7 +185,7 @@ impl Guard {
 
     /// A request that the crate has refused itself, since it was asked last. Only what has come out of the crate
     /// before is known to be none.
-    pub fn refused(&mut self) -> Option<Unseen> {
+    pub fn refused(&mut self) -> Option<Refused> {
         self.untaken.refused()
     }
 
@@ -197,14 +241,17 @@ impl Guard {
                 if self.streams.headers(frame.stream, frame.has(flag::END_STREAM))?.begins {
                     self.untaken.begun(frame.stream);
                 }
+                self.untaken.head(frame.stream, frame.length);
                 Flood::Headers
             }
             kind::CONTINUATION => {
                 self.in_block = !frame.has(flag::END_HEADERS);
+                self.untaken.head(frame.stream, frame.length);
                 Flood::Continuation
             }
             kind::RST_STREAM => {
                 self.streams.reset(frame.stream);
+                self.answers.reset(frame.stream);
                 Flood::Reset
             }
             kind::SETTINGS => {
@@ -272,14 +319,6 @@ fn may_be_as_long(frame: Frame) -> bool {
         kind::PING => length == 8,
         kind::GOAWAY => length >= 8,
         _ => true,
-    }
-}
-
-/// Makes the frame whose header stands here one of no known type.
-fn disguise(bytes: &mut [u8], header: Option<usize>) {
-    const KIND: usize = 3;
-    if let Some(kind) = header.and_then(|header| bytes.get_mut(header + KIND)) {
-        *kind = kind::EXPERIMENT;
     }
 }
 

@@ -6,11 +6,14 @@
 //! is not that of the content. Everything else is judged here, by the rules of [`super::head`].
 //! Source: RFC 9113, section 8.
 pub mod answer;
+pub mod answers;
+pub mod empty_data;
 pub mod flood;
 mod frame;
 pub mod guard;
 pub mod request;
 pub mod response;
+mod sent;
 mod streams;
 pub mod untaken;
 

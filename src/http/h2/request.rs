@@ -2,7 +2,7 @@
 //!
 //! Bounds: those of HTTP/1.1's heads; pseudo-headers count (`threats.md`, CVE-2026-73550).
 #![deny(clippy::indexing_slicing)]
-use super::{keep_secrets, line_bytes};
+use super::{fields_bytes, keep_secrets, line_bytes};
 use crate::http::attributes::Attributes;
 use crate::http::forward::InvalidNames;
 use crate::http::head::{self, Body, Connection, Header, Malformed, Request, Version};
@@ -30,7 +30,7 @@ pub fn checked<'h, 'b>(
     let method = parts.method.as_str();
     let target = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let authority = parts.uri.authority().map(|authority| authority.as_str());
-    let line_length = method.len() + target.len() + authority.map_or(0, str::len);
+    let line_length = line_length(parts);
     if line_length > REQUEST_LINE_BYTES_MAX {
         return Err(Malformed::RequestLineTooLong);
     }
@@ -48,13 +48,17 @@ pub fn checked<'h, 'b>(
     let said = head::Said::by_request(fields)?;
     let host = match (authority, said.host) {
         (None, None) => return Err(Malformed::MissingHost),
-        // RFC 9113, section 8.3.1: a Host field that "identifies an entity that differs from" it makes
-        // a request malformed.
-        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
-            return Err(Malformed::BreaksHttp2);
-        }
-        (Some(authority), _) => host::valid(authority.as_bytes()).ok_or(Malformed::BadHost)?,
         (None, Some(host)) => host,
+        (Some(authority), said) => {
+            let authority = host::valid(authority.as_bytes()).ok_or(Malformed::BadHost)?;
+            // RFC 9113, section 8.3.1: a Host field that "identifies an entity that differs from" it makes
+            // a request malformed; "The values of fields need to be normalized to compare them".
+            let port = default_port(&parts.uri);
+            if said.is_some_and(|host| !host::are_same(authority, host, port)) {
+                return Err(Malformed::BreaksHttp2);
+            }
+            authority
+        }
     };
     let announced = said.framing.body(Version::Http2)?;
     let body = match announced {
@@ -86,6 +90,27 @@ pub fn checked<'h, 'b>(
         closes: matches!(method, "GET" | "HEAD") && !matches!(body, Body::Empty | Body::Length(0)),
         length,
     })
+}
+
+/// What a head counts in the access log, be it good or not: fields as lines of HTTP/1.1 do, pseudo-headers by
+/// their values.
+pub fn length(parts: &Parts) -> u64 {
+    line_length(parts) as u64 + fields_bytes(&parts.headers)
+}
+
+fn line_length(parts: &Parts) -> usize {
+    let target = parts.uri.path_and_query().map_or("", |path| path.as_str());
+    let authority = parts.uri.authority().map_or("", |authority| authority.as_str());
+    parts.method.as_str().len() + target.len() + authority.len()
+}
+
+/// The port of those schemes that have one (RFC 9110, section 4.2).
+fn default_port(uri: &Uri) -> Option<u16> {
+    match uri.scheme_str() {
+        Some("https") => Some(443),
+        Some("http") => Some(80),
+        Some(_) | None => None,
+    }
 }
 
 /// What makes a request malformed in HTTP/2 alone and passes the crate.
@@ -185,7 +210,13 @@ mod tests {
         for (authority, host, expected) in [
             ("https://a.example/", Some("A.example"), Ok("a.example")),
             ("https://a.example/", Some("b.example"), Err(Malformed::BreaksHttp2)),
+            ("https://a.example/", Some("a.example:443"), Ok("a.example")),
+            ("https://a.example:443/", Some("a.example"), Ok("a.example:443")),
+            ("http://a.example/", Some("a.example:80"), Ok("a.example")),
+            ("https://a.example/", Some("a.example:80"), Err(Malformed::BreaksHttp2)),
+            ("https://a.example/", Some("a.example:8443"), Err(Malformed::BreaksHttp2)),
             ("https://user@a.example/", None, Err(Malformed::BadHost)),
+            ("https://user@a.example/", Some("a.example"), Err(Malformed::BadHost)),
             ("/", Some("b.example"), Ok("b.example")),
             ("/", None, Err(Malformed::MissingHost)),
         ] {

@@ -6,7 +6,7 @@
 //! Bounds: `limits::H2_UNTAKEN_STREAMS_MAX` numbers; of older streams nothing is said.
 //! Source: RFC 9113, section 8.1.1.
 #![deny(clippy::indexing_slicing)]
-use super::frame::{Cursor, Frame, HEADER_BYTES, kind};
+use super::sent::{Sent, What};
 use crate::limits;
 use h2::Reason;
 use std::collections::VecDeque;
@@ -20,20 +20,28 @@ pub enum Unseen {
     TooLarge,
 }
 
-/// The streams that a client has begun and whose requests have not come out of the crate.
-#[derive(Debug)]
-pub(super) struct Untaken {
-    /// In order, and how the crate has ended them, where it has.
-    streams: VecDeque<(u32, Option<Unseen>)>,
-    cursor: Cursor,
-    /// The stream of an RST_STREAM whose code comes next.
-    reset: Option<u32>,
+/// A request that the crate has refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Refused {
+    /// Why.
+    pub unseen: Unseen,
+    /// Bytes of its head as they came, compressed.
+    pub head_bytes: u64,
 }
 
-impl Default for Untaken {
-    fn default() -> Self {
-        Self { streams: VecDeque::new(), cursor: Cursor::to_frame_behind(0), reset: None }
-    }
+/// The streams that a client has begun and whose requests have not come out of the crate.
+#[derive(Debug, Default)]
+pub(super) struct Untaken {
+    /// In order.
+    streams: VecDeque<Stream>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stream {
+    number: u32,
+    head_bytes: u64,
+    /// How the crate has ended it, where it has.
+    refused: Option<Unseen>,
 }
 
 impl Untaken {
@@ -42,7 +50,14 @@ impl Untaken {
         if self.streams.len() >= limits::H2_UNTAKEN_STREAMS_MAX {
             self.streams.pop_front();
         }
-        self.streams.push_back((stream, None));
+        self.streams.push_back(Stream { number: stream, head_bytes: 0, refused: None });
+    }
+
+    /// So much of a head has come.
+    pub(super) fn head(&mut self, stream: u32, bytes: usize) {
+        if let Some(stream) = self.get_mut(stream) {
+            stream.head_bytes += bytes as u64;
+        }
     }
 
     /// A request has come out of the crate.
@@ -53,37 +68,20 @@ impl Untaken {
     }
 
     /// The next that the crate has refused.
-    pub(super) fn refused(&mut self) -> Option<Unseen> {
-        let index = self.streams.iter().position(|(_, refused)| refused.is_some())?;
-        self.streams.remove(index)?.1
+    pub(super) fn refused(&mut self) -> Option<Refused> {
+        let index = self.streams.iter().position(|stream| stream.refused.is_some())?;
+        let Stream { head_bytes, refused, .. } = self.streams.remove(index)?;
+        Some(Refused { unseen: refused?, head_bytes })
     }
 
-    /// Reads what is sent to the client. How many streams it refuses, whoever does, to be tried again.
-    pub(super) fn sent(&mut self, bytes: &[u8]) -> u64 {
-        let (mut read, mut refused_streams) = (0, 0);
-        while let (used, Some(part)) = self.cursor.take(bytes.get(read..).unwrap_or_default()) {
-            read += used;
-            if let Some(stream) = self.reset.take() {
-                self.cursor.expect(0, HEADER_BYTES);
-                let [first, second, third, fourth, ..] = part;
-                let code = Reason::from(u32::from_be_bytes([first, second, third, fourth]));
-                refused_streams += u64::from(code == Reason::REFUSED_STREAM);
-                self.was_reset(stream, code);
-                continue;
-            }
-            let frame = Frame::of(part);
-            if frame.kind == kind::RST_STREAM {
-                self.reset = Some(frame.stream);
-                self.cursor.expect(0, CODE_BYTES);
-                continue;
-            }
-            self.cursor.expect(frame.length, HEADER_BYTES);
-            if frame.kind == kind::HEADERS {
-                // The crate answers nothing else itself.
-                self.ended(frame.stream, Unseen::TooLarge);
-            }
+    /// This was sent to the client.
+    pub(super) fn sent(&mut self, Sent { stream, what }: Sent) {
+        match what {
+            // The crate answers nothing else itself.
+            What::Head { .. } => self.ended(stream, Unseen::TooLarge),
+            What::Content { .. } => {}
+            What::Reset { code } => self.was_reset(stream, code),
         }
-        refused_streams
     }
 
     fn was_reset(&mut self, stream: u32, code: Reason) {
@@ -96,31 +94,28 @@ impl Untaken {
     }
 
     fn ended(&mut self, stream: u32, how: Unseen) {
-        if let Some((_, refused)) = self.place(stream).and_then(|index| self.streams.get_mut(index))
-        {
-            refused.get_or_insert(how);
+        if let Some(stream) = self.get_mut(stream) {
+            stream.refused.get_or_insert(how);
         }
     }
 
+    fn get_mut(&mut self, stream: u32) -> Option<&mut Stream> {
+        self.place(stream).and_then(|index| self.streams.get_mut(index))
+    }
+
     fn place(&self, stream: u32) -> Option<usize> {
-        self.streams.binary_search_by_key(&stream, |(number, _)| *number).ok()
+        self.streams.binary_search_by_key(&stream, |stream| stream.number).ok()
     }
 }
-
-/// Bytes of an RST_STREAM's code.
-const CODE_BYTES: usize = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn frame(kind: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-        let length = u8::try_from(payload.len()).unwrap();
-        [&[0, 0, length, kind, 0, 0, 0, 0, stream], payload].concat()
-    }
+    const HEAD: What = What::Head { ends: true };
 
-    fn reset(stream: u8, code: Reason) -> Vec<u8> {
-        frame(kind::RST_STREAM, stream, &u32::from(code).to_be_bytes())
+    fn reset(code: Reason) -> What {
+        What::Reset { code }
     }
 
     fn begun(streams: impl IntoIterator<Item = u32>) -> Untaken {
@@ -129,46 +124,46 @@ mod tests {
         untaken
     }
 
+    fn refused(untaken: &mut Untaken) -> Vec<Unseen> {
+        std::iter::from_fn(|| untaken.refused()).map(|refused| refused.unseen).collect()
+    }
+
+    #[test]
+    fn what_was_refused_is_as_long_as_the_frames_of_its_head() {
+        let mut untaken = begun([1, 3]);
+        for (stream, bytes) in [(1, 100), (3, 20), (3, 7), (5, 1_000)] {
+            untaken.head(stream, bytes);
+        }
+        untaken.sent(Sent { stream: 3, what: reset(Reason::PROTOCOL_ERROR) });
+        let expected = Refused { unseen: Unseen::Malformed, head_bytes: 27 };
+        assert_eq!(untaken.refused(), Some(expected));
+    }
+
     #[test]
     fn a_stream_that_is_reset_before_it_is_taken_was_malformed() {
         let mut untaken = begun([1, 3, 5]);
         untaken.taken(1);
-        let sent = [frame(kind::SETTINGS, 0, &[0; 6]), reset(3, Reason::PROTOCOL_ERROR)].concat();
-        assert_eq!(untaken.sent(&sent), 0);
-        assert_eq!((untaken.refused(), untaken.refused()), (Some(Unseen::Malformed), None));
+        untaken.sent(Sent { stream: 3, what: reset(Reason::PROTOCOL_ERROR) });
+        assert_eq!(refused(&mut untaken), [Unseen::Malformed]);
     }
 
     #[test]
     fn an_answer_to_what_was_not_taken_is_that_it_is_too_large() {
         let mut untaken = begun([1]);
-        let answer = frame(kind::HEADERS, 1, &[0x88]);
-        untaken.sent(&[answer, reset(1, Reason::PROTOCOL_ERROR)].concat());
-        assert_eq!((untaken.refused(), untaken.refused()), (Some(Unseen::TooLarge), None));
+        for what in [HEAD, reset(Reason::PROTOCOL_ERROR)] {
+            untaken.sent(Sent { stream: 1, what });
+        }
+        assert_eq!(refused(&mut untaken), [Unseen::TooLarge]);
     }
 
     #[test]
     fn what_was_taken_is_the_nodes_own_to_tell() {
         let mut untaken = begun([1, 3]);
-        untaken.sent(&[reset(1, Reason::PROTOCOL_ERROR), reset(3, Reason::CANCEL)].concat());
+        untaken.sent(Sent { stream: 1, what: reset(Reason::PROTOCOL_ERROR) });
+        untaken.sent(Sent { stream: 3, what: reset(Reason::CANCEL) });
         // The crate may send before it lets go of the request.
         untaken.taken(1);
         assert_eq!(untaken.refused(), None);
-    }
-
-    #[test]
-    fn streams_that_may_be_tried_again_are_counted_however_the_bytes_are_cut() {
-        let sent = [
-            reset(1, Reason::REFUSED_STREAM),
-            frame(kind::DATA, 1, &[3; 200]),
-            reset(3, Reason::REFUSED_STREAM),
-        ]
-        .concat();
-        for size in 1..=sent.len() {
-            let mut untaken = begun([1, 3]);
-            let counted: u64 = sent.chunks(size).map(|piece| untaken.sent(piece)).sum();
-            assert_eq!((counted, untaken.refused()), (2, None), "in pieces of {size}");
-            assert!(untaken.streams.is_empty());
-        }
     }
 
     #[test]
@@ -176,7 +171,7 @@ mod tests {
         let count = 2 * u32::try_from(limits::H2_UNTAKEN_STREAMS_MAX).unwrap();
         let mut untaken = begun((0..count).map(|index| 2 * index + 1));
         assert_eq!(untaken.streams.len(), limits::H2_UNTAKEN_STREAMS_MAX);
-        untaken.sent(&reset(1, Reason::PROTOCOL_ERROR));
+        untaken.sent(Sent { stream: 1, what: reset(Reason::PROTOCOL_ERROR) });
         assert_eq!(untaken.refused(), None);
     }
 }

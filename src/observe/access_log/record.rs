@@ -230,9 +230,33 @@ impl Record {
         }
     }
 
+    /// What has gone of an answer over HTTP/2 whose head counts already: the head at this time, if it has, and
+    /// bytes of its content.
+    pub fn gone(&mut self, head: Option<Instant>, content_bytes: u64) {
+        match head {
+            Some(head) => {
+                self.passed_on(head);
+                self.sent_bytes += content_bytes;
+            }
+            None => {
+                self.sent_bytes = 0;
+                self.not_passed_on();
+                // Where it failed before, that is why.
+                if self.reason.is_none() {
+                    self.failed(Reason::ClientClosed);
+                }
+            }
+        }
+    }
+
     /// The client ended it before all of its content had come.
     pub fn cut_short(&mut self) {
         self.elb_status = Some(400);
+    }
+
+    /// The client, whose request was whole, did not wait for a target to be found.
+    pub fn taken_back(&mut self) {
+        self.elb_status = Some(460);
     }
 
     /// It was not served, or not to its end, because of this.

@@ -288,6 +288,40 @@ fn fields_6_to_8_are_the_steps_of_a_request_and_minus_1_is_one_not_taken() {
 }
 
 #[test]
+fn an_answer_over_http_2_counts_as_far_as_it_has_gone() {
+    let answered = |record: &mut Record, at: &dyn Fn(u64) -> Instant| {
+        record.dispatched(at(2));
+        record.answered(200, at(10));
+    };
+    let gone = times(|record, at| {
+        answered(record, at);
+        record.gone(Some(at(14)), 20);
+    });
+    assert_eq!(gone, ["0.002", "0.008", "0.004"]);
+    let never = times(|record, at| {
+        answered(record, at);
+        record.gone(None, 0);
+    });
+    assert_eq!(never, ["0.002", "0.008", "-1"]);
+    let head_of_100 = |head: Option<Instant>, content_bytes| {
+        move |record: &mut Record| {
+            record.sent_bytes = 100;
+            record.gone(head, content_bytes);
+        }
+    };
+    let now = Instant::now();
+    let broken_off = |record: &mut Record| {
+        record.failed(Reason::TargetClosed);
+        head_of_100(None, 0)(record);
+    };
+    assert_eq!(field_of(9, broken_off), "-", "a target ended it before its head had gone");
+    for (field, gone, never) in [(12, "120", "0"), (9, "200", "460")] {
+        assert_eq!(field_of(field, head_of_100(Some(now), 20)), gone);
+        assert_eq!(field_of(field, head_of_100(None, 0)), never);
+    }
+}
+
+#[test]
 fn fields_9_10_and_27_are_the_statuses() {
     assert_eq!(field_of(9, |record| record.elb_status = Some(502)), "502");
     assert_eq!(field_of(9, |record| record.elb_status = None), "-");
@@ -300,6 +334,10 @@ fn fields_9_10_and_27_are_the_statuses() {
     let mut unread = asked(Instant::now(), GET.as_bytes());
     left(&mut unread);
     assert_eq!(unread.elb_status, Some(400), "nothing went to a target");
+    let mut taken_back = asked(Instant::now(), GET.as_bytes());
+    taken_back.taken_back();
+    taken_back.failed(Reason::ClientClosed);
+    assert_eq!(taken_back.elb_status, Some(460), "it was whole, and waited for a target");
     let cut_short = |record: &mut Record| {
         record.cut_short();
         record.failed(Reason::ClientClosed);

@@ -5,7 +5,7 @@
 //! windows have no room for waits here, in one buffer.
 use super::flow::{is_small, poll_room};
 use super::idle::Idle;
-use super::place::StreamPlace;
+use super::place::{Shared, StreamPlace};
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::Floor;
@@ -34,6 +34,7 @@ pub(super) struct Sender {
     pub(super) rules: Rc<Rules>,
     pub(super) client: Rc<Client>,
     pub(super) recording: Recording,
+    stream: u32,
     state: RefCell<State>,
     /// How the client takes the answer, while it waits for room.
     taking: Cell<Taking>,
@@ -56,8 +57,9 @@ impl Sender {
         respond: SendResponse<Bytes>,
     ) -> Self {
         let recording = Recording::begin(&place.shared.connection, &client, &rules);
+        let stream = respond.stream_id().as_u32();
         let state = RefCell::new(State::Silent(respond));
-        Self { place, rules, client, recording, state, taking: Cell::default() }
+        Self { place, rules, client, recording, stream, state, taking: Cell::default() }
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -102,7 +104,10 @@ impl Sender {
         let mut head_bytes = 0;
         self.recording.note(|_| head_bytes = answer::head_bytes(&response));
         let stream = respond.send_response(response, whole).map_err(|_| Reason::ClientClosed)?;
-        self.recording.note(|record| record.sent_bytes += head_bytes);
+        self.recording.note(|record| {
+            record.sent_bytes += head_bytes;
+            self.place.shared.transport.with_watch(|metered| metered.follow(self.stream));
+        });
         *state = if whole { State::Answered } else { State::Answering(stream) };
         self.place.answered.set(whole);
         Ok(())
@@ -167,11 +172,8 @@ impl Sender {
     fn put(&self, out: Bytes, last: bool) {
         let state = &mut *self.state.borrow_mut();
         let State::Answering(stream) = state else { return };
-        let count = out.len() as u64;
         // A stream that is gone is noticed by its reset.
-        if stream.send_data(out, last).is_ok() {
-            self.recording.note(|record| record.sent_bytes += count);
-        }
+        let _ = stream.send_data(out, last);
         if last {
             *state = State::Answered;
             self.place.answered.set(true);
@@ -221,6 +223,36 @@ impl Sender {
 /// The end of the stream, however it came.
 impl Drop for Sender {
     fn drop(&mut self) {
-        self.recording.finish(self.connection(), &self.client, None);
+        let line = Line {
+            stream: self.stream,
+            // What has not been given to the crate whole goes no further.
+            is_whole: matches!(self.state.get_mut(), State::Answered),
+            recording: std::mem::take(&mut self.recording),
+            client: Rc::clone(&self.client),
+        };
+        self.place.shared.log(line);
+    }
+}
+
+/// The line of a request in the access log, once it is over for this node.
+pub(super) struct Line {
+    stream: u32,
+    is_whole: bool,
+    recording: Recording,
+    client: Rc<Client>,
+}
+
+impl Line {
+    /// Whether more of the answer is still to go.
+    pub(super) fn waits(&self, shared: &Shared) -> bool {
+        self.is_whole && shared.transport.with_watch(|metered| metered.is_going(self.stream))
+    }
+
+    pub(super) fn write(self, shared: &Shared) {
+        let gone = shared.transport.with_watch(|metered| metered.gone(self.stream));
+        if let Some((head, content_bytes)) = gone {
+            self.recording.note(|record| record.gone(head, content_bytes));
+        }
+        self.recording.finish(&shared.connection, &self.client, None);
     }
 }

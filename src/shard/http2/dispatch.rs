@@ -102,6 +102,7 @@ fn refuse(sender: &Sender, parts: &Parts, Refused { malformed, class_reason }: R
     sender.recording.note(|record| {
         let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
         record.unreadable(format!("{} {path} HTTP/2.0", parts.method).as_bytes());
+        record.received_bytes = head::length(parts);
         record.kind = Kind::H2;
         record.classification = class_reason;
         record.reason = Some(malformed.word());
@@ -129,7 +130,7 @@ fn start(stream: Stream, head: Head, parts: Parts, body: RecvStream) {
 pub(super) fn note_refused(shared: &Shared, client: &Client) {
     let connection = &shared.connection;
     while let Some(refused) = shared.transport.with_watch(Metered::refused) {
-        let (malformed, status) = match refused {
+        let (malformed, status) = match refused.unseen {
             Unseen::Malformed => (Malformed::BreaksHttp2, None),
             Unseen::TooLarge => (Malformed::HeadTooLong, Some(431)),
         };
@@ -140,6 +141,8 @@ pub(super) fn note_refused(shared: &Shared, client: &Client) {
         let recording = Recording::begin(connection, client, &connection.front.rules());
         recording.note(|record| {
             record.unreadable(b"");
+            record.received_bytes = refused.head_bytes;
+            record.sent_bytes = status.map_or(0, |_| STATUS_BYTES);
             record.kind = Kind::H2;
             record.elb_status = status;
             record.reason = Some(malformed.word());
@@ -147,3 +150,6 @@ pub(super) fn note_refused(shared: &Shared, client: &Client) {
         recording.finish(connection, client, None);
     }
 }
+
+/// What the crate's own answer, a status alone, counts in the access log.
+const STATUS_BYTES: u64 = ":status: 431\r\n".len() as u64;

@@ -40,9 +40,7 @@ impl Stream {
         let status = head.response.status().as_u16();
         self.sender.connection().count_response(status);
         self.note(|record| {
-            let now = Instant::now();
-            record.answered(status, now);
-            record.passed_on(now);
+            record.answered(status, Instant::now());
             record.elb_status = Some(status);
         });
         self.sender

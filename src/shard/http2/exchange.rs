@@ -1,7 +1,7 @@
 //! One stream's request and its answer, between a client and an HTTP/1.1 target.
 //!
 //! As in HTTP/1.1 ([`crate::shard::exchange`]) both directions may flow at the same time, no operation on
-//! a socket is dropped before it completes, and a request is sent a second time only where that is safe.
+//! a connected socket is dropped before it completes, and a request is sent a second time only where that is safe.
 //! Unlike there, nothing of it ends the client's connection: what cannot be answered any more is reset.
 use super::download::KeepTarget;
 use super::idle::Idle;
@@ -30,21 +30,15 @@ impl Stream {
     pub(super) async fn exchange(self, mut head: Buf, parts: Option<Parts>, body: RecvStream) {
         let shard = &self.sender.connection().shard;
         let counters = shard.target_group(&self.group.name);
-        if self.is_taken_back().await {
-            return self.gone();
-        }
-        let mut upstream =
-            match shard.upstreams.checkout(&self.group, &counters, self.due_at()).await {
-                Ok(upstream) => upstream,
-                Err(NoConnection { reason, target }) => {
-                    self.note(|record| record.chose(target));
-                    return self.refuse(reason);
-                }
-            };
-        if self.is_taken_back().await {
-            shard.upstreams.put_back(upstream);
-            return self.gone();
-        }
+        let checkout = shard.upstreams.checkout(&self.group, &counters, self.due_at());
+        let mut upstream = match self.unless_reset(checkout).await {
+            Some(Ok(upstream)) => upstream,
+            Some(Err(NoConnection { reason, target })) => {
+                self.note(|record| record.chose(target));
+                return self.refuse(reason);
+            }
+            None => return self.gone(),
+        };
         self.note(|record| record.chose(Some(upstream.target)));
         let counted = CountedOnce::new(&counters.requests);
         let mut body = Some(body);
@@ -56,21 +50,18 @@ impl Stream {
                 return self.conclude(&counters, upstream, answered, uploaded);
             }
             counters.retries.add(1);
-            let fresh = shard.upstreams.fresh(upstream.target, &counters, self.due_at()).await;
+            let fresh = shard.upstreams.fresh(upstream.target, &counters, self.due_at());
+            let fresh = self.unless_reset(fresh).await;
             let again = parts
                 .as_ref()
                 .and_then(|parts| self.again(parts, |request| Some(self.head_by_http1(request).0)));
             (upstream, head) = match (fresh, again) {
-                (Ok(upstream), Some(head)) => (upstream, head),
-                (Err(reason), _) => return self.refuse(reason),
-                (Ok(_), None) => return self.refuse(Reason::Internal),
+                (Some(Ok(upstream)), Some(head)) => (upstream, head),
+                (Some(Err(reason)), _) => return self.refuse(reason),
+                (Some(Ok(_)), None) => return self.refuse(Reason::Internal),
+                (None, _) => return self.gone(),
             };
         }
-    }
-
-    /// Whether the client has reset the stream already, so that no target need hear of it.
-    async fn is_taken_back(&self) -> bool {
-        poll_fn(|context| Poll::Ready(self.sender.poll_reset(context).is_ready())).await
     }
 
     /// What follows from how both directions ended.

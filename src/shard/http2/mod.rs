@@ -130,6 +130,7 @@ impl Session {
         loop {
             self.look_round(h2);
             let accepted = h2.poll_accept(context);
+            self.shared.write_lines();
             if let Poll::Ready(Some(Ok((_, respond)))) = &accepted {
                 let stream = respond.stream_id().as_u32();
                 self.shared.transport.with_watch(|metered| metered.taken(stream));
@@ -205,9 +206,7 @@ impl Session {
             }
         }
         self.requests += 1;
-        if self.requests >= limits::H2_REQUESTS_MAX
-            || connection.accepted.elapsed() >= rules.listener.client_keep_alive
-        {
+        if self.requests >= limits::H2_REQUESTS_MAX || connection.is_old() {
             self.leave(h2, Leaving::Refusing);
         } else if connection.shard.is_pressed() {
             connection.shard.count_relief(Relief::Ended);

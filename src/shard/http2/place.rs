@@ -1,6 +1,7 @@
 //! What the streams of a connection share, and the place of each among them.
 //!
 //! Bounds: `limits::H2_HEADS_BYTES_MAX`.
+use super::answer::Line;
 use super::meter::{Metered, Transport};
 use crate::close::Reason;
 use crate::limits;
@@ -8,7 +9,7 @@ use crate::net::ByteStream;
 use crate::shard::Phase;
 use crate::shard::connection::Connection;
 use crate::shard::wire::Wire;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     pub(super) stalled: Cell<usize>,
     /// Bytes of their heads, and of content that may have to be sent again.
     held_bytes: Cell<usize>,
+    /// Of streams that are over but for what the client has still to get.
+    lines: RefCell<Vec<Line>>,
 }
 
 impl Shared {
@@ -35,6 +38,7 @@ impl Shared {
             open: Cell::new(0),
             stalled: Cell::new(0),
             held_bytes: Cell::new(0),
+            lines: RefCell::default(),
         })
     }
 
@@ -49,6 +53,26 @@ impl Shared {
         }
         self.connection.place.set_phase(phase);
         self.transport.set_busy(phase == Phase::Serving);
+    }
+
+    /// Writes the line of a stream that is over for this node, once the client has all that it will get.
+    pub(super) fn log(&self, line: Line) {
+        if line.waits(self) {
+            self.lines.borrow_mut().push(line);
+        } else {
+            line.write(self);
+        }
+    }
+
+    /// Writes the lines of those answers that have gone meanwhile.
+    pub(super) fn write_lines(&self) {
+        if !self.transport.with_watch(Metered::take_ended) {
+            return;
+        }
+        let lines = &mut *self.lines.borrow_mut();
+        for line in lines.extract_if(.., |line| !line.waits(self)) {
+            line.write(self);
+        }
     }
 
     /// Says what the streams in work take: their heads, a buffer each way, and what waits for the client.
@@ -72,6 +96,15 @@ impl Shared {
         let (began, answered) = (Instant::now(), Cell::new(false));
         let held_bytes = Cell::new(head_bytes);
         Some(StreamPlace { shared: Rc::clone(self), held_bytes, began, answered })
+    }
+}
+
+/// Nothing more goes to the client.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for line in self.lines.take() {
+            line.write(self);
+        }
     }
 }
 

@@ -103,16 +103,6 @@ impl Stream {
         }
     }
 
-    /// What `future` gives, unless the client resets the stream first.
-    async fn unless_reset<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        let mut future = pin!(future);
-        poll_fn(|context| match self.sender.poll_reset(context) {
-            Poll::Ready(()) => Poll::Ready(None),
-            Poll::Pending => future.as_mut().poll(context).map(Some),
-        })
-        .await
-    }
-
     /// Whether the request may be sent again.
     fn may_repeat(&self, failed: Failed, kept: &Kept<'_>) -> bool {
         match failed {
@@ -311,9 +301,7 @@ impl Attempt<'_> {
         let status = head.status().as_u16();
         sender.connection().count_response(status);
         self.stream.note(|record| {
-            let now = Instant::now();
-            record.answered(status, now);
-            record.passed_on(now);
+            record.answered(status, Instant::now());
             record.elb_status = Some(status);
         });
         told.set(Told::Part);

@@ -16,8 +16,10 @@ use crate::shard::outcome::{Cause, Told};
 use crate::shard::request::Asked;
 use crate::target::{Group, ProtocolVersion};
 use http::request::Parts;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 use tokio::time::{Sleep, sleep_until};
 
@@ -143,9 +145,22 @@ impl Stream {
         }
     }
 
-    /// The client took its request back.
+    /// What `future` gives, unless the client resets the stream first: then it is dropped.
+    pub(super) async fn unless_reset<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        poll_fn(|context| match self.sender.poll_reset(context) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => future.as_mut().poll(context).map(Some),
+        })
+        .await
+    }
+
+    /// The client took its request back before a target had it.
     pub(super) fn gone(&self) {
         self.sender.connection().count_failed(Reason::ClientClosed);
+        if !self.asked.has_body() {
+            self.note(Record::taken_back);
+        }
         self.note(|record| record.failed(Reason::ClientClosed));
     }
 

@@ -6,6 +6,7 @@
 use super::keepalive::{Act, Keepalive, Signs};
 use super::{Making, Pool};
 use crate::close::Reason;
+use crate::http::h2::empty_data::EmptyData;
 use crate::limits;
 use crate::net::polled::{Polled, Stop, Watch};
 use crate::net::{self, Sock};
@@ -43,13 +44,24 @@ pub(super) struct Connection {
 type Transport = Polled<Sock, Heard>;
 type H2 = client::Connection<Transport, Bytes>;
 
-/// When the target was heard.
+/// What the target says, as it comes.
 #[derive(Debug)]
-pub(super) struct Heard(Instant);
+pub(super) struct Heard {
+    began: Instant,
+    last: Instant,
+    empty_data: EmptyData,
+}
+
+impl Heard {
+    fn new(now: Instant) -> Self {
+        Self { began: now, last: now, empty_data: EmptyData::default() }
+    }
+}
 
 impl Watch for Heard {
-    fn received(&mut self, _: &mut [u8]) -> Result<(), Stop> {
-        self.0 = Instant::now();
+    fn received(&mut self, bytes: &mut [u8]) -> Result<(), Stop> {
+        self.last = Instant::now();
+        self.empty_data.received(bytes, self.last.duration_since(self.began));
         Ok(())
     }
 
@@ -73,7 +85,7 @@ pub(super) async fn run(
     };
     counts.connections.add(1);
     let send_timeout = limits::PING_AFTER + limits::PING_WITHIN;
-    let heard = Heard(Instant::now());
+    let heard = Heard::new(Instant::now());
     let transport =
         Transport::new(Rc::new(socket.clone()), heard, send_timeout, Reason::TargetTimeout);
     transport.set_busy(true);
@@ -203,7 +215,7 @@ impl Connection {
     pub(super) fn keep_alive(&self, now: Instant) -> bool {
         let signs = Signs {
             waiting_since: self.since.get(),
-            heard: self.transport.with_watch(|heard| heard.0),
+            heard: self.transport.with_watch(|heard| heard.last),
             answered: self.answered.get(),
         };
         match self.keepalive.borrow_mut().judge(signs, now) {
@@ -232,7 +244,7 @@ impl Connection {
     /// A stream waited in vain for as long as it may. Where nothing at all came meanwhile, nobody else
     /// should begin on this connection; whose stream is open may have waited for a moment only.
     fn note_timeout(&self, waited_since: Instant) {
-        if self.transport.with_watch(|heard| heard.0) <= waited_since {
+        if self.transport.with_watch(|heard| heard.last) <= waited_since {
             self.retire();
         }
     }

@@ -110,6 +110,9 @@ impl Plan {
         F: Future<Output = ()> + 'static,
     {
         self.threads.check()?;
+        let watching = event_loop()?;
+        // Before there is load: until then Ctrl-C ends the process without a word.
+        let interrupts = watching.block_on(watch::interrupts())?;
         let shared = Arc::new(Shared::new(self.bounds, self.threads.count()));
         let lane = Arc::new(lane);
         let (working, over) = mpsc::channel::<()>(1);
@@ -124,7 +127,7 @@ impl Plan {
             threads.push(thread::Builder::new().name(format!("load-{index}")).spawn(work)?);
         }
         drop(working);
-        event_loop()?.block_on(watch::watch(&shared, over));
+        watching.block_on(watch::watch(&shared, interrupts, over));
         let (mut tally, mut cpu) = (Tally::new(), Duration::ZERO);
         for thread in threads {
             let part = thread.join().unwrap_or_else(|_| Err(io::Error::other("a bug of ours")))?;

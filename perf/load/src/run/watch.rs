@@ -3,17 +3,23 @@ use super::Shared;
 use std::io::{self, IsTerminal};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+/// Takes Ctrl-C over from the system.
+pub(super) async fn interrupts() -> io::Result<Signal> {
+    signal(SignalKind::interrupt())
+}
+
 /// Waits until all threads are over, and shows meanwhile how it goes. A second Ctrl-C ends the process.
-pub(super) async fn watch(shared: &Shared, mut over: mpsc::Receiver<()>) {
+pub(super) async fn watch(shared: &Shared, mut interrupts: Signal, mut over: mpsc::Receiver<()>) {
     let is_shown = io::stderr().is_terminal();
     let mut second = tokio::time::interval(Duration::from_secs(1));
     let mut before = 0;
     loop {
         tokio::select! {
             _ = over.recv() => break,
-            _ = tokio::signal::ctrl_c() => shared.stop(),
+            _ = interrupts.recv() => shared.stop(),
             _ = second.tick(), if is_shown => {
                 let done = shared.done.load(Ordering::Relaxed);
                 eprint!("\r{}", shared.line(done - before));

@@ -86,7 +86,7 @@ fn whoever_interrupts_does_not_wait_for_the_end() {
     let mut told = String::new();
     said.read_to_string(&mut told).unwrap();
     assert_eq!(status.code(), Some(0), "{told}");
-    assert!(told.contains("5 done"), "{told}");
+    assert!(told.contains("5 opened"), "{told}");
 }
 
 #[test]

@@ -244,3 +244,16 @@ fn what_stands_before_an_offence_is_let_through() {
     assert_eq!(guard.received(first, NOW), Ok(()));
     assert_eq!(guard.received(second, NOW).unwrap_err().passed, 0);
 }
+
+#[test]
+fn streams_that_may_be_tried_again_are_counted() {
+    let reset = |stream: u8, code: Reason| {
+        frame(kind::RST_STREAM, 0, stream, &u32::from(code).to_be_bytes())
+    };
+    let sent = [
+        reset(1, Reason::REFUSED_STREAM),
+        reset(3, Reason::CANCEL),
+        reset(5, Reason::REFUSED_STREAM),
+    ];
+    assert_eq!(begun().sent(&sent.concat()), 2);
+}
