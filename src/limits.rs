@@ -9,6 +9,8 @@ use std::time::Duration;
 /// Capacity of a pooled buffer: one TLS record (2^14 + 2,048, RFC 5246, section 6.2.3) and its header
 /// fit, so that a record never needs two buffers.
 pub const BUFFER_BYTES: usize = 18 * 1024 + 512;
+/// What a request takes in its connection's task while it is in work, exchange and all.
+pub const REQUEST_TASK_BYTES: usize = 8 * 1024;
 /// Buffers that a shard keeps for reuse; more are given back to the allocator.
 pub const POOLED_BUFFERS_MAX: usize = 1_024;
 

@@ -20,6 +20,7 @@
 //! and dropping the last handle of a socket, a listener or a connect ends what is still pending on it.
 //! What is lost is what the operation brought: bytes, or the connection of a dropped accept, which
 //! stays open without an owner.
+mod at_once;
 pub mod buffer;
 mod deadline;
 pub mod engine;
@@ -34,18 +35,9 @@ mod uring;
 #[cfg(test)]
 mod tests;
 
+pub use at_once::at_once;
 pub use buffer::{Buf, BufResult};
 pub use engine::{Chosen, Engine, Io, choose, run, spawn};
 pub use listen::{Bound, Listener, Options, Steering, bind};
 pub use polled::ByteStream;
 pub use socket::{ConnectError, Readable, Sock, connect};
-
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::Poll;
-
-/// Asks an operation once, which does what can be done without waiting; most sends need no more, and so no
-/// deadline.
-pub async fn at_once<F: Future>(mut operation: Pin<&mut F>) -> Poll<F::Output> {
-    poll_fn(|context| Poll::Ready(operation.as_mut().poll(context))).await
-}

@@ -109,15 +109,6 @@ fn cancel(socket: &Rc<OwnedFd>) -> Op<Rc<OwnedFd>> {
     unsafe { submit(Rc::clone(socket), cancellation(socket.as_raw_fd())) }
 }
 
-/// Lets the kernel wait for bytes before it looks for them (`IORING_RECVSEND_POLL_FIRST`, Linux 5.19).
-fn wait_first(mut entry: squeue::Entry) -> squeue::Entry {
-    const IORING_RECVSEND_POLL_FIRST: u16 = 1;
-    // SAFETY: an entry is the kernel's `struct io_uring_sqe`, in C's layout; the `u16` at its second byte is
-    // `ioprio`, where a receive has this flag. The crate has no word for it.
-    unsafe { (&raw mut entry).cast::<u16>().add(1).write(IORING_RECVSEND_POLL_FIRST) };
-    entry
-}
-
 /// A connected socket. Every operation under way holds a count of its descriptor.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -127,7 +118,12 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    fn new(fd: Rc<OwnedFd>) -> Self {
+    /// One that has just been accepted: its client's first bytes came with it (`TCP_DEFER_ACCEPT`).
+    fn accepted(fd: OwnedFd) -> Self {
+        Self { fd: Rc::new(fd), looks: Cell::new(1) }
+    }
+
+    fn connected(fd: Rc<OwnedFd>) -> Self {
         Self { fd, looks: Cell::new(0) }
     }
 
@@ -151,7 +147,7 @@ impl Socket {
             let room = buf.room_of(bytes_max);
             let (room_bytes, at) = (room.len(), room.as_mut_ptr());
             let length = u32::try_from(room_bytes).unwrap_or(u32::MAX);
-            let entry = wait_first(opcode::Recv::new(self.target(), at, length).build());
+            let entry = opcode::Recv::new(self.target(), at, length).build();
             // SAFETY: the operation owns the descriptor and the buffer, whose heap memory stays in
             // place and is initialised; `an_aborted_task_leaves_the_memory_to_the_kernel` drops one.
             let op = unsafe { submit((Rc::clone(&self.fd), buf), entry) };
@@ -254,7 +250,7 @@ pub(super) async fn connect(to: SocketAddr, within: Duration) -> Result<Socket, 
     unfinished.0 = None;
     match answer {
         // It may also have been connected just before the cancellation.
-        Ok(_) => Ok(Socket::new(socket)),
+        Ok(_) => Ok(Socket::connected(socket)),
         Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => Err(ConnectError::Timeout),
         Err(error) => Err(error.into()),
     }
@@ -316,13 +312,13 @@ impl Listener {
             // SAFETY: the kernel wrote an address of this length, in the size that it was told.
             unsafe { SockAddr::new(address, length) }.as_socket()
         });
-        Ok((Socket::new(Rc::new(socket)), peer.ok_or_else(no_address)?))
+        Ok((Socket::accepted(socket), peer.ok_or_else(no_address)?))
     }
 
     pub(super) fn accept_waiting(&self) -> io::Result<Option<(Socket, SocketAddr)>> {
         SockRef::from(&*self.socket).set_nonblocking(true)?;
         let accepted = accept_now(&*self.socket, SocketFlags::CLOEXEC)?;
-        Ok(accepted.map(|(socket, peer)| (Socket::new(Rc::new(socket)), peer)))
+        Ok(accepted.map(|(socket, peer)| (Socket::accepted(socket), peer)))
     }
 
     /// Cancels a pending accept. Once that has completed, nothing but this holds the socket.

@@ -97,7 +97,7 @@ impl Session<'_> {
                 }
             }
             seen = self.inbox.len();
-            self.connection.place.weigh(limits::BUFFER_BYTES.max(seen));
+            self.weigh(limits::BUFFER_BYTES.max(seen));
             self.inbox.reserve(limits::REQUEST_HEAD_BYTES_MAX / 16);
             if let Err(reason) = self.receive().await {
                 // Where nothing of a request has come, nobody waits for an answer.
@@ -111,6 +111,11 @@ impl Session<'_> {
                 return self.refuse(&self.connection.front.rules(), None, reason).await;
             }
         }
+    }
+
+    /// Says what the request in work holds, with its buffers.
+    fn weigh(&self, buffer_bytes: usize) {
+        self.connection.place.weigh(limits::REQUEST_TASK_BYTES + buffer_bytes);
     }
 
     /// From the first byte on there is one deadline for the whole head, which no byte moves.
@@ -132,7 +137,7 @@ impl Session<'_> {
             Decision::Forward(group) => {
                 let due =
                     rules.listener.slow_clients.request_timeout.map(|after| Instant::now() + after);
-                self.connection.place.weigh(self.inbox.len() + 2 * limits::BUFFER_BYTES);
+                self.weigh(self.inbox.len() + 2 * limits::BUFFER_BYTES);
                 exchange::run(self, Task { rules, group, asked, due }, head).await
             }
             Decision::Answer(fixed) => {
@@ -219,5 +224,22 @@ impl Session<'_> {
             }
             Err(_) => Err(self.wire.socket().killed().unwrap_or(Reason::ClientClosed)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_takes_no_more_than_it_is_weighed_with() {
+        fn bytes<'a, 's: 'a, F>(_: impl Fn(&'a mut Session<'s>) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(
+            bytes(Session::request) < limits::REQUEST_TASK_BYTES,
+            "{}",
+            bytes(Session::request)
+        );
     }
 }

@@ -582,7 +582,15 @@ fn a_response_header_that_the_listener_sets_replaces_its_targets() {
         head::response(hints.as_bytes(), head::Expected::Content, &mut slots).unwrap().unwrap();
     let mut out = Vec::new();
     let onward = Onward { body: Body::Empty, keep_alive: true };
-    response(&mut out, &parsed, onward, Version::Http11, &attributes, &Forbidden::default(), || NOW);
+    response(
+        &mut out,
+        &parsed,
+        onward,
+        Version::Http11,
+        &attributes,
+        &Forbidden::default(),
+        || NOW,
+    );
     assert_eq!(String::from_utf8(out).unwrap(), hints, "an interim response is not the answer");
 }
 
