@@ -23,7 +23,7 @@ const GROWTH_KIB_MAX: u64 = 8 * 1024;
 
 /// How much the node may compute, for whomever, between another client's request and its answer: ten times of what it
 /// does in a build for tests.
-const TURN_MAX: Duration = Duration::from_millis(250);
+const TURN_MAX: Duration = Duration::from_millis(500);
 
 /// A flood: frames over and over.
 struct Flood {
