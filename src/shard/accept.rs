@@ -6,6 +6,7 @@
 use super::attempt;
 use super::connection::Connection;
 use super::front::Front;
+use super::session::Session;
 use super::{Place, Shard, http1, http2};
 use crate::net::{self, Sock};
 use std::io;
@@ -61,7 +62,7 @@ async fn serve(shard: Rc<Shard>, front: Rc<Front>, place: Place, socket: Sock, c
     let front = Rc::clone(&connection.front);
     let reason = match wire.is_http2() {
         true => Box::pin(http2::serve(connection, wire, client)).await,
-        false => http1::serve(&connection, &wire, client).await,
+        false => http1::serve(&mut Session::new(&connection, &wire, client)).await,
     };
     if let Some(reason) = reason {
         front.counters.closed[reason.index()].add(1);

@@ -3,13 +3,11 @@
 //! Each turn waits for a head, decides, and answers or hands over to [`exchange`]. Only one request is
 //! in work at a time, so pipelined ones are answered in order.
 use super::Phase;
-use super::connection::{Client, Connection};
 use super::exchange::{self, Task};
 use super::front::Rules;
 use super::recording::Recording;
 use super::request::{self, Asked, Decision};
 use super::session::{Next, Session};
-use super::wire::Wire;
 use crate::close::Reason;
 use crate::http::desync::{self, Refused};
 use crate::http::head;
@@ -20,8 +18,9 @@ use crate::observe::count::Relief;
 use std::time::Instant;
 
 /// Serves requests until the connection ends; says why, where it was not as agreed.
-pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) -> Option<Reason> {
-    let mut session = Session::new(connection, wire, client);
+///
+/// * `session`: by reference, as a future keeps what it is called with beside what becomes of it.
+pub(super) async fn serve(session: &mut Session<'_>) -> Option<Reason> {
     let (reason, abort) = loop {
         match session.turn().await {
             Next::KeepAlive => session.phase = Phase::Between,
@@ -31,17 +30,18 @@ pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) 
         }
     };
     if session.pressed.get() {
-        connection.shard.count_relief(Relief::Ended);
+        session.connection.shard.count_relief(Relief::Ended);
     }
+    let (wire, ahead) = (session.wire, std::mem::take(&mut session.ahead));
     if abort {
         // What is pending would send FIN before the reset.
-        if session.ahead.is_pending() {
+        if ahead.is_pending() {
             wire.socket().stop_reading(reason.unwrap_or(Reason::ClientClosed));
-            session.ahead.finish().await;
+            ahead.finish().await;
         }
         wire.socket().reset_on_close();
     } else {
-        Box::pin(session.ahead.close(wire)).await;
+        Box::pin(ahead.close(wire)).await;
     }
     reason
 }
