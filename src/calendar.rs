@@ -2,6 +2,7 @@
 //!
 //! Source: ISO 8601 in the form of RFC 3339; the calendar is Howard Hinnant's "chrono-Compatible
 //! Low-Level Date Algorithms", `civil_from_days` and `days_from_civil`.
+use crate::digits;
 use rustls_pki_types::UnixTime;
 use std::fmt;
 use std::time::Duration;
@@ -54,7 +55,9 @@ impl Date {
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+        write!(f, "{:04}", self.year)?;
+        let ([m, o], [d, a]) = (digits::two(self.month), digits::two(self.day));
+        write_ascii(f, &[b'-', m, o, b'-', d, a])
     }
 }
 
@@ -79,7 +82,10 @@ pub struct Micros(pub Duration);
 
 impl fmt::Display for Micros {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:06}Z", Clock(self.0.as_secs()), self.0.subsec_micros())
+        Clock(self.0.as_secs()).fmt(f)?;
+        let micros = u64::from(self.0.subsec_micros());
+        let [[a, b], [c, d], [e, g]] = [micros / 10_000, micros / 100, micros].map(digits::two);
+        write_ascii(f, &[b'.', a, b, c, d, e, g, b'Z'])
     }
 }
 
@@ -89,9 +95,15 @@ struct Clock(u64);
 impl fmt::Display for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0 % DAY_SECONDS;
-        let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-        write!(f, "{}T{hour:02}:{minute:02}:{second:02}", Date::from_days(self.0 / DAY_SECONDS))
+        let [[h, o], [m, i], [s, e]] =
+            [seconds / 3_600, seconds / 60 % 60, seconds % 60].map(digits::two);
+        Date::from_days(self.0 / DAY_SECONDS).fmt(f)?;
+        write_ascii(f, &[b'T', h, o, b':', m, i, b':', s, e])
     }
+}
+
+fn write_ascii(f: &mut fmt::Formatter<'_>, text: &[u8]) -> fmt::Result {
+    f.write_str(str::from_utf8(text).unwrap_or_default())
 }
 
 #[cfg(test)]

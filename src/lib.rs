@@ -4,7 +4,7 @@
 //! Configuration rises from the bottom (`config`, `api`, `process`, on the control thread) and meets
 //! the traffic only in the live value, [`config::snapshot::Live`], which shards read and never lock.
 //!
-//! A module uses only those above it, plus `limits`, `close`, `clock`, `calendar`, `pressure`, `random`, `observe` and the types of the
+//! A module uses only those above it, plus `limits`, `close`, `clock`, `calendar`, `digits`, `pressure`, `random`, `observe` and the types of the
 //! live value; `tls` uses `trust`, and `shard` drives all the others.
 #![cfg_attr(
     test,
@@ -19,6 +19,7 @@
 pub mod calendar;
 pub mod clock;
 pub mod close;
+mod digits;
 pub mod limits;
 pub mod pressure;
 pub mod random;

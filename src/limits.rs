@@ -9,6 +9,8 @@ use std::time::Duration;
 /// Capacity of a pooled buffer: one TLS record (2^14 + 2,048, RFC 5246, section 6.2.3) and its header
 /// fit, so that a record never needs two buffers.
 pub const BUFFER_BYTES: usize = 18 * 1024 + 512;
+/// What a request takes in its connection's task while it is in work, exchange and all.
+pub const REQUEST_TASK_BYTES: usize = 8 * 1024;
 /// Buffers that a shard keeps for reuse; more are given back to the allocator.
 pub const POOLED_BUFFERS_MAX: usize = 1_024;
 
@@ -232,6 +234,8 @@ pub const DEADLINE_TICK: Duration = Duration::from_millis(100);
 pub const RING_ENTRIES: u32 = 64;
 /// Completions that a ring holds before the kernel keeps the rest in memory of its own.
 pub const RING_COMPLETIONS: u32 = 4_096;
+/// Receives of a connection that look for bytes at once, one after the other, before others have their turn.
+pub const RECEIVES_AT_ONCE: u8 = 3;
 /// How long a connection whose client is silent stays out of sight (`TCP_DEFER_ACCEPT`).
 pub const DEFER_ACCEPT: Duration = Duration::from_secs(10);
 /// How long a request may go on whose client is no longer accepted, under `on_revocation: drain`.

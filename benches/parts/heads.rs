@@ -90,7 +90,7 @@ fn response(bytes: &'static [u8]) -> impl FnMut() -> usize {
             Version::Http11,
             &attributes,
             &forbidden,
-            NOW,
+            || NOW,
         );
         out.len()
     }

@@ -257,7 +257,7 @@ pub fn response(
     client_version: Version,
     attributes: &Attributes,
     forbidden: &Forbidden,
-    since_epoch: Duration,
+    since_epoch: impl FnOnce() -> Duration,
 ) {
     out.reserve(response.length + ADDED_BYTES);
     out.extend_from_slice(b"HTTP/1.1 ");
@@ -283,7 +283,7 @@ pub fn response(
 /// Writes the lines that the client gets, but for framing: hop-by-hop headers removed, and on final
 /// responses those that the listener sets in place of its target's. `onward` is the body's new form.
 ///
-/// * `since_epoch`: the time since 1970, for a Date that the target left out (RFC 9110, section 6.6.1: "A
+/// * `since_epoch`: answers the time since 1970, for a Date that the target left out (RFC 9110, section 6.6.1: "A
 ///   recipient with a clock ... MUST ... append a corresponding Date header field").
 pub fn response_lines(
     out: &mut impl Lines,
@@ -291,7 +291,7 @@ pub fn response_lines(
     onward: Body,
     attributes: &Attributes,
     forbidden: &Forbidden,
-    since_epoch: Duration,
+    since_epoch: impl FnOnce() -> Duration,
 ) {
     let interim = is_interim(response);
     let mut is_dated = interim;
@@ -331,7 +331,7 @@ pub fn response_lines(
         }
     }
     if !is_dated {
-        respond::date_line(out, since_epoch);
+        respond::date_line(out, since_epoch());
     }
     if !interim {
         attributes.inserted.write(out);

@@ -7,6 +7,7 @@ use super::attributes::{Attributes, ServerName};
 use super::lines_out::Lines;
 use super::{write_display, write_number};
 use crate::calendar::{DAY_SECONDS, Date};
+use crate::digits;
 use crate::trust::Refusal;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -151,27 +152,35 @@ const fn phrase(status: u16) -> &'static str {
     }
 }
 
-/// Appends a date as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7: IMF-fixdate).
 /// Writes the Date line of this time since 1970.
 pub(super) fn date_line(out: &mut impl Lines, since_epoch: Duration) {
     out.line_of("Date", |value| write_date(value, since_epoch));
 }
 
+/// Appends a date as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7: IMF-fixdate).
 fn write_date(out: &mut Vec<u8>, since_epoch: Duration) {
-    const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const WEEKDAYS: [&str; 7] = ["Thu, ", "Fri, ", "Sat, ", "Sun, ", "Mon, ", "Tue, ", "Wed, "];
+    const MONTHS: [&str; 12] = [
+        " Jan ", " Feb ", " Mar ", " Apr ", " May ", " Jun ", " Jul ", " Aug ", " Sep ", " Oct ",
+        " Nov ", " Dec ",
+    ];
     let name = |names: &[&'static str], index: u64| {
-        usize::try_from(index).ok().and_then(|index| names.get(index)).copied().unwrap_or_default()
+        let name = usize::try_from(index).ok().and_then(|index| names.get(index));
+        name.copied().unwrap_or_default().as_bytes()
     };
     let (days, second) = (since_epoch.as_secs() / DAY_SECONDS, since_epoch.as_secs() % DAY_SECONDS);
     let Date { year, month, day } = Date::from_days(days);
-    let (weekday, month) = (name(&WEEKDAYS, days % 7), name(&MONTHS, month - 1));
+    out.extend_from_slice(name(&WEEKDAYS, days % 7));
+    out.extend_from_slice(&digits::two(day));
+    out.extend_from_slice(name(&MONTHS, month - 1));
+    out.extend_from_slice(&digits::two(year / 100));
+    out.extend_from_slice(&digits::two(year));
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    write_display(
-        out,
-        format_args!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT"),
-    );
+    for (separator, value) in [(b' ', hour), (b':', minute), (b':', second)] {
+        out.push(separator);
+        out.extend_from_slice(&digits::two(value));
+    }
+    out.extend_from_slice(b" GMT");
 }
 
 #[cfg(test)]

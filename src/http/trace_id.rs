@@ -6,6 +6,7 @@
 //! Bounds: what a client sends is at most `limits::TRACE_ID_BYTES_MAX`, else it is replaced.
 //! Source: ALB guide, "Request tracing"; `alb-contract.md`, section 6.1.
 #![deny(clippy::indexing_slicing)]
+use crate::digits;
 use crate::limits::TRACE_ID_BYTES_MAX;
 use std::time::Duration;
 
@@ -60,17 +61,9 @@ fn write_field(out: &mut Vec<u8>, key: &[u8], fresh: Fresh) {
     let seconds = u32::try_from(fresh.since_epoch.as_secs()).unwrap_or(u32::MAX);
     out.extend_from_slice(key);
     out.extend_from_slice(b"1-");
-    write_hex(out, &seconds.to_be_bytes());
+    out.extend_from_slice(digits::hex(seconds.to_be_bytes()).as_flattened());
     out.push(b'-');
-    write_hex(out, &fresh.random);
-}
-
-fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + (value - 10) };
-    for byte in bytes {
-        out.push(digit(byte >> 4));
-        out.push(digit(byte & 15));
-    }
+    out.extend_from_slice(digits::hex(fresh.random).as_flattened());
 }
 
 #[cfg(test)]

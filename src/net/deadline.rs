@@ -73,8 +73,12 @@ impl<T: Clone, E: Clone> Table<T, E> {
         }
     }
 
+    fn is_armed(&self, slot: usize) -> bool {
+        self.due[slot] != NEVER
+    }
+
     fn extend(&mut self, slot: usize, due: Tick) {
-        if self.due[slot] != NEVER {
+        if self.is_armed(slot) {
             self.due[slot] = due;
         }
     }
@@ -164,8 +168,10 @@ impl Slot {
 
     /// Moves the deadline, if there is one.
     pub(super) fn extend(&self, after: Duration) {
-        let due = due(self.deadlines.origin.elapsed(), after);
-        self.deadlines.table.borrow_mut().extend(self.index, due);
+        let mut table = self.deadlines.table.borrow_mut();
+        if table.is_armed(self.index) {
+            table.extend(self.index, due(self.deadlines.origin.elapsed(), after));
+        }
     }
 
     pub(super) fn disarm(&self) {

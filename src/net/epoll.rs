@@ -4,7 +4,7 @@
 //! but callers keep to the rules of the other engine.
 use super::buffer::{Buf, BufResult};
 use super::listen::{accept_now, no_address};
-use super::socket::{ConnectError, send_now, stream};
+use super::socket::{ConnectError, recv_now, send_now, stream};
 use rustix::net::{RecvFlags, SocketFlags};
 use socket2::{SockAddr, SockRef};
 use std::cell::Cell;
@@ -53,12 +53,8 @@ impl Socket {
         }
         let room = buf.room_of(bytes_max);
         let room_bytes = room.len();
-        let receive = |socket: &OwnedFd| {
-            Ok(rustix::io::retry_on_intr(|| {
-                rustix::net::recv(socket, &mut *room, RecvFlags::DONTWAIT)
-            })?)
-        };
-        let received = self.fd.async_io(Interest::READABLE, receive).await.map(|(count, _)| count);
+        let receive = |socket: &OwnedFd| recv_now(socket, room);
+        let received = self.fd.async_io(Interest::READABLE, receive).await;
         if let Ok(count) = received {
             self.has_more.set(count == room_bytes);
             buf.wrote(count);

@@ -20,6 +20,7 @@
 //! and dropping the last handle of a socket, a listener or a connect ends what is still pending on it.
 //! What is lost is what the operation brought: bytes, or the connection of a dropped accept, which
 //! stays open without an owner.
+mod at_once;
 pub mod buffer;
 mod deadline;
 pub mod engine;
@@ -34,6 +35,7 @@ mod uring;
 #[cfg(test)]
 mod tests;
 
+pub use at_once::at_once;
 pub use buffer::{Buf, BufResult};
 pub use engine::{Chosen, Engine, Io, choose, run, spawn};
 pub use listen::{Bound, Listener, Options, Steering, bind};

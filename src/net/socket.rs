@@ -310,6 +310,12 @@ pub(super) fn stream(to: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Receives what is there without waiting.
+pub(super) fn recv_now(socket: impl AsFd, room: &mut [u8]) -> io::Result<usize> {
+    let receive = || rustix::net::recv(&socket, &mut *room, RecvFlags::DONTWAIT);
+    Ok(rustix::io::retry_on_intr(receive)?.1)
+}
+
 /// Sends what fits without waiting.
 pub(super) fn send_now(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;

@@ -12,7 +12,7 @@
 use super::buffer::{Buf, BufResult};
 use super::engine;
 use super::listen::{accept_now, no_address};
-use super::socket::{ConnectError, stream};
+use super::socket::{ConnectError, recv_now, stream};
 use crate::limits;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use rustix::net::{Shutdown, SocketFlags};
@@ -109,25 +109,58 @@ fn cancel(socket: &Rc<OwnedFd>) -> Op<Rc<OwnedFd>> {
     unsafe { submit(Rc::clone(socket), cancellation(socket.as_raw_fd())) }
 }
 
-/// A connected socket. Every operation under way holds a count of it.
+/// A connected socket. Every operation under way holds a count of its descriptor.
 #[derive(Debug)]
-pub(super) struct Socket(Rc<OwnedFd>);
+pub(super) struct Socket {
+    fd: Rc<OwnedFd>,
+    /// How many receives may look at once, because there is probably something.
+    looks: Cell<u8>,
+}
 
 impl Socket {
+    /// One that has just been accepted: its client's first bytes came with it (`TCP_DEFER_ACCEPT`).
+    fn accepted(fd: OwnedFd) -> Self {
+        Self { fd: Rc::new(fd), looks: Cell::new(1) }
+    }
+
+    fn connected(fd: Rc<OwnedFd>) -> Self {
+        Self { fd, looks: Cell::new(0) }
+    }
+
+    /// Takes at once what is probably there, else leaves the waiting to the ring. As an operation is not seen
+    /// before all tasks wait, that spares a turn; only a few times in a row, so that all others have theirs.
     pub(super) async fn recv(&self, mut buf: Buf, bytes_max: usize) -> BufResult<usize> {
+        if let Some(looks) = self.looks.get().checked_sub(1) {
+            let room = buf.room_of(bytes_max);
+            let (room_bytes, received) = (room.len(), recv_now(&*self.fd, room));
+            match received {
+                Ok(count) => {
+                    buf.wrote(count);
+                    self.looks.set(if count == room_bytes { looks } else { 0 });
+                    return (Ok(count), buf);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.looks.set(0),
+                Err(error) => return (Err(error), buf),
+            }
+        }
         loop {
             let room = buf.room_of(bytes_max);
-            let length = u32::try_from(room.len()).unwrap_or(u32::MAX);
-            let entry = opcode::Recv::new(self.target(), room.as_mut_ptr(), length).build();
+            let (room_bytes, at) = (room.len(), room.as_mut_ptr());
+            let length = u32::try_from(room_bytes).unwrap_or(u32::MAX);
+            let entry = opcode::Recv::new(self.target(), at, length).build();
             // SAFETY: the operation owns the descriptor and the buffer, whose heap memory stays in
             // place and is initialised; `an_aborted_task_leaves_the_memory_to_the_kernel` drops one.
-            let op = unsafe { submit((Rc::clone(&self.0), buf), entry) };
+            let op = unsafe { submit((Rc::clone(&self.fd), buf), entry) };
             let (answer, (_, lent)) = op.await;
             buf = lent;
             match answer {
                 Ok(count) => {
-                    buf.wrote(count as usize);
-                    return (Ok(count as usize), buf);
+                    let count = count as usize;
+                    buf.wrote(count);
+                    if count == room_bytes {
+                        self.looks.set(limits::RECEIVES_AT_ONCE);
+                    }
+                    return (Ok(count), buf);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return (Err(error), buf),
@@ -143,7 +176,7 @@ impl Socket {
                 .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
                 .build();
             // SAFETY: as in `recv`; the kernel only reads.
-            let op = unsafe { submit((Rc::clone(&self.0), buf), entry) };
+            let op = unsafe { submit((Rc::clone(&self.fd), buf), entry) };
             let (answer, (_, lent)) = op.await;
             buf = lent;
             match answer {
@@ -156,21 +189,23 @@ impl Socket {
         (Ok(()), buf)
     }
 
+    /// The receive that follows looks at once.
     pub(super) fn readable(&self) -> Readable {
         let entry =
             opcode::PollAdd::new(self.target(), libc::POLLIN.cast_unsigned().into()).build();
+        self.looks.set(1);
         // SAFETY: the entry names no memory, and the operation owns the descriptor.
-        Readable(unsafe { submit(Rc::clone(&self.0), entry) })
+        Readable(unsafe { submit(Rc::clone(&self.fd), entry) })
     }
 
     fn target(&self) -> types::Fd {
-        types::Fd(self.0.as_raw_fd())
+        types::Fd(self.fd.as_raw_fd())
     }
 }
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }
 
@@ -187,8 +222,8 @@ impl Readable {
 /// other side speaks. Shutting down completes it, which frees both.
 impl Drop for Socket {
     fn drop(&mut self) {
-        if Rc::strong_count(&self.0) > 1 {
-            let _ = rustix::net::shutdown(&*self.0, Shutdown::Both);
+        if Rc::strong_count(&self.fd) > 1 {
+            let _ = rustix::net::shutdown(&*self.fd, Shutdown::Both);
         }
     }
 }
@@ -215,7 +250,7 @@ pub(super) async fn connect(to: SocketAddr, within: Duration) -> Result<Socket, 
     unfinished.0 = None;
     match answer {
         // It may also have been connected just before the cancellation.
-        Ok(_) => Ok(Socket(socket)),
+        Ok(_) => Ok(Socket::connected(socket)),
         Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => Err(ConnectError::Timeout),
         Err(error) => Err(error.into()),
     }
@@ -277,13 +312,13 @@ impl Listener {
             // SAFETY: the kernel wrote an address of this length, in the size that it was told.
             unsafe { SockAddr::new(address, length) }.as_socket()
         });
-        Ok((Socket(Rc::new(socket)), peer.ok_or_else(no_address)?))
+        Ok((Socket::accepted(socket), peer.ok_or_else(no_address)?))
     }
 
     pub(super) fn accept_waiting(&self) -> io::Result<Option<(Socket, SocketAddr)>> {
         SockRef::from(&*self.socket).set_nonblocking(true)?;
         let accepted = accept_now(&*self.socket, SocketFlags::CLOEXEC)?;
-        Ok(accepted.map(|(socket, peer)| (Socket(Rc::new(socket)), peer)))
+        Ok(accepted.map(|(socket, peer)| (Socket::accepted(socket), peer)))
     }
 
     /// Cancels a pending accept. Once that has completed, nothing but this holds the socket.

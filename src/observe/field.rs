@@ -4,6 +4,7 @@
 //! Pure. Source: `alb-contract.md`, section 2.2: no field holds a `"` or, unquoted, a space; `"`, `\`,
 //! controls and bytes over 0x7e become `\xHH`.
 #![deny(clippy::indexing_slicing)]
+use crate::digits;
 use serde::{Serialize, Serializer};
 use std::fmt::{self, Write as _};
 use std::str;
@@ -64,7 +65,10 @@ pub(super) struct Latency(pub(super) Duration);
 
 impl fmt::Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:03}", self.0.as_secs(), self.0.subsec_millis())
+        self.0.as_secs().fmt(f)?;
+        let millis = u64::from(self.0.subsec_millis());
+        let ([_, a], [b, c]) = (digits::two(millis / 100), digits::two(millis));
+        f.write_str(str::from_utf8(&[b'.', a, b, c]).unwrap_or_default())
     }
 }
 
@@ -79,7 +83,8 @@ pub(super) struct TraceId(pub(super) [u8; 16]);
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TID_{:032x}", u128::from_be_bytes(self.0))
+        f.write_str("TID_")?;
+        f.write_str(str::from_utf8(digits::hex(self.0).as_flattened()).unwrap_or_default())
     }
 }
 

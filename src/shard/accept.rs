@@ -6,6 +6,7 @@
 use super::attempt;
 use super::connection::Connection;
 use super::front::Front;
+use super::session::Session;
 use super::{Place, Shard, http1, http2};
 use crate::net::{self, Sock};
 use std::io;
@@ -61,7 +62,7 @@ async fn serve(shard: Rc<Shard>, front: Rc<Front>, place: Place, socket: Sock, c
     let front = Rc::clone(&connection.front);
     let reason = match wire.is_http2() {
         true => Box::pin(http2::serve(connection, wire, client)).await,
-        false => http1::serve(&connection, &wire, client).await,
+        false => http1::serve(&mut Session::new(&connection, &wire, client)).await,
     };
     if let Some(reason) = reason {
         front.counters.closed[reason.index()].add(1);
@@ -82,10 +83,10 @@ mod tests {
 
     /// Goal: connections that idle stay cheap. Method: the size of the task that each of them keeps.
     #[test]
-    fn the_task_of_a_connection_takes_less_than_five_kib() {
+    fn the_task_of_a_connection_takes_less_than_two_kib() {
         fn bytes<A, B, C, D, E, F>(_: impl Fn(A, B, C, D, E) -> F) -> usize {
             size_of::<F>()
         }
-        assert!(bytes(serve) < 5 * 1024, "{} bytes", bytes(serve));
+        assert!(bytes(serve) < 2 * 1024, "{} bytes", bytes(serve));
     }
 }

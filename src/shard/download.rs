@@ -160,7 +160,7 @@ impl Download<'_, '_> {
                 asked.version,
                 attributes,
                 forbidden,
-                clock::since_epoch(),
+                clock::since_epoch,
             );
         });
         let head = Head {

@@ -209,7 +209,8 @@ async fn attempt(
         return (Err(target.unsent()), Uploaded::TargetStopped);
     }
     counted.sent();
-    relay(session, task, target, transfer).await
+    // Apart: most requests have no content, and need no room for how it goes.
+    Box::pin(relay(session, task, target, transfer)).await
 }
 
 /// A request that is whole with its head.

@@ -3,13 +3,11 @@
 //! Each turn waits for a head, decides, and answers or hands over to [`exchange`]. Only one request is
 //! in work at a time, so pipelined ones are answered in order.
 use super::Phase;
-use super::connection::{Client, Connection};
 use super::exchange::{self, Task};
 use super::front::Rules;
 use super::recording::Recording;
 use super::request::{self, Asked, Decision};
 use super::session::{Next, Session};
-use super::wire::Wire;
 use crate::close::Reason;
 use crate::http::desync::{self, Refused};
 use crate::http::head;
@@ -20,8 +18,9 @@ use crate::observe::count::Relief;
 use std::time::Instant;
 
 /// Serves requests until the connection ends; says why, where it was not as agreed.
-pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) -> Option<Reason> {
-    let mut session = Session::new(connection, wire, client);
+///
+/// * `session`: by reference, as a future keeps what it is called with beside what becomes of it.
+pub(super) async fn serve(session: &mut Session<'_>) -> Option<Reason> {
     let (reason, abort) = loop {
         match session.turn().await {
             Next::KeepAlive => session.phase = Phase::Between,
@@ -31,17 +30,18 @@ pub(super) async fn serve(connection: &Connection, wire: &Wire, client: Client) 
         }
     };
     if session.pressed.get() {
-        connection.shard.count_relief(Relief::Ended);
+        session.connection.shard.count_relief(Relief::Ended);
     }
+    let (wire, ahead) = (session.wire, std::mem::take(&mut session.ahead));
     if abort {
         // What is pending would send FIN before the reset.
-        if session.ahead.is_pending() {
+        if ahead.is_pending() {
             wire.socket().stop_reading(reason.unwrap_or(Reason::ClientClosed));
-            session.ahead.finish().await;
+            ahead.finish().await;
         }
         wire.socket().reset_on_close();
     } else {
-        session.ahead.close(wire).await;
+        Box::pin(ahead.close(wire)).await;
     }
     reason
 }
@@ -54,7 +54,8 @@ impl Session<'_> {
         }
         let rules = self.connection.front.rules();
         self.recording = Recording::begin(self.connection, &self.client, &rules);
-        let next = self.request().await;
+        // Idle connections do not keep room for a request.
+        let next = Box::pin(self.request()).await;
         if let Some(reason) = next.reason() {
             self.connection.count_failed(reason);
         }
@@ -96,7 +97,7 @@ impl Session<'_> {
                 }
             }
             seen = self.inbox.len();
-            self.connection.place.weigh(limits::BUFFER_BYTES.max(seen));
+            self.weigh(limits::BUFFER_BYTES.max(seen));
             self.inbox.reserve(limits::REQUEST_HEAD_BYTES_MAX / 16);
             if let Err(reason) = self.receive().await {
                 // Where nothing of a request has come, nobody waits for an answer.
@@ -110,6 +111,11 @@ impl Session<'_> {
                 return self.refuse(&self.connection.front.rules(), None, reason).await;
             }
         }
+    }
+
+    /// Says what the request in work holds, with its buffers.
+    fn weigh(&self, buffer_bytes: usize) {
+        self.connection.place.weigh(limits::REQUEST_TASK_BYTES + buffer_bytes);
     }
 
     /// From the first byte on there is one deadline for the whole head, which no byte moves.
@@ -129,11 +135,10 @@ impl Session<'_> {
     ) -> Next {
         match decision {
             Decision::Forward(group) => {
-                // Idle connections do not keep room for an exchange.
                 let due =
                     rules.listener.slow_clients.request_timeout.map(|after| Instant::now() + after);
-                self.connection.place.weigh(self.inbox.len() + 2 * limits::BUFFER_BYTES);
-                Box::pin(exchange::run(self, Task { rules, group, asked, due }, head)).await
+                self.weigh(self.inbox.len() + 2 * limits::BUFFER_BYTES);
+                exchange::run(self, Task { rules, group, asked, due }, head).await
             }
             Decision::Answer(fixed) => {
                 self.inbox.consume(asked.head_bytes);
@@ -219,5 +224,22 @@ impl Session<'_> {
             }
             Err(_) => Err(self.wire.socket().killed().unwrap_or(Reason::ClientClosed)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_takes_no_more_than_it_is_weighed_with() {
+        fn bytes<'a, 's: 'a, F>(_: impl Fn(&'a mut Session<'s>) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(
+            bytes(Session::request) < limits::REQUEST_TASK_BYTES,
+            "{}",
+            bytes(Session::request)
+        );
     }
 }

@@ -12,9 +12,8 @@ use crate::close::Reason;
 use crate::http::desync;
 use crate::http::head::Malformed;
 use crate::http::respond::{self, Answer, Manner};
-use crate::net::{Buf, ByteStream};
+use crate::net::{Buf, ByteStream, at_once};
 use std::cell::Cell;
-use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
@@ -184,8 +183,7 @@ impl<'a> Session<'a> {
         let count = bytes.len() as u64;
         self.connection.front.counters.sent_bytes.add(count);
         let mut sending = pin!(self.wire.write(bytes));
-        let at_once = poll_fn(|context| Poll::Ready(sending.as_mut().poll(context))).await;
-        let (sent, _) = match at_once {
+        let (sent, _) = match at_once(sending.as_mut()).await {
             Poll::Ready(sent) => sent,
             Poll::Pending => {
                 let (idle, floor) =

@@ -2,10 +2,11 @@
 use super::outcome::{IncompleteAnswer, Told};
 use crate::close::Reason;
 use crate::http::head::{Malformed, worth_parsing};
-use crate::net::{Buf, Sock};
+use crate::net::{Buf, Sock, at_once};
 use crate::observe::count::Count;
 use std::cell::Cell;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 /// The target's side of an exchange. Each operation has its own deadline.
@@ -31,11 +32,18 @@ pub(super) struct Waits {
 
 impl Target<'_> {
     pub(super) async fn send(self, bytes: Buf) -> Result<(), Reason> {
-        self.waits.sending.set(true);
-        self.arm_sending();
-        let sent = self.socket.send_all(bytes).await.0;
-        self.waits.sending.set(false);
-        self.socket.disarm();
+        let mut sending = pin!(self.socket.send_all(bytes));
+        let (sent, _) = match at_once(sending.as_mut()).await {
+            Poll::Ready(sent) => sent,
+            Poll::Pending => {
+                self.waits.sending.set(true);
+                self.arm_sending();
+                let sent = sending.await;
+                self.waits.sending.set(false);
+                self.socket.disarm();
+                sent
+            }
+        };
         sent.map_err(|_| self.socket.killed().unwrap_or(Reason::TargetClosed))
     }
 

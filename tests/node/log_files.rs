@@ -135,6 +135,8 @@ fn only_so_many_files_are_kept() {
 /// A directory with a pipe, open for reading; a node's log goes there.
 fn pipe(name: &str) -> (PathBuf, File) {
     let path = std::env::temp_dir().join(format!("portcullis-{name}-{}", std::process::id()));
+    // Of a test that failed, in a process of the same number.
+    let _ = fs::remove_file(&path);
     mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
     // Opened for both, so that neither this nor the node waits for the other.
     let reader = File::options().read(true).write(true).open(&path).unwrap();

@@ -3,7 +3,7 @@ use crate::support::client::tls_config;
 use crate::support::node::piece;
 use crate::support::target::{close, ok};
 use crate::support::wait::PATIENCE;
-use crate::support::{Client, Node, Setup, Target, tools};
+use crate::support::{Client, Node, Setup, Target, open_many_files, tools};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
@@ -196,6 +196,7 @@ fn websockets_go_through_tls_and_carry_the_clients_identity() {
 /// codes and reasons as the other side gave them.
 #[test]
 fn a_thousand_websockets_of_another_implementation_go_through() {
+    open_many_files();
     let mut pair = Command::new(tools::PYTHON)
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/node/websocket_pair.py"))
         .env("PYTHONPATH", tools::PYTHON_PACKAGES)

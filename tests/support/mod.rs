@@ -27,10 +27,25 @@ pub use node::{Node, Setup};
 pub use pki::pki;
 pub use target::Target;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 /// Whether the tests that take long run too (`tests/run --long`).
 pub fn long() -> bool {
     setting("PORTCULLIS_TEST_LONG").is_some()
 }
+
+/// Lets this process, and what it starts from now on, have as many files open as the crowds of some tests take: shells
+/// give 1,024.
+pub fn open_many_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.map_or(FILES, |maximum| maximum.min(FILES));
+    if current.is_some_and(|current| current < wanted) {
+        let limit = Rlimit { current: Some(wanted), maximum };
+        setrlimit(Resource::Nofile, limit).expect("what is below the hard limit may be had");
+    }
+}
+
+const FILES: u64 = 20_000;
 
 /// The engine that nodes are started with and must report.
 pub fn engine() -> String {

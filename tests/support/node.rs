@@ -72,6 +72,7 @@ impl Node {
 
     /// `files` are written beside the configuration first: name and content.
     pub fn with_files(setup: Setup, configuration: &str, files: &[(&str, &str)]) -> Self {
+        super::open_many_files();
         let scratch = Scratch::new("node");
         for (name, content) in files {
             fs::write(scratch.path().join(name), content).expect("the directory can be written");

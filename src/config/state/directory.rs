@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 pub struct Directory {
     path: PathBuf,
     /// Held as long as this is open; none for whoever only looks.
-    _lock: Option<fs::File>,
+    _lock: Option<Lock>,
 }
 
 impl Directory {
@@ -216,7 +216,7 @@ fn sync(path: &Path) -> Result<(), String> {
 }
 
 /// Takes the lock, which ends with the process, however that ends.
-fn lock(path: &Path, owner: &str) -> Result<fs::File, String> {
+fn lock(path: &Path, owner: &str) -> Result<Lock, String> {
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let mut file = options.open(path).map_err(naming(path))?;
@@ -231,7 +231,19 @@ fn lock(path: &Path, owner: &str) -> Result<fs::File, String> {
         Err(error) => return Err(naming(path)(error.into())),
     }
     let wrote = file.set_len(0).and_then(|()| writeln!(file, "{owner}"));
-    wrote.map(|()| file).map_err(naming(path))
+    wrote.map(|()| Lock(file)).map_err(naming(path))
+}
+
+/// The lock is given back by name: a child that another thread has forked, and that has not yet
+/// become its program, has the file open as well, and would keep the lock until it does.
+#[derive(Debug)]
+struct Lock(fs::File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is what is left.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 const LOCK_BYTES_MAX: u64 = 1024;

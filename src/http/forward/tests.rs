@@ -430,7 +430,7 @@ fn answered(
         client_version,
         &Attributes::default(),
         &Forbidden::default(),
-        NOW,
+        || NOW,
     );
     (onward, String::from_utf8(out).unwrap())
 }
@@ -566,7 +566,7 @@ fn a_response_header_that_the_listener_sets_replaces_its_targets() {
             Version::Http11,
             &attributes,
             &Forbidden::default(),
-            NOW,
+            || NOW,
         );
         assert_eq!(
             String::from_utf8(out).unwrap(),
@@ -582,7 +582,15 @@ fn a_response_header_that_the_listener_sets_replaces_its_targets() {
         head::response(hints.as_bytes(), head::Expected::Content, &mut slots).unwrap().unwrap();
     let mut out = Vec::new();
     let onward = Onward { body: Body::Empty, keep_alive: true };
-    response(&mut out, &parsed, onward, Version::Http11, &attributes, &Forbidden::default(), NOW);
+    response(
+        &mut out,
+        &parsed,
+        onward,
+        Version::Http11,
+        &attributes,
+        &Forbidden::default(),
+        || NOW,
+    );
     assert_eq!(String::from_utf8(out).unwrap(), hints, "an interim response is not the answer");
 }
 

@@ -18,7 +18,7 @@ pub fn of_target(
     response: &Response<'_, '_>,
     attributes: &Attributes,
     forbidden: &Forbidden,
-    since_epoch: Duration,
+    since_epoch: impl FnOnce() -> Duration,
 ) -> Option<http::Response<()>> {
     let mut fields = HeaderMap::with_capacity(response.headers.len() + 2);
     if let Body::Length(length) = response.body {
@@ -84,7 +84,7 @@ mod tests {
         let mut slots = head::slots();
         let response =
             head::response(bytes.as_bytes(), head::Expected::Content, &mut slots).unwrap().unwrap();
-        of_target(&response, &Attributes::default(), &Forbidden::default(), NOW).unwrap()
+        of_target(&response, &Attributes::default(), &Forbidden::default(), || NOW).unwrap()
     }
 
     #[test]

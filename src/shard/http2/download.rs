@@ -114,7 +114,7 @@ impl Stream {
         let Some(read) = response(received, expected, &mut slots)? else { return Ok(None) };
         let Rules { listener, forbidden, .. } = &*self.sender.rules;
         let response =
-            answer::of_target(&read, &listener.attributes, forbidden, clock::since_epoch());
+            answer::of_target(&read, &listener.attributes, forbidden, clock::since_epoch);
         let response = response.ok_or(Malformed::BadStatus)?;
         let (bytes, body) = (read.length, read.body);
         let trailers_may_pass = trailers::may_pass(&read.connection);

@@ -366,7 +366,7 @@ impl Attempt<'_> {
         let Rules { listener, forbidden, .. } = &*self.stream.sender.rules;
         let fields = fields(&head.headers).map_err(|_| MALFORMED)?;
         let read = response::checked(head.status, &fields, ended).map_err(|_| MALFORMED)?;
-        answer::of_target(&read, &listener.attributes, forbidden, clock::since_epoch())
+        answer::of_target(&read, &listener.attributes, forbidden, clock::since_epoch)
             .ok_or(MALFORMED)
     }
 }

@@ -14,11 +14,16 @@ fn a_change_of_certificates_shows_in_what_the_server_has_shown() {
     fs::write(pki.path("new.crt"), certificate.pem()).unwrap();
     fs::write(pki.path("new.key"), key.serialize_pem()).unwrap();
     let path = |file| pki.path(file);
+    // By renames: nginx may still be reading what the change before has put there.
     let change = format!(
-        "cp {} {}; cp {} {}; kill -HUP $(cat {})",
+        "cp {} {}; mv {} {}; cp {} {}; mv {} {}; kill -HUP $(cat {})",
         path("new.crt"),
+        path("next.crt"),
+        path("next.crt"),
         path("server.crt"),
         path("new.key"),
+        path("next.key"),
+        path("next.key"),
         path("server.key"),
         path("nginx.pid")
     );
