@@ -143,7 +143,8 @@ pub const LINGER: Duration = Duration::from_secs(2);
 pub const H2_STREAMS_MAX: u32 = 128;
 /// Requests of one connection; then it is told to end.
 pub const H2_REQUESTS_MAX: u64 = 10_000;
-/// Bytes of the heads of a connection's requests in work; more streams are refused, to be tried again.
+/// Bytes of the heads of a connection's requests that are in work or wait to be logged; more streams are refused, to be
+/// tried again.
 pub const H2_HEADS_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a header list as HTTP/2 counts it (each field 32 more); larger ones are answered by the crate.
 /// Above [`REQUEST_HEAD_BYTES_MAX`], so that the node's own answer comes first.
