@@ -7,7 +7,8 @@ use crate::support::http2::{
     window_update,
 };
 use crate::support::node::piece;
-use crate::support::wait::{self, StopOnDrop};
+use crate::support::stop::StopOnDrop;
+use crate::support::wait;
 use crate::support::{Http2, Node, Target, hpack, target};
 use portcullis::limits::DISCARDED_BODY_BYTES_MAX;
 use std::io::Read;

@@ -3,7 +3,8 @@
 use crate::support::client::{connect, tls_config_of};
 use crate::support::node::piece;
 use crate::support::pki::Leaf;
-use crate::support::wait::{self, StopOnDrop};
+use crate::support::stop::StopOnDrop;
+use crate::support::wait;
 use crate::support::{Node, Setup, client, long, pki};
 use arc_swap::ArcSwap;
 use portcullis::config::load;

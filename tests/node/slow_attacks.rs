@@ -1,7 +1,7 @@
 //! The four attacks of slowhttptest, while honest clients are served.
 use crate::support::node::piece;
+use crate::support::stop::StopOnDrop;
 use crate::support::target::ok;
-use crate::support::wait::StopOnDrop;
 use crate::support::{Client, Node, Target, tools};
 use std::io::Write;
 use std::net::SocketAddr;

@@ -2,7 +2,7 @@
 //! one client's verdict, and the clients that stay trusted lose not one request.
 use crate::support::client::{handshake, tls_config, tls_config_for};
 use crate::support::node::piece;
-use crate::support::wait::StopOnDrop;
+use crate::support::stop::StopOnDrop;
 use crate::support::{Client, Node, Setup, Target, long, pki};
 use rustls::ClientConfig;
 use rustls::version::{TLS12, TLS13};

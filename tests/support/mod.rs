@@ -16,6 +16,7 @@ pub mod port;
 pub mod scratch;
 pub mod server;
 pub mod splitter;
+pub mod stop;
 pub mod target;
 pub mod tools;
 pub mod wait;

@@ -1,5 +1,4 @@
 //! Waiting for the thing itself, with a generous deadline.
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for what must come. Long, because the machine may be busy: it is only ever
@@ -28,13 +27,4 @@ pub fn within<T>(patience: Duration, what: &str, mut probe: impl FnMut() -> Opti
 #[expect(clippy::disallowed_methods, reason = "the one pause of all tests, between two looks")]
 pub fn pause() {
     std::thread::sleep(Duration::from_millis(5));
-}
-
-/// Tells threads to stop, however the scope that waits for them ends.
-pub struct StopOnDrop<'a>(pub &'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
