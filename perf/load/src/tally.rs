@@ -3,7 +3,7 @@
 //! Pure: a moment is the time since the start.
 use crate::events::Events;
 use crate::failure::Failure;
-use crate::timeline::Timeline;
+use crate::timeline::{LATENCY_MAX, Timeline};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,9 +40,6 @@ pub(crate) enum Handshake {
 /// Times, with three digits.
 #[derive(Debug)]
 pub(crate) struct Latencies(Histogram<u64>);
-
-/// What a histogram can hold; longer counts as this long. The timeout is shorter.
-pub(crate) const LATENCY_MAX: Duration = Duration::from_secs(1_000);
 
 impl Tally {
     pub(crate) fn new() -> Self {

@@ -3,10 +3,12 @@
 //! Pure. A run of an hour takes as much room as one of a minute: once all slots are used, each two become
 //! one, and slots are twice as wide from then on.
 use crate::failure::Failure;
-use crate::tally::LATENCY_MAX;
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// What a histogram can hold; longer counts as this long. The timeout is shorter.
+pub(crate) const LATENCY_MAX: Duration = Duration::from_secs(1_000);
 
 /// Slots at most; half as many at least, in a run that was long enough.
 const SLOTS_MAX: usize = 600;

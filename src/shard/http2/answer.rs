@@ -5,7 +5,8 @@
 //! windows have no room for waits here, in one buffer.
 use super::flow::{is_small, poll_room};
 use super::idle::Idle;
-use super::place::{Shared, StreamPlace};
+use super::line::Line;
+use super::place::StreamPlace;
 use crate::clock;
 use crate::close::Reason;
 use crate::config::snapshot::Floor;
@@ -247,36 +248,5 @@ impl Drop for Sender {
             client: Rc::clone(&self.client),
         };
         self.place.log(line);
-    }
-}
-
-/// The line of a request in the access log, once it is over for this node.
-pub(super) struct Line {
-    stream: u32,
-    /// Of its request: held for as long as the line waits.
-    pub(super) head_bytes: usize,
-    has_begun: bool,
-    is_whole: bool,
-    recording: Recording,
-    client: Rc<Client>,
-}
-
-impl Line {
-    /// Whether more of the answer is still to go.
-    pub(super) fn waits(&self, shared: &Shared) -> bool {
-        self.is_whole && shared.transport.with_watch(|metered| metered.is_going(self.stream))
-    }
-
-    pub(super) fn write(self, shared: &Shared) {
-        let gone = shared.transport.with_watch(|metered| metered.gone(self.stream));
-        if let Some((head, bytes)) = gone {
-            self.recording.note(|record| {
-                record.sent_bytes += bytes;
-                if self.has_begun {
-                    record.head_gone(head);
-                }
-            });
-        }
-        self.recording.finish(&shared.connection, &self.client, None);
     }
 }

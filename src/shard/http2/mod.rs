@@ -21,6 +21,7 @@ mod exchange;
 mod flow;
 mod idle;
 mod kept;
+mod line;
 mod meter;
 mod paced;
 mod place;

@@ -1,7 +1,7 @@
 //! What the streams of a connection share, and the place of each among them.
 //!
 //! Bounds: `limits::H2_HEADS_BYTES_MAX`, of heads in lines that wait for their client, too.
-use super::answer::Line;
+use super::line::Line;
 use super::meter::{Metered, Transport};
 use crate::close::Reason;
 use crate::limits;
@@ -62,9 +62,9 @@ impl Shared {
             return;
         }
         let lines = &mut *self.lines.borrow_mut();
-        for line in lines.extract_if(.., |line| !line.waits(self)) {
+        for line in lines.extract_if(.., |line| !line.waits(&self.transport)) {
             self.held_bytes.set(self.held_bytes.get() - line.head_bytes);
-            line.write(self);
+            line.write(&self.transport, &self.connection);
         }
         self.weigh();
     }
@@ -97,7 +97,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         for line in self.lines.take() {
-            line.write(self);
+            line.write(&self.transport, &self.connection);
         }
     }
 }
@@ -131,11 +131,11 @@ impl StreamPlace {
 
     /// Writes the line of this stream, which is over for this node, once the client has all that it will get.
     pub(super) fn log(&self, line: Line) {
-        if line.waits(&self.shared) {
+        if line.waits(&self.shared.transport) {
             self.held_bytes.set(self.held_bytes.get() - line.head_bytes);
             self.shared.lines.borrow_mut().push(line);
         } else {
-            line.write(&self.shared);
+            line.write(&self.shared.transport, &self.shared.connection);
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Values of options, from their text. Errors are the end of clap's sentence.
-use crate::tally::LATENCY_MAX;
+use crate::timeline::LATENCY_MAX;
 use http::{HeaderName, HeaderValue, header};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
