@@ -79,6 +79,9 @@ def once(server, scratch, load, words, realtime=False):
     machine.run([*placed, *command(server, load, report, words)], f"the load on {server.name}", statuses=(0, 1))
     spent_s = cpu.spent_s()
     told = json.loads(report.read_text())
+    # What the load's page draws.
+    for drawn in ("timeline", "percentiles"):
+        told.pop(drawn, None)
     # An open loop begins only so many: what it did not begin shows in its rate.
     failures = {kind: count for kind, count in told["failures"].items() if kind != "not begun"}
     if failures:
