@@ -73,13 +73,9 @@ impl<T: Clone, E: Clone> Table<T, E> {
         }
     }
 
-    fn is_armed(&self, slot: usize) -> bool {
-        self.due[slot] != NEVER
-    }
-
-    fn extend(&mut self, slot: usize, due: Tick) {
-        if self.is_armed(slot) {
-            self.due[slot] = due;
+    fn extend(&mut self, slot: usize, due: impl FnOnce() -> Tick) {
+        if self.due[slot] != NEVER {
+            self.due[slot] = due();
         }
     }
 
@@ -168,10 +164,8 @@ impl Slot {
 
     /// Moves the deadline, if there is one.
     pub(super) fn extend(&self, after: Duration) {
-        let mut table = self.deadlines.table.borrow_mut();
-        if table.is_armed(self.index) {
-            table.extend(self.index, due(self.deadlines.origin.elapsed(), after));
-        }
+        let due = || due(self.deadlines.origin.elapsed(), after);
+        self.deadlines.table.borrow_mut().extend(self.index, due);
     }
 
     pub(super) fn disarm(&self) {
@@ -225,10 +219,10 @@ mod tests {
     fn extending_moves_a_deadline_and_makes_none() {
         let mut table = Table::new();
         let slot = table.insert(());
-        table.extend(slot, 5);
+        table.extend(slot, || 5);
         assert_eq!(table.expire(100), []);
         table.arm(slot, 105, Reason::Idle);
-        table.extend(slot, 109);
+        table.extend(slot, || 109);
         assert_eq!(table.expire(108), []);
         assert_eq!(table.expire(109), [((), Reason::Idle)]);
     }
