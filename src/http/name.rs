@@ -45,7 +45,7 @@ pub(super) fn known(name: &str) -> Known {
         _ => false,
     };
     for (candidate, known) in candidates.iter().filter(|(candidate, _)| begins_alike(candidate)) {
-        if name.eq_ignore_ascii_case(candidate) {
+        if is_same(name, candidate) {
             return *known;
         }
         if folds_to(name, candidate) {
@@ -53,6 +53,14 @@ pub(super) fn known(name: &str) -> Known {
         }
     }
     if is_long_lookalike(name.as_bytes()) { Known::FramingLookalike } else { Known::Other }
+}
+
+/// Whether a name is this one, of the same length, in any case. Words at a time: many a message has several such.
+fn is_same(name: &str, lower: &str) -> bool {
+    let mut room = [0; BY_LENGTH.len()];
+    room[..name.len()].copy_from_slice(name.as_bytes());
+    room.make_ascii_lowercase();
+    room[..name.len()] == *lower.as_bytes()
 }
 
 /// Whether a name that is longer than those of framing could be taken for one of them. The first

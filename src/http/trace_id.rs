@@ -26,6 +26,7 @@ pub struct Fresh {
 pub fn write(out: &mut Vec<u8>, sent: Option<&[u8]>, fresh: Fresh) {
     let sent = sent.filter(|sent| sent.len() <= TRACE_ID_BYTES_MAX).unwrap_or_default();
     let fields = || sent.split(|byte| *byte == b';');
+    out.reserve(sent.len() + FIELD_BYTES);
     if fields().any(|field| is(field, SELF)) {
         for (index, field) in fields().enumerate() {
             if index > 0 {
@@ -46,6 +47,9 @@ pub fn write(out: &mut Vec<u8>, sent: Option<&[u8]>, fresh: Fresh) {
         out.extend_from_slice(sent);
     }
 }
+
+/// What a field with a new id takes, and what parts it from the next one.
+const FIELD_BYTES: usize = "Root=1-67891233-abcdef012345678912345678;".len();
 
 const ROOT: &[u8] = b"Root=";
 const SELF: &[u8] = b"Self=";

@@ -13,7 +13,7 @@ use crate::config::snapshot::Floor;
 use crate::http::h2::answers::Block;
 use crate::http::h2::{answer, fields_bytes};
 use crate::http::respond::{Answer, Manner};
-use crate::net::ByteStream;
+use crate::net::{ByteStream, at_once};
 use crate::shard::connection::{Client, Connection};
 use crate::shard::front::Rules;
 use crate::shard::pace::Taking;
@@ -25,7 +25,7 @@ use h2::server::SendResponse;
 use http::HeaderMap;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -123,23 +123,36 @@ impl Sender {
         floor: Option<Floor>,
     ) -> Result<(), Reason> {
         while !out.is_empty() {
-            let socket = self.place.shared.wire.socket();
-            let sending = pin!(self.send_some(&mut out, last));
-            let mut taking = self.taking.get();
-            // What its connection acknowledges, answers to PING among it, says nothing of this stream: silence
-            // is for `idle` to end.
-            let sent = {
-                let waiting = pin!(taking.wait(socket, Duration::MAX, floor, sending));
-                idle.within(waiting).await
-            };
-            self.taking.set(taking);
-            sent.ok_or(Reason::ClientTimeout)???;
+            let mut sending = pin!(self.send_some(&mut out, last));
+            match at_once(sending.as_mut()).await {
+                Poll::Ready(sent) => sent?,
+                Poll::Pending => self.wait(sending, idle, floor).await?,
+            }
             idle.moved();
         }
         if last {
             self.finish();
         }
         Ok(())
+    }
+
+    /// Waits for a send that did not end at once.
+    async fn wait(
+        &self,
+        sending: Pin<&mut impl Future<Output = Result<(), Reason>>>,
+        idle: &Idle,
+        floor: Option<Floor>,
+    ) -> Result<(), Reason> {
+        let socket = self.place.shared.wire.socket();
+        let mut taking = self.taking.get();
+        // What its connection acknowledges, answers to PING among it, says nothing of this stream: silence
+        // is for `idle` to end.
+        let sent = {
+            let waiting = pin!(taking.wait(socket, Duration::MAX, floor, sending));
+            idle.within(waiting).await
+        };
+        self.taking.set(taking);
+        sent.ok_or(Reason::ClientTimeout)??
     }
 
     /// Sends what the client takes next, where there is some; the rest stays. `last` as in [`Sender::send`].

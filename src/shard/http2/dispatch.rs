@@ -117,14 +117,15 @@ fn refuse(sender: &Sender, parts: &Parts, Refused { malformed, class_reason }: R
     }
 }
 
-/// Begins the exchange with a target; `parts` are what `head` was written from.
+/// Begins the exchange with a target; `parts` are what `head` was written from. In a box: the runtime moves a task
+/// several times.
 fn start(stream: Stream, head: Head, parts: Parts, body: RecvStream) {
     match head {
         Head::Http1(head) => {
             let parts = stream.asked.may_repeat().then_some(parts);
-            net::spawn(stream.exchange(head, parts, body));
+            net::spawn(Box::pin(stream.exchange(head, parts, body)));
         }
-        Head::Http2(head) => drop(net::spawn(stream.relay(head, parts, body))),
+        Head::Http2(head) => drop(net::spawn(Box::pin(stream.relay(head, parts, body)))),
     }
 }
 
