@@ -6,8 +6,8 @@
 use super::attempt;
 use super::connection::Connection;
 use super::front::Front;
-use super::session::Session;
-use super::{Place, Shard, http1, http2};
+use super::http1::{self, Session};
+use super::{Place, Shard, http2};
 use crate::net::{self, Sock};
 use std::io;
 use std::net::SocketAddr;

@@ -3,22 +3,18 @@
 //! `process` starts one for each CPU and hands it its [`Seat`]; `config::publish` sends it orders. In
 //! here a connection's path is read top to bottom: [`accept`] takes it on its [`front`], [`handshake`]
 //! shakes hands and has [`attempt`] log it, [`judge`] takes the verdict and [`seen`] remembers it, [`http1`]
-//! serves requests as one [`session`], [`exchange`] relays one of them, [`relief`] ends some where memory is
-//! short. [`recording`] notes what becomes of each for the access log, and [`logging`] hands over the lines
+//! and [`http2`] serve requests, [`relief`] ends some where memory is short. [`recording`] notes what becomes of each for the access log, and [`logging`] hands over the lines
 //! of both logs.
 //!
 //! Orders are carried out between the steps of connections, on the same thread: what a connection does
 //! without awaiting happens wholly before or wholly after an order. That is what an acknowledged
 //! generation rests on (design decision 6).
 mod accept;
-mod ahead;
 mod attempt;
 pub mod connection;
-mod download;
-pub mod exchange;
 pub mod front;
 mod handshake;
-pub mod http1;
+mod http1;
 mod http2;
 pub mod judge;
 mod logging;
@@ -28,13 +24,10 @@ mod recording;
 mod relief;
 mod request;
 pub mod seen;
-mod session;
 pub mod slices;
 pub mod sources;
 mod sweep;
 mod target;
-mod tunnel;
-mod upload;
 pub mod wire;
 
 use crate::close::Reason;

@@ -1,6 +1,6 @@
 //! One stream's request and its answer, between a client and an HTTP/1.1 target.
 //!
-//! As in HTTP/1.1 ([`crate::shard::exchange`]) both directions may flow at the same time, no operation on
+//! As in HTTP/1.1 (`shard::http1::exchange`) both directions may flow at the same time, no operation on
 //! a connected socket is dropped before it completes, and a request is sent a second time only where that is safe.
 //! Unlike there, nothing of it ends the client's connection: what cannot be answered any more is reset.
 use super::download::KeepTarget;

@@ -8,21 +8,21 @@
 //! byte of an answer and the method may be repeated (RFC 9110, section 9.2.2).
 use super::ahead::Ahead;
 use super::download::{Answered, Download};
-use super::front::Rules;
-use super::outcome::{Cause, IncompleteAnswer, Told, Uploaded};
-use super::pace::Pace;
-use super::request::Asked;
 use super::session::{Next, Session};
-use super::target::{CountedOnce, Target, Waits};
 use super::tunnel::Tunnel;
 use super::upload::Upload;
-use super::wire::Wire;
 use crate::close::Reason;
 use crate::http::body::Transfer;
 use crate::http::respond::CONTINUE;
 use crate::http::trailers::Filter;
 use crate::net::{Buf, ByteStream};
 use crate::observe::count;
+use crate::shard::front::Rules;
+use crate::shard::outcome::{Cause, IncompleteAnswer, Told, Uploaded};
+use crate::shard::pace::Pace;
+use crate::shard::request::Asked;
+use crate::shard::target::{CountedOnce, Target, Waits};
+use crate::shard::wire::Wire;
 use crate::target::Group;
 use crate::upstream::{Connection as Upstream, NoConnection};
 use std::cell::Cell;

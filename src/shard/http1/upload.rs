@@ -2,17 +2,17 @@
 //!
 //! [`super::exchange`] polls it beside the answer, and drops it only once it has ended. When the answer is
 //! whole first, what the client still sends is thrown away, `limits::DISCARDED_BODY_BYTES_MAX` at most.
-use super::outcome::Uploaded;
-use super::pace::{Pace, TooSlow};
-use super::recording::Recording;
-use super::target::Target;
-use super::wire::Wire;
 use crate::close::Reason;
 use crate::config::snapshot::Floor;
 use crate::http::body::Transfer;
 use crate::limits;
 use crate::net::{Buf, ByteStream};
 use crate::observe::count;
+use crate::shard::outcome::Uploaded;
+use crate::shard::pace::{Pace, TooSlow};
+use crate::shard::recording::Recording;
+use crate::shard::target::Target;
+use crate::shard::wire::Wire;
 use std::cell::Cell;
 use std::time::Instant;
 

@@ -4,11 +4,11 @@
 //! either direction moves the idle timeout of both, nothing else does. What one side ends properly is
 //! passed on to the other; what fails ends both at once.
 //! Bound: one buffer each way, none while a direction is silent.
-use super::recording::Recording;
-use super::wire::Wire;
 use crate::close::Reason;
 use crate::net::{Buf, ByteStream, Sock};
 use crate::observe::count;
+use crate::shard::recording::Recording;
+use crate::shard::wire::Wire;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;

@@ -3,10 +3,10 @@
 //! What it sends meanwhile is the beginning of its next request. That is kept, one buffer of it, and ends the
 //! look: whether anybody stands behind it shows when it is answered. A look outlives its request, because an
 //! operation is never dropped before it completes: then the connection waits by it for the next one.
-use super::wire::{Wire, linger};
 use crate::close::Reason;
 use crate::limits;
 use crate::net::{Buf, ByteStream, Readable};
+use crate::shard::wire::{Wire, linger};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -1,13 +1,20 @@
 //! HTTP/1.1 on a client's connection: one request after the other.
 //!
-//! Each turn waits for a head, decides, and answers or hands over to [`exchange`]. Only one request is
-//! in work at a time, so pipelined ones are answered in order.
+//! A [`session`] is what lasts as long as the connection. Each turn waits for a head, decides, and answers or hands
+//! over to [`exchange`], which has [`upload`] and [`download`] flow at the same time, while [`ahead`] listens for what
+//! the client sends too early; a WebSocket becomes a [`tunnel`]. Only one request is in work at a time, so pipelined
+//! ones are answered in order.
+mod ahead;
+mod download;
+mod exchange;
+mod session;
+mod tunnel;
+mod upload;
+
 use super::Phase;
-use super::exchange::{self, Task};
 use super::front::Rules;
 use super::recording::Recording;
 use super::request::{self, Asked, Decision};
-use super::session::{Next, Session};
 use crate::close::Reason;
 use crate::http::desync::{self, Refused};
 use crate::http::head;
@@ -15,6 +22,9 @@ use crate::http::respond::Answer;
 use crate::limits;
 use crate::net::{Buf, ByteStream};
 use crate::observe::count::Relief;
+use exchange::Task;
+use session::Next;
+pub(super) use session::Session;
 use std::time::Instant;
 
 /// Serves requests until the connection ends; says why, where it was not as agreed.

@@ -1,25 +1,25 @@
 //! What the parts of HTTP/1.1 on a client's connection share: its session, and answers of the node's own.
-use super::Phase;
 use super::ahead::Ahead;
-use super::connection::{Client, Connection};
-use super::front::Rules;
-use super::pace::Taking;
-use super::recording::Recording;
-use super::request::{Asked, Method};
-use super::wire::Wire;
 use crate::clock;
 use crate::close::Reason;
 use crate::http::desync;
 use crate::http::head::Malformed;
 use crate::http::respond::{self, Answer, Manner};
 use crate::net::{Buf, ByteStream, at_once};
+use crate::shard::Phase;
+use crate::shard::connection::{Client, Connection};
+use crate::shard::front::Rules;
+use crate::shard::pace::Taking;
+use crate::shard::recording::Recording;
+use crate::shard::request::{Asked, Method};
+use crate::shard::wire::Wire;
 use std::cell::Cell;
 use std::pin::pin;
 use std::task::Poll;
 
 /// A client's connection while it serves requests.
 #[derive(Debug)]
-pub(super) struct Session<'a> {
+pub(in crate::shard) struct Session<'a> {
     pub(super) connection: &'a Connection,
     pub(super) wire: &'a Wire,
     pub(super) client: Client,
@@ -66,7 +66,11 @@ impl Next {
 
 impl<'a> Session<'a> {
     /// Before its first request.
-    pub(super) fn new(connection: &'a Connection, wire: &'a Wire, client: Client) -> Self {
+    pub(in crate::shard) fn new(
+        connection: &'a Connection,
+        wire: &'a Wire,
+        client: Client,
+    ) -> Self {
         Self {
             connection,
             wire,

@@ -3,11 +3,7 @@
 //! [`super::exchange`] polls it beside the request's body. What the client has been told so far decides
 //! what can still be said when the target fails.
 //! Bound: `limits::INTERIM_ANSWERS_MAX`.
-use super::front::Rules;
-use super::outcome::{IncompleteAnswer, Told};
-use super::request::Asked;
 use super::session::Session;
-use super::target::{Target, timed_out};
 use crate::clock;
 use crate::close::Reason;
 use crate::http::body::Transfer;
@@ -18,6 +14,10 @@ use crate::http::upgrade;
 use crate::limits;
 use crate::net::{Buf, ByteStream};
 use crate::observe::access_log::Record;
+use crate::shard::front::Rules;
+use crate::shard::outcome::{IncompleteAnswer, Told};
+use crate::shard::request::Asked;
+use crate::shard::target::{Target, timed_out};
 use std::cell::Cell;
 use std::pin::pin;
 use std::time::Instant;
