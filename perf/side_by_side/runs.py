@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from . import load, machine, servers
+from . import load, machine, release, servers
 
 PERF = Path(__file__).resolve().parent.parent
 
@@ -31,6 +31,7 @@ def arguments(doc, quick, peers=False):
     parser.add_argument("--seconds", type=float, default=3, help="for each measurement (default 3)")
     if peers:
         parser.add_argument("--no-peers", action="store_true", help="measure Portcullis alone")
+    parser.add_argument("--plain", action="store_true", help="the node as cargo builds it, without a profile")
     parser.add_argument("--no-build", action="store_true", help="measure what is built already")
     parser.add_argument("--results", type=Path, default=PERF / "results", help="where raw results go")
     return parser
@@ -44,25 +45,45 @@ def parse(parser):
 
 
 def build(options):
-    """Builds what is measured, as its users do, and finds it. A quick run takes the debug build.
+    """Builds what is measured, and finds it: the node as it is released or, `plain`, as cargo alone builds it.
 
     Answers the program that makes the PKI, and the directory of all builds.
     """
-    profile, flags = ("debug", []) if options.quick else ("release", ["--release"])
-    # Apart, so that the node has its own features of its dependencies and no others.
-    for packages in (["-p", "portcullis"], ["-p", "portcullis-load", "-p", "portcullis-pki"]):
-        command = ["cargo", "build", "--locked", *flags, *packages]
-        if not options.no_build and subprocess.run(command, cwd=PERF.parent).returncode != 0:
-            raise machine.CannotRun("it does not build")
+    target = target_directory()
+    profile = "debug" if options.quick else "release"
+    plain = options.quick or options.plain
+    if not options.no_build:
+        cargo_build(profile, *TOOLS)
+        if plain:
+            cargo_build(profile, "portcullis")
+    load.BINARY, pki_maker = (built(target / profile / name) for name in TOOLS)
+    if not plain and not options.no_build:
+        release.build(target)
+    servers.Portcullis.binary = built(target / profile / "portcullis" if plain else release.node(target))
+    return pki_maker, target
+
+
+# Built apart from the node, so that it has its own features of its dependencies and no others.
+TOOLS = ("portcullis-load", "portcullis-pki")
+
+
+def cargo_build(profile, *packages):
+    flags = ["--release"] if profile == "release" else []
+    named = [word for package in packages for word in ("-p", package)]
+    if subprocess.run(["cargo", "build", "--locked", *flags, *named], cwd=PERF.parent, check=False).returncode != 0:
+        raise machine.CannotRun("it does not build")
+
+
+def built(program):
+    if not program.exists():
+        raise machine.CannotRun(f"{program} is not built")
+    return program
+
+
+def target_directory():
     metadata = ["cargo", "metadata", "--format-version", "1", "--no-deps", "--offline"]
     told = subprocess.run(metadata, cwd=PERF.parent, check=True, capture_output=True, text=True)
-    target = Path(json.loads(told.stdout)["target_directory"])
-    for name in ("portcullis", "portcullis-load", "portcullis-pki"):
-        if not (target / profile / name).exists():
-            raise machine.CannotRun(f"{target / profile / name} is not built")
-    servers.Portcullis.binary = target / profile / "portcullis"
-    load.BINARY = target / profile / "portcullis-load"
-    return target / profile / "portcullis-pki", target
+    return Path(json.loads(told.stdout)["target_directory"])
 
 
 def revision():
