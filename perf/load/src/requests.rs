@@ -1,11 +1,12 @@
 //! `portcullis-load requests`: requests on connections that are kept, by HTTP/1.1 or HTTP/2.
 //!
 //! All connections are opened before the clock starts: how long that takes is no latency of a request. A
-//! connection that the server ends between two requests, as it may, is opened anew. What fails is counted, and
+//! connection that the server ends between two requests, as it may, is opened anew, and counted as ended in
+//! order; one that ends under a request, is a failure. What fails is counted, and
 //! the connection with it.
 use crate::connection::{Opener, Stream};
 use crate::failure::Failure;
-use crate::http::{Asked, Http1, Http2, Unanswered};
+use crate::http::{Answer, Asked, Http1, Http2, Unanswered};
 use crate::options::{CommonOptions, LoadOptions, Ready};
 use crate::probe::Protocol;
 use crate::run::{Lane, Plan};
@@ -94,26 +95,40 @@ impl Work {
         lane.ready().await;
         while let Some(turn) = lane.turns.next().await {
             let began = turn.begin();
-            let outcome = self.opener.in_time(async {
-                let mut http1 = match kept.take() {
-                    Some(http1) => http1,
-                    None => Http1::new(self.open(&lane).await?),
-                };
-                let answer = http1.ask(&self.asked, false).await?;
-                Ok((answer, http1))
-            });
-            match outcome.await {
-                Ok((answer, http1)) => {
+            match self.opener.in_time(self.request(&lane, &mut kept)).await {
+                Ok(answer) => {
                     lane.notes.done(began);
                     lane.notes.received(answer.content_bytes);
-                    kept = answer.keeps.then_some(http1);
                 }
-                Err(failure) => lane.notes.failed(failure),
+                Err(failure) => {
+                    lane.notes.failed(failure);
+                    kept = None;
+                }
             }
         }
         if let Some(http1) = kept {
             self.opener.close(http1.into_stream()).await;
         }
+    }
+
+    /// A request on the connection that is kept, or on another where there is none any more.
+    async fn request(&self, lane: &Lane, kept: &mut Option<Http1>) -> Result<Answer, Failure> {
+        if let Some(http1) = kept
+            && http1.has_ended().await?
+        {
+            lane.notes.tell(|events, _| events.end());
+            *kept = None;
+        }
+        let http1 = match kept {
+            Some(http1) => http1,
+            None => kept.insert(Http1::new(self.open(lane).await?)),
+        };
+        let answer = http1.ask(&self.asked, false).await?;
+        if !answer.keeps {
+            lane.notes.tell(|events, _| events.end());
+            *kept = None;
+        }
+        Ok(answer)
     }
 
     /// One of the requests at a time on a shared connection.

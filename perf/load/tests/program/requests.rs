@@ -3,6 +3,7 @@ use crate::nginx::Nginx;
 use crate::pki::Pki;
 use crate::program::{load, load_as_clients};
 use crate::secure_server::{OK, send, serve};
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[test]
@@ -73,6 +74,24 @@ fn a_connection_that_cannot_be_opened_before_is_a_failure_of_its_own() {
     let told = load(&pki, "requests", good, &more).failure();
     assert_eq!(told["failures"], serde_json::json!({"refused": 2}));
     assert_eq!((&told["attempted"], &told["done"]), (&11.into(), &9.into()));
+}
+
+/// The server says goodbye in one breath with each answer, but not in it.
+#[test]
+fn a_connection_that_has_ended_between_two_requests_is_no_failure() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| {
+        stream.conn.writer().write_all(OK.as_bytes()).unwrap();
+        stream.conn.send_close_notify();
+        stream.flush().unwrap();
+        stream.sock.shutdown(std::net::Shutdown::Both).unwrap();
+    });
+    let more = ["--count", "10", "--concurrency", "1"];
+    let run = load(&pki, "requests", address, &more);
+    let said = String::from_utf8(run.output.stdout.clone()).unwrap();
+    assert!(said.contains("\n         9 kept connections ended in order\n"), "{said}");
+    let told = run.success();
+    assert_eq!((&told["handshakes"]["full"], &told["ended"]), (&10.into(), &9.into()));
 }
 
 /// All handshakes but the first are within what a request took. Latencies have three digits.
