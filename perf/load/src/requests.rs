@@ -11,7 +11,7 @@ use crate::options::{CommonOptions, LoadOptions, Ready};
 use crate::probe::Protocol;
 use crate::run::{Lane, Plan};
 use clap::Args;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -48,6 +48,8 @@ struct Shared {
     /// With its number, so that whoever finds it broken takes away no newer one.
     current: RefCell<Option<(u64, Http2)>>,
     opening: Mutex<u64>,
+    /// Signs of life: requests that were answered, in whatever way.
+    answered: Cell<u64>,
 }
 
 /// Makes one request to see that it can be done, and then the load. Answers how many requests failed.
@@ -135,7 +137,7 @@ impl Work {
     async fn http2(&self, lane: &Lane, shared: &Shared) {
         while let Some(turn) = lane.turns.next().await {
             let began = turn.begin();
-            let mut used = None;
+            let (mut used, answered) = (None, shared.answered.get());
             let outcome = self.opener.in_time(async {
                 let mut tries = 0;
                 loop {
@@ -151,18 +153,23 @@ impl Work {
                     }
                 }
             });
-            match outcome.await {
+            let answers = match outcome.await {
                 Ok(answer) => {
                     lane.notes.done(began);
                     lane.notes.received(answer.content_bytes);
+                    true
                 }
                 Err(failure) => {
                     lane.notes.failed(failure);
-                    if let (false, Some(number)) = (failure.spares_connection(), used) {
+                    // Where others were answered meanwhile, only this one was forgotten.
+                    let others = failure == Failure::Timeout && shared.answered.get() > answered;
+                    if let (false, Some(number)) = (others || failure.spares_connection(), used) {
                         shared.give_up(number);
                     }
+                    failure.spares_connection()
                 }
-            }
+            };
+            shared.answered.update(|count| count + u64::from(answers));
         }
     }
 
