@@ -104,7 +104,7 @@ impl Work {
                 }
                 Err(failure) => {
                     lane.notes.failed(failure);
-                    kept = None;
+                    kept = kept.filter(Http1::keeps);
                 }
             }
         }

@@ -32,15 +32,15 @@ impl Answers {
         Self { buffer: vec![0; BUFFER_BYTES], filled: 0 }
     }
 
-    /// Reads the next one.
+    /// Reads the next one to its end, with its status.
     ///
     /// # Errors
-    /// Any status that was not expected, and whatever keeps the answer from being whole.
+    /// Whatever keeps the answer from being whole; where its status was not expected, that.
     pub(super) async fn next(
         &mut self,
         stream: &mut (impl AsyncRead + Unpin),
         asked: &Asked,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<(u16, Answer), Failure> {
         self.filled = 0;
         let mut head = self.head(stream).await?;
         // RFC 9110, section 15.2: an interim answer goes before the real one.
@@ -49,9 +49,20 @@ impl Answers {
             self.filled -= head.length;
             head = self.head(stream).await?;
         }
-        if !asked.expects(head.status) {
-            return Err(Failure::Status(head.status));
+        let status = head.status;
+        match self.content(stream, head).await {
+            Ok(answer) => Ok((status, answer)),
+            Err(_) if !asked.expects(status) => Err(Failure::Status(status)),
+            Err(failure) => Err(failure),
         }
+    }
+
+    /// Reads what belongs to a head, some of which may have come with it.
+    async fn content(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+        mut head: Head,
+    ) -> Result<Answer, Failure> {
         let rest = self.buffer.get(head.length..self.filled).unwrap_or_default();
         let (taken, mut content_bytes) = head.body.take(rest)?;
         let mut left = rest.len() - taken;
@@ -132,6 +143,10 @@ mod tests {
     use super::*;
 
     fn outcome(answer: &[u8]) -> Result<Answer, Failure> {
+        with_status(answer).map(|(_, answer)| answer)
+    }
+
+    fn with_status(answer: &[u8]) -> Result<(u16, Answer), Failure> {
         let asked = Asked::new(Method::Get, "a", "/", &[], 0, vec![]).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut rest = answer;
@@ -181,9 +196,10 @@ mod tests {
     }
 
     #[test]
-    fn another_status_is_told() {
-        let answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
-        assert_eq!(outcome(answer), Err(Failure::Status(400)));
+    fn another_status_is_told_with_its_content_and_without() {
+        let answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 1\r\n\r\na";
+        assert_eq!(with_status(answer), Ok((400, Answer { content_bytes: 1, keeps: true })));
+        assert_eq!(outcome(&answer[..answer.len() - 1]), Err(Failure::Status(400)));
         assert_eq!(outcome(b"SSH-2.0-OpenSSH\r\n"), Err(Failure::Answer));
     }
 }

@@ -10,13 +10,13 @@ use tokio::io::AsyncWriteExt;
 pub(crate) struct Http1 {
     stream: Stream,
     answers: Answers,
-    /// An answer has come by it.
-    has_answered: bool,
+    /// An answer has come by it, and another request may follow.
+    keeps: bool,
 }
 
 impl Http1 {
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, answers: Answers::new(), has_answered: false }
+        Self { stream, answers: Answers::new(), keeps: false }
     }
 
     /// Asks, and reads the answer to its end. `is_last` tells the server that no other request follows.
@@ -24,20 +24,25 @@ impl Http1 {
     /// # Errors
     /// Any status that was not expected, and whatever keeps the answer from being whole.
     pub(crate) async fn ask(&mut self, asked: &Asked, is_last: bool) -> Result<Answer, Failure> {
+        self.keeps = false;
         let sent = self.stream.write_all(asked.http1(is_last)).await;
         let sent = match sent {
             Ok(()) => self.stream.flush().await,
             Err(error) => Err(error),
         };
         // Whoever is refused may have been sent an alert before the connection was torn down.
-        match (sent, self.answers.next(&mut self.stream, asked).await) {
-            (Ok(()), outcome) => {
-                self.has_answered |= outcome.is_ok();
-                outcome
-            }
+        let (status, answer) = match (sent, self.answers.next(&mut self.stream, asked).await) {
+            (Ok(()), outcome) => outcome,
             (Err(_), Err(failure)) => Err(failure),
             (Err(error), Ok(_)) => Err(Failure::of(&error)),
-        }
+        }?;
+        self.keeps = answer.keeps;
+        if asked.expects(status) { Ok(answer) } else { Err(Failure::Status(status)) }
+    }
+
+    /// Whether another request may follow the last answer.
+    pub(crate) fn keeps(&self) -> bool {
+        self.keeps
     }
 
     /// Whether the server has closed the connection since its last answer, as it may between two requests. One
@@ -46,7 +51,7 @@ impl Http1 {
     /// # Errors
     /// Any other end that it has come to since.
     pub(crate) async fn has_ended(&mut self) -> Result<bool, Failure> {
-        if !self.has_answered {
+        if !self.keeps {
             return Ok(false);
         }
         let ended = tokio::select! {

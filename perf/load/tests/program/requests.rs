@@ -200,6 +200,20 @@ fn bodies_and_statuses_count_by_http2_too() {
 }
 
 #[test]
+fn a_bad_status_costs_no_connection() {
+    let pki = Pki::new();
+    let asked = AtomicUsize::new(0);
+    let address = serve(&pki, None, move |_, stream| {
+        let is_bad = asked.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+        let bad = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
+        send(stream, if is_bad { bad } else { OK });
+    });
+    let told = load(&pki, "requests", address, &["--count", "10", "--concurrency", "1"]).failure();
+    assert_eq!(told["failures"], serde_json::json!({"status 503": 5}));
+    assert_eq!(told["handshakes"]["full"], 1);
+}
+
+#[test]
 fn a_failed_request_does_not_hide_behind_a_new_connection() {
     let pki = Pki::new();
     let asked = AtomicUsize::new(0);
