@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Is what runs measured judged as it should be? Pure functions of perf/ and its gates; `tests/run` calls this."""
 import contextlib
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -20,7 +21,7 @@ def program(name):
     return module
 
 
-instructions = program("instructions")
+instructions, promises = map(program, ("instructions", "promises"))
 
 
 def counted(*rows, tools="rustc 1.95.0"):
@@ -86,6 +87,57 @@ class Instructions(unittest.TestCase):
                 subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{root}", "shallow"], check=True)
                 with contextlib.chdir("shallow"), self.assertRaises(instructions.CannotRun):
                     instructions.table_before("second")
+
+
+class Promises(unittest.TestCase):
+    HEAD = "| what | measured | the check |\n| --- | --- | --- |\n"
+
+    def checked(self, text):
+        """The exit status of perf/promises with this list, and what it said."""
+        with tempfile.TemporaryDirectory() as root:
+            perf = Path(root) / "perf"
+            perf.mkdir()
+            (perf / "promises.md").write_text(text)
+            copy = shutil.copy(PERF / "promises", perf)
+            told = subprocess.run([copy], capture_output=True, text=True, check=False)
+            return told.returncode, told.stdout + told.stderr
+
+    def test_every_row_of_the_list_has_a_command(self):
+        found = promises.checks(promises.LIST.read_text())
+        self.assertIn("perf/revocation", [command for command, is_promise in found.items() if is_promise])
+        self.assertEqual([command for command, is_promise in found.items() if not is_promise], ["perf/compare"])
+
+    def test_a_row_without_a_command_is_refused_before_anything_runs(self):
+        exit_status, said = self.checked(self.HEAD + "| a | | `echo ran` |\n| b | | see above |\n")
+        self.assertEqual(exit_status, 2)
+        self.assertIn("| b | | see above |", said)
+        self.assertNotIn("== echo ran", said)
+        self.assertEqual(self.checked("nothing\n")[0], 2)
+
+    def test_each_command_runs_once_and_the_worst_of_the_promises_counts(self):
+        exit_status, said = self.checked(self.HEAD + "| a | | `echo ran` fails above |\n| b | | `echo ran` |\n")
+        self.assertEqual((exit_status, said.count("\nran\n")), (0, 1))
+        self.assertEqual(self.checked(self.HEAD + "| a | | `exit 3` |\n| b | | `true` |\n")[0], 3)
+        self.assertEqual(self.checked(self.HEAD + "| a | | `exit 1` |\n| b | | `exit 2` |\n")[0], 1)
+
+    def test_a_goal_that_is_missed_breaks_no_promise_and_is_told(self):
+        goals = "## Goals beside others\n" + self.HEAD
+        exit_status, said = self.checked(f"{self.HEAD}| a | | `true` |\n{goals}| b | | `false` |\n")
+        self.assertEqual(exit_status, 0)
+        self.assertRegex(said, "goals missed +false")
+        exit_status, _ = self.checked(f"{self.HEAD}| a | | `false` |\n{goals}| b | | `false` |\n")
+        self.assertEqual(exit_status, 1)
+
+    def test_what_is_only_measured_is_not_run(self):
+        text = f"{self.HEAD}| a | | `true` |\n## Measured, not promised\n{self.HEAD}| b | | `false` |\n"
+        self.assertEqual(self.checked(text)[0], 0)
+
+    def test_cargo_that_ran_no_test_has_shown_nothing(self):
+        none, one = (f"test result: ok. {passed} passed; 0 failed; 9 filtered out\n" for passed in (0, 1))
+        self.assertEqual(promises.outcome(0, none), promises.BROKEN)
+        self.assertEqual(promises.outcome(0, none + one), promises.HOLDS)
+        self.assertEqual(promises.outcome(0, "a bench says what it likes\n"), promises.HOLDS)
+        self.assertEqual(promises.outcome(101, one), promises.BROKEN)
 
 
 if __name__ == "__main__":
