@@ -21,7 +21,7 @@ def program(name):
     return module
 
 
-instructions, promises = map(program, ("instructions", "promises"))
+instructions, promises, revocation = map(program, ("instructions", "promises", "revocation"))
 
 
 def counted(*rows, tools="rustc 1.95.0"):
@@ -138,6 +138,14 @@ class Promises(unittest.TestCase):
         self.assertEqual(promises.outcome(0, none + one), promises.HOLDS)
         self.assertEqual(promises.outcome(0, "a bench says what it likes\n"), promises.HOLDS)
         self.assertEqual(promises.outcome(101, one), promises.BROKEN)
+
+
+class GoalWhileLoading(unittest.TestCase):
+    def test_the_p99_is_judged_as_a_goal_where_there_are_no_doubts(self):
+        self.assertTrue(revocation.told_of_goal(1.10, []).startswith("goal reached"))
+        self.assertTrue(revocation.told_of_goal(1.46, []).startswith("goal missed"))
+        told = revocation.told_of_goal(1.46, ["it was busy"])
+        self.assertTrue(told.startswith("goal not judged") and told.endswith("it was busy"), told)
 
 
 if __name__ == "__main__":
