@@ -10,6 +10,9 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from unittest import mock
 
+from side_by_side import comparison, goals, machine
+from side_by_side.goals import Goal
+
 PERF = Path(__file__).resolve().parent
 
 
@@ -87,6 +90,66 @@ class Instructions(unittest.TestCase):
                 subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{root}", "shallow"], check=True)
                 with contextlib.chdir("shallow"), self.assertRaises(instructions.CannotRun):
                     instructions.table_before("second")
+
+
+class Judgement(unittest.TestCase):
+    FIGURES = {"portcullis": [5.0, 6.0, 20.0], "nginx": [10.0, 12.0, 14.0], "envoy": [11.0, 24.0, 28.0]}
+    PEERS = ["nginx", "envoy"]
+
+    def judged(self, goal, doubts=(), peers=PEERS):
+        judged = goal.judge(self.FIGURES, peers, "µs", list(doubts))
+        return judged.verdict, judged.reached
+
+    def test_a_ratio_is_the_median_of_those_within_the_rounds(self):
+        # 0.5, 0.5 and 1.43: the round that was disturbed does not count.
+        self.assertEqual(self.judged(Goal(0.50, "nginx")), (goals.HOLDS, "0.50 × nginx"))
+        self.assertEqual(self.judged(Goal(0.49, "nginx"))[0], goals.BROKEN)
+
+    def test_at_least_is_judged_the_other_way_round(self):
+        self.assertEqual(self.judged(Goal(0.50, "nginx", at_least=True))[0], goals.HOLDS)
+        self.assertEqual(self.judged(Goal(0.51, "nginx", at_least=True))[0], goals.BROKEN)
+
+    def test_the_best_is_the_peer_with_the_least_or_the_most(self):
+        self.assertEqual(self.judged(Goal(1.0, goals.BEST)), (goals.HOLDS, "0.50 × nginx"))
+        self.assertEqual(self.judged(Goal(1.2, goals.BEST, at_least=True)), (goals.BROKEN, "0.45 × envoy"))
+
+    def test_a_figure_of_its_own_is_judged_by_its_median(self):
+        self.assertEqual(self.judged(Goal(6.0)), (goals.HOLDS, "6.0 µs"))
+        self.assertEqual(self.judged(Goal(5.9))[0], goals.BROKEN)
+
+    def test_a_doubt_takes_the_judgement_and_leaves_the_figure(self):
+        self.assertEqual(self.judged(Goal(0.49, "nginx"), ["it was busy"]), (goals.UNJUDGED, "0.50 × nginx"))
+
+    def test_without_the_other_nothing_is_judged(self):
+        self.assertEqual(self.judged(Goal(0.49, "haproxy"))[0], goals.UNJUDGED)
+        self.assertEqual(self.judged(Goal(0.49, goals.BEST), peers=[])[0], goals.UNJUDGED)
+
+    def test_an_order_that_changed_in_one_round_is_a_doubt(self):
+        figures = {"portcullis": [1, 2, 3], "nginx": [2, 3, 4], "envoy": [3, 4, 3.5]}
+        self.assertEqual(goals.order_doubts(figures, ["portcullis", "nginx"]), [])
+        self.assertEqual(len(goals.order_doubts(figures, ["portcullis", "nginx", "envoy"])), 1)
+
+    def test_an_open_loop_that_fell_behind_its_rate_did_too_little(self):
+        report = {"rate": 1_000, "failures": {}}
+        self.assertTrue(comparison.did_too_little(report | {"done_per_second": 960}))
+        self.assertFalse(comparison.did_too_little(report | {"done_per_second": 1_000}))
+
+
+class Quiet(unittest.TestCase):
+    def doubts(self, calibrations, foreign):
+        calm = machine.Calm()
+        calm.calibrations, calm.foreign = calibrations, foreign
+        return calm.doubts()
+
+    def test_a_quiet_machine_raises_no_doubt(self):
+        self.assertEqual(self.doubts([100, 102, 104], [0.0, 0.01, 0.05, 0.02]), [])
+
+    def test_a_calibration_loop_that_varies_is_a_doubt(self):
+        self.assertEqual(len(self.doubts([100, 102, 108], [0.0] * 4)), 1)
+
+    def test_a_quarter_of_the_measurements_may_be_disturbed_and_no_more(self):
+        self.assertEqual(self.doubts([100] * 3, [0.5, 0.0, 0.0, 0.0]), [])
+        self.assertEqual(len(self.doubts([100] * 3, [0.5, 0.5, 0.0, 0.0])), 1)
 
 
 class Promises(unittest.TestCase):
