@@ -6,14 +6,12 @@ from typing import NamedTuple
 
 from . import machine, servers, shown, table, verdicts
 from .goals import BEST, BROKEN, UNJUDGED, Goal, best, order_doubts
-from .load import Load, measure
+from .load import Load, did_too_little, measure
 from .runs import Measured, say
 from .works import NO_LISTS, QUICK_ENTRIES
 
 # At half of a server's capacity its p99 is to be no worse than the best peer's.
 P99 = Goal(1.0, BEST)
-# An open loop that did less than this of its rate was none.
-RATE_MIN = 0.97
 # In a quick run; more operations than connections.
 QUICK_COUNT = 100
 QUICK_RATE = 200
@@ -114,7 +112,7 @@ class Comparison(Measured):
             else:
                 spent_us, _ = table.median_and_spread([report["server_cpu_us"] for report in rounds[one.label]])
                 rate = 1e6 / spent_us / 2
-            return once(one, rate) | {"rate": rate}
+            return once(one, rate)
 
         return self.rounds(f"{work.title}; at half of the capacity", compared, half, calm)
 
@@ -161,7 +159,3 @@ class Summed(NamedTuple):
     unit: str
     figures: dict
     judged: list
-
-
-def did_too_little(report):
-    return report["done_per_second"] < RATE_MIN * report["rate"]

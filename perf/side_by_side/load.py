@@ -6,6 +6,8 @@ from pathlib import Path
 from . import machine
 
 BINARY = None
+# An open loop that did less than this of its rate was none.
+RATE_MIN = 0.97
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ def measure(server, scratch, load, *pace, rate=None, realtime=False):
         before_s, before = first["server_cpu_s"], first["done"]
     told = once(server, scratch, load, load.words(pace, rate), realtime)
     told["server_cpu_us"] = (told["server_cpu_s"] - before_s) * 1e6 / (told["done"] - before)
+    if rate is not None:
+        told["rate"] = rate
     return told
 
 
@@ -82,8 +86,8 @@ def once(server, scratch, load, words, realtime=False):
     # What the load's page draws.
     for drawn in ("timeline", "percentiles"):
         told.pop(drawn, None)
-    # An open loop begins only so many: what it did not begin shows in its rate.
-    failures = {kind: count for kind, count in told["failures"].items() if kind != "not begun"}
+    # An open loop has only so many under way: one that did not begin them all did too little.
+    failures = {kind: count for kind, count in told["failures"].items() if kind != NOT_BEGUN}
     if failures:
         kinds = ", ".join(f"{count} {kind}" for kind, count in failures.items())
         raise machine.CannotRun(f"{server.name}: of {told['attempted']} operations failed {kinds}")
@@ -93,6 +97,15 @@ def once(server, scratch, load, words, realtime=False):
     told["server_busy"] = spent_s / told["seconds"]
     told["foreign"] = foreign.share()
     return told
+
+
+def did_too_little(report):
+    """Whether an open loop was none: what was due and not begun has no latency, and would have had the longest."""
+    return NOT_BEGUN in report["failures"] or report["done_per_second"] < RATE_MIN * report["rate"]
+
+
+# What the load calls that among its failures.
+NOT_BEGUN = "not begun"
 
 
 def command(server, load, report, words):
