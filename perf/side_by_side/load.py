@@ -61,20 +61,25 @@ def measure(server, scratch, load, *pace, rate=None, realtime=False):
     Answers the load's report, with server_cpu_us (for each operation), server_busy and foreign (what others had;
     shares of one CPU) in it. Any failure ends the run: a figure with refused clients in it means nothing.
     """
+    first = {"server_cpu_s": 0, "seconds": 0, "done": 0}
     # The load tries first whether it can be done, which it does not count.
-    before_s, before = 0, -1
+    tried = 1
     if load.prepares:
         first = once(server, scratch, load, load.words(["--count", load.connections * (load.streams or 1)]))
-        before_s, before = first["server_cpu_s"], first["done"]
+        # That is in both.
+        tried = 0
     told = once(server, scratch, load, load.words(pace, rate), realtime)
-    told["server_cpu_us"] = (told["server_cpu_s"] - before_s) * 1e6 / (told["done"] - before)
+    spent_s, seconds, done = (told[key] - first[key] for key in ("server_cpu_s", "seconds", "done"))
+    each_s = spent_s / (done + tried)
+    told["server_cpu_us"] = each_s * 1e6
+    told["server_busy"] = each_s * done / seconds
     if rate is not None:
         told["rate"] = rate
     return told
 
 
 def once(server, scratch, load, words, realtime=False):
-    """Runs it, and answers its report, with server_cpu_s, server_busy and foreign in it."""
+    """Runs it, and answers its report, with server_cpu_s (all that was spent) and foreign in it."""
     report = Path(scratch) / "load.json"
     foreign = machine.Foreign()
     cpu = machine.Cpu(server.pid)
@@ -94,7 +99,6 @@ def once(server, scratch, load, words, realtime=False):
     if load.resumes and told["handshakes"]["resumed"] < told["done"] * 0.99:
         raise machine.CannotRun(f"{server.name}: not all sessions were resumed: {told['handshakes']}")
     told["server_cpu_s"] = spent_s
-    told["server_busy"] = spent_s / told["seconds"]
     told["foreign"] = foreign.share()
     return told
 
