@@ -1,5 +1,4 @@
 """Compares servers in the works, in rotation, and judges the goals."""
-import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import NamedTuple
@@ -34,14 +33,8 @@ class Comparison(Measured):
         """Every server must refuse an untrusted and a revoked client before it is compared in anything."""
         for server in (servers.Portcullis, *self.peers):
             with server(self.scratch, self.pki, lists=self.lists(QUICK_ENTRIES)) as running:
-                self.require_right(running, has_revoked=True)
+                verdicts.require(running, has_revoked=True)
         say("every server refuses the untrusted client and the revoked one, and lets others in")
-
-    @staticmethod
-    def require_right(server, has_revoked):
-        if found := verdicts.faults(server, has_revoked):
-            print(*(f"BROKEN  {fault}" for fault in found), sep="\n")
-            sys.exit(1)
 
     def lists(self, entries):
         return NO_LISTS if entries is None else (self.pki / "root.crl", self.pki / f"{entries}.crl")
@@ -85,7 +78,7 @@ class Comparison(Measured):
         say(f"{work.key}: starting {one.label}")
         wanted = work.wanted | {"lists": self.lists(one.entries), "target": target.port if target else None}
         with one.server(self.scratch, self.pki, **wanted) as server:
-            self.require_right(server, has_revoked=bool(one.entries))
+            verdicts.require(server, has_revoked=bool(one.entries))
             yield server
 
     def rounds(self, title, contenders, once, calm, warms_up=True):

@@ -59,7 +59,7 @@ def measure(server, scratch, load, *pace, rate=None, realtime=False):
     * `rate`: an open loop with so many operations a second; without, a closed one.
 
     Answers the load's report, with server_cpu_us (for each operation), server_busy and foreign (what others had;
-    shares of one CPU) in it. Any failure ends the run: a figure with refused clients in it means nothing.
+    shares of one CPU) in it. Any failure ends it: a figure with refused clients in it means nothing.
     """
     first = {"server_cpu_s": 0, "seconds": 0, "done": 0}
     # The load tries first whether it can be done, which it does not count.
@@ -95,9 +95,11 @@ def once(server, scratch, load, words, realtime=False):
     failures = {kind: count for kind, count in told["failures"].items() if kind != NOT_BEGUN}
     if failures:
         kinds = ", ".join(f"{count} {kind}" for kind, count in failures.items())
-        raise machine.CannotRun(f"{server.name}: of {told['attempted']} operations failed {kinds}")
+        is_ours = any(kind.startswith(OF_THE_LOAD) for kind in failures)
+        wrong = machine.CannotRun if is_ours else machine.Broken
+        raise wrong(f"{server.name}: of {told['attempted']} operations failed {kinds}")
     if load.resumes and told["handshakes"]["resumed"] < told["done"] * 0.99:
-        raise machine.CannotRun(f"{server.name}: not all sessions were resumed: {told['handshakes']}")
+        raise machine.Broken(f"{server.name}: not all sessions were resumed: {told['handshakes']}")
     told["server_cpu_s"] = spent_s
     told["foreign"] = foreign.share()
     return told
@@ -108,8 +110,9 @@ def did_too_little(report):
     return NOT_BEGUN in report["failures"] or report["done_per_second"] < RATE_MIN * report["rate"]
 
 
-# What the load calls that among its failures.
+# What the load calls that among its failures, and those that no server is to blame for.
 NOT_BEGUN = "not begun"
+OF_THE_LOAD = ("no port or file left", "system error")
 
 
 def command(server, load, report, words):

@@ -28,6 +28,10 @@ class CannotRun(Exception):
     """Why nothing can be measured: a sentence for whoever started the run."""
 
 
+class Broken(Exception):
+    """What a server did wrong, one sentence each: no figure of it means anything."""
+
+
 def on(cpus, realtime=False, yields=False):
     """The words before a command that keep it to these CPUs; before or behind all others there, if asked.
 

@@ -97,6 +97,10 @@ def say(what):
     print(what, file=sys.stderr, flush=True)
 
 
+def say_broken(broken):
+    print(*(f"BROKEN  {text}" for text in broken.args), sep="\n")
+
+
 class Measured:
     """The results of a run, and what they are worth."""
 
@@ -150,9 +154,12 @@ class Measured:
 
 
 def main(name, run):
-    """Runs to an exit status; what cannot run says why in one sentence and ends with 2."""
+    """Runs to an exit status: 1 where a server did something wrong; what cannot run says why and ends with 2."""
     try:
         run()
+    except machine.Broken as broken:
+        say_broken(broken)
+        sys.exit(1)
     except (machine.CannotRun, OSError, subprocess.SubprocessError) as why:
         say(f"perf/{name}: {why}")
         sys.exit(2)
