@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from . import machine, servers, shown, table, verdicts
-from .goals import BEST, BROKEN, UNJUDGED, Goal, best, order_doubts
+from .goals import BEST, BROKEN, UNJUDGED, Goal, Judged, best, order_doubts
 from .load import Load, did_too_little, measure
-from .runs import Measured, say
+from .runs import Measured, say, say_broken
 from .works import NO_LISTS, QUICK_ENTRIES
 
 # At half of a server's capacity its p99 is to be no worse than the best peer's.
@@ -42,10 +42,24 @@ class Comparison(Measured):
     # One work.
 
     def compare(self, work):
-        """Measures one work, shows its tables, judges its goals."""
-        contenders = work.contenders(self.peers, self.quick)
+        """Measures one work, shows its tables, judges its goals; where it fails, the run goes on with the next."""
         calm = machine.Calm()
         kept = {"key": work.key, "title": work.title, "unit": work.unit, "answer_bytes": work.answer_bytes}
+        self.results["works"].append(kept)
+        try:
+            self.measure_work(work, kept, calm)
+        except (machine.Broken, *machine.CANNOT_RUN) as why:
+            self.give_up(work, kept, why)
+        else:
+            if not self.quick:
+                self.judge_work(work, kept, calm.doubts() if work.load.is_of_time else [])
+        finally:
+            self.calm.add(calm)
+            kept |= calm.told()
+
+    def measure_work(self, work, kept, calm):
+        """Puts what was measured into `kept`, and what was seen of the machine meanwhile into `calm`."""
+        contenders = work.contenders(self.peers, self.quick)
         with ExitStack() as started:
             target = started.enter_context(servers.Target(self.scratch, self.pki)) if work.forwards else None
             if isinstance(work.load, Load):
@@ -66,11 +80,6 @@ class Comparison(Measured):
             kept["rounds"] = self.rounds(work.title, contenders, once, calm, warms_up=isinstance(work.load, Load))
             if work.at_half:
                 kept["at_half"] = self.at_half(work, contenders, once, kept["rounds"], calm)
-        if not self.quick:
-            self.calm.add(calm)
-            kept |= calm.told()
-            self.results["works"].append(kept)
-            self.judge_work(work, kept, calm.doubts() if work.load.is_of_time else [])
 
     @contextmanager
     def begun(self, work, one, target):
@@ -115,6 +124,19 @@ class Comparison(Measured):
 
     # What came of it.
 
+    def give_up(self, work, kept, why):
+        """A work that failed: there is no judgement on its goals, but where a server did something wrong."""
+        print(f"\n{work.key}: {work.title}")
+        kept["doubts"] = [str(why)]
+        if isinstance(why, machine.Broken):
+            say_broken(why)
+            verdict = BROKEN
+        else:
+            shown.not_counted(kept["doubts"])
+            verdict = UNJUDGED
+        judged = [Judged(goal.told(work.unit), "not measured", verdict) for goal in work.goals]
+        self.judged.append(Summed(work.key, work.unit, {}, judged))
+
     def judge_work(self, work, kept, doubts):
         rounds = kept["rounds"]
         figures = {label: [work.figure(report) for report in reports] for label, reports in rounds.items()}
@@ -137,7 +159,7 @@ class Comparison(Measured):
 
     def judge(self):
         """Says which goals hold; the exit status."""
-        if self.quick:
+        if self.quick and not self.judged:
             print("every server answers and refuses as it should; a quick run says nothing about times")
             return 0
         shown.summary(self.judged, [*self.results["servers"], servers.PortcullisLogging.name])

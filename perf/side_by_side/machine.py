@@ -31,6 +31,13 @@ class CannotRun(Exception):
 class Broken(Exception):
     """What a server did wrong, one sentence each: no figure of it means anything."""
 
+    def __str__(self):
+        return "; ".join(self.args)
+
+
+# What ends a run, or a part of it, and is no server's fault.
+CANNOT_RUN = (CannotRun, OSError, subprocess.SubprocessError)
+
 
 def on(cpus, realtime=False, yields=False):
     """The words before a command that keep it to these CPUs; before or behind all others there, if asked.
@@ -171,6 +178,8 @@ class Calm:
 
     def doubts(self):
         """Why times that were measured meanwhile mean nothing, a phrase each."""
+        if not self.calibrations:
+            return ["nothing was measured"]
         found = []
         if (drift := spread(self.calibrations)) > QUIET_SPREAD:
             found.append(f"the calibration loop's spread was {drift * 100:.0f} %")

@@ -146,11 +146,13 @@ class Measured:
         begun = self.results["begun"].replace(":", "").replace("+0000", "Z")
         path = directory / f"{begun}-{self.name}.json"
         path.write_text(json.dumps(self.results, indent=1) + "\n")
-        drift, most = machine.spread(self.calm.calibrations), max(self.calm.foreign)
-        print(
-            f"\ncalibration: spread {drift * 100:.0f} %; others had at most {most * 100:.0f} % of a CPU during a "
-            f"measurement; raw results: {path}"
-        )
+        if self.calm.foreign:
+            drift, most = machine.spread(self.calm.calibrations), max(self.calm.foreign)
+            print(
+                f"\ncalibration: spread {drift * 100:.0f} %; others had at most {most * 100:.0f} % of a CPU during a "
+                "measurement"
+            )
+        print(f"raw results: {path}")
 
 
 def main(name, run):
@@ -160,6 +162,6 @@ def main(name, run):
     except machine.Broken as broken:
         say_broken(broken)
         sys.exit(1)
-    except (machine.CannotRun, OSError, subprocess.SubprocessError) as why:
+    except machine.CANNOT_RUN as why:
         say(f"perf/{name}: {why}")
         sys.exit(2)
