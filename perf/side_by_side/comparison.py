@@ -141,7 +141,7 @@ class Comparison(Measured):
         rounds = kept["rounds"]
         figures = {label: [work.figure(report) for report in reports] for label, reports in rounds.items()}
         names = self.names(rounds)
-        doubts = doubts + order_doubts(figures, names)
+        doubts = doubts + order_doubts(figures, names) + self.few_rounds()
         kept["doubts"] = doubts
         shown.of_work(work, rounds, figures, doubts)
         judged = [goal.judge(figures, names[1:], work.unit, doubts) for goal in work.goals]
