@@ -1,6 +1,7 @@
 """What all runs have in common: options, the build, whether the machine was quiet, and keeping the results."""
 import argparse
 import datetime
+import hashlib
 import json
 import subprocess
 import sys
@@ -55,7 +56,7 @@ def build(options):
     """
     target = target_directory()
     profile = "debug" if options.quick else "release"
-    plain = options.quick or options.plain
+    plain = kind(options) != BY_PROFILE
     if not options.no_build:
         cargo_build(profile, *TOOLS)
         if plain:
@@ -65,6 +66,14 @@ def build(options):
         release.build(target)
     servers.Portcullis.binary = built(target / profile / "portcullis" if plain else release.node(target))
     return pki_maker, target
+
+
+BY_PROFILE = "by profile"
+
+
+def kind(options):
+    """Which build of the node is measured."""
+    return "debug" if options.quick else "plain" if options.plain else BY_PROFILE
 
 
 # Built apart from the node, so that it has its own features of its dependencies and no others.
@@ -114,13 +123,16 @@ class Measured:
         self.calm = machine.Calm()
         # Why there is no judgement on some of the times.
         self.unjudged = []
+        program = servers.Portcullis.binary.read_bytes()
         self.results = {
             "run": name,
             "begun": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "machine": machine.describe(),
             "commit": commit,
             "servers": {server.name: server.version() for server in peers},
+            "node": {"build": kind(options), "sha256": hashlib.sha256(program).hexdigest()},
             "rounds": 1 if options.quick else options.rounds,
+            "seconds": options.seconds,
         }
 
     def few_rounds(self):
