@@ -1,5 +1,4 @@
 """What an idle connection takes of a server's memory."""
-import os
 import select
 import subprocess
 from dataclasses import dataclass
@@ -68,13 +67,8 @@ class Holding:
         return self
 
     def __exit__(self, *_):
-        standing = self.standing()
+        standing = machine.connections_to(self.server.port)
         self.process.terminate()
         self.process.communicate()
         if standing < self.count:
             raise machine.Broken(f"{self.server.name}: only {standing} of {self.count} idle connections stand")
-
-    def standing(self):
-        """Sockets of the load, which gives up those that it lost."""
-        files = Path(f"/proc/{self.process.pid}/fd").iterdir()
-        return sum(os.readlink(file).startswith("socket:") for file in files)
