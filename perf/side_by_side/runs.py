@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from . import load, machine, release, servers
+from . import PROJECT, load, machine, release, servers, table
 
 # Of fewer, nobody can say how far they vary.
 ROUNDS_MIN = 5
-PERF = Path(__file__).resolve().parent.parent
 
 
 class Fault(NamedTuple):
@@ -38,7 +37,7 @@ def arguments(doc, quick, peers=False):
         parser.add_argument("--no-peers", action="store_true", help="measure Portcullis alone")
     parser.add_argument("--plain", action="store_true", help="the node as cargo builds it, without a profile")
     parser.add_argument("--no-build", action="store_true", help="measure what is built already")
-    parser.add_argument("--results", type=Path, default=PERF / "results", help="where raw results go")
+    parser.add_argument("--results", type=Path, default=PROJECT / "perf" / "results", help="where raw results go")
     return parser
 
 
@@ -83,7 +82,7 @@ TOOLS = ("portcullis-load", "portcullis-pki")
 def cargo_build(profile, *packages):
     flags = ["--release"] if profile == "release" else []
     named = [word for package in packages for word in ("-p", package)]
-    if subprocess.run(["cargo", "build", "--locked", *flags, *named], cwd=PERF.parent, check=False).returncode != 0:
+    if subprocess.run(["cargo", "build", "--locked", *flags, *named], cwd=PROJECT, check=False).returncode != 0:
         raise machine.CannotRun("it does not build")
 
 
@@ -95,13 +94,13 @@ def built(program):
 
 def target_directory():
     metadata = ["cargo", "metadata", "--format-version", "1", "--no-deps", "--offline"]
-    told = subprocess.run(metadata, cwd=PERF.parent, check=True, capture_output=True, text=True)
+    told = subprocess.run(metadata, cwd=PROJECT, check=True, capture_output=True, text=True)
     return Path(json.loads(told.stdout)["target_directory"])
 
 
 def revision():
     told = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=PERF, capture_output=True, text=True, check=False
+        ["git", "describe", "--always", "--dirty"], cwd=PROJECT, capture_output=True, text=True, check=False
     )
     return told.stdout.strip() or "unknown"
 
@@ -164,9 +163,9 @@ class Measured:
         path = directory / f"{begun}-{self.name}.json"
         path.write_text(json.dumps(self.results, indent=1) + "\n")
         if self.calm.foreign:
-            drift, most = machine.spread(self.calm.calibrations), max(self.calm.foreign)
+            (_, spread), most = table.median_and_spread(self.calm.calibrations), max(self.calm.foreign)
             print(
-                f"\ncalibration: spread {drift * 100:.0f} %; others had at most {most * 100:.0f} % of a CPU during a "
+                f"\ncalibration: spread {spread:.0f} %; others had at most {most * 100:.0f} % of a CPU during a "
                 "measurement"
             )
         print(f"raw results: {path}")

@@ -100,7 +100,6 @@ def identity(server):
     return None if is_right else f"{server.name}: the target is told of the client {lines!r}"
 
 
-
 def bare(pem):
     """The base64 of a certificate, whether it is PEM, encoded for URLs, or neither."""
     lines = unquote(pem).splitlines()
