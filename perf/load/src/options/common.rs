@@ -45,13 +45,13 @@ impl CommonOptions {
         run::raise_file_limit();
         let identities = self.identities.read()?;
         let clients = identities.len();
-        let (connect, name) = (&self.server.connect, self.server.name());
+        let (connect, name) = (self.server.connect.to_string(), self.server.name());
         let opener = self.server.opener(identities, protocol.alpn(), resume_percent)?;
-        let asked = self.request.asked(name)?;
-        let negotiated = probe::probe(&opener, &asked, protocol, connect)?;
+        let asked = self.request.asked(&self.server.authority())?;
+        let negotiated = probe::probe(&opener, &asked, protocol, &connect)?;
         let setting = Setting {
             work,
-            connect: connect.clone(),
+            connect,
             server_name: name.to_owned(),
             clients,
             protocol,
