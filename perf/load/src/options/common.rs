@@ -41,7 +41,6 @@ impl CommonOptions {
         protocol: Protocol,
         resume_percent: u32,
     ) -> Result<Ready, String> {
-        self.output.check()?;
         run::raise_file_limit();
         let identities = self.identities.read()?;
         let clients = identities.len();
@@ -77,8 +76,9 @@ impl CommonOptions {
         W: Fn(Lane) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + 'static,
     {
+        let outputs = self.output.open()?;
         let outcome = plan.carry_out(lane).map_err(|error| format!("cannot go on: {error}"))?;
-        self.output.give(&Report::new(setting, plan, &outcome))?;
+        outputs.give(&Report::new(setting, plan, &outcome))?;
         Ok(outcome.tally.faults())
     }
 }
