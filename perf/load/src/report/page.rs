@@ -229,8 +229,11 @@ impl Happenings {
         let mut page = String::new();
         if !self.changes.is_empty() {
             let rows = self.changes.iter().map(|change| {
-                let status =
-                    change.exit_status.map_or_else(|| "killed".to_owned(), |it| it.to_string());
+                let status = match (change.exit_status, change.cut_off) {
+                    (Some(status), _) => status.to_string(),
+                    (None, true) => "cut off by the end".to_owned(),
+                    (None, false) => "killed".to_owned(),
+                };
                 [
                     format!("{:.3} s", change.at_seconds),
                     format!("{:.3} s", change.took_seconds),
