@@ -20,6 +20,9 @@ impl fmt::Display for Report {
         };
         writeln!(f, "{work} {connect}, {clients}, {seconds:.1} s")?;
         writeln!(f, "{}, {}, {}", negotiated.version, negotiated.cipher, negotiated.group)?;
+        if let (Some(count), Some(seconds)) = (self.setting.connections, self.opening_seconds) {
+            writeln!(f, "{count:>10} connections before, in {seconds:.3} s")?;
+        }
         match *work {
             // Most of the time went by in holding them.
             "idle" => writeln!(f, "{done:>10} opened")?,
