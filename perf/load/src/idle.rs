@@ -82,7 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
     let bounds = Bounds { count: Some(*connections), duration: None };
     let (pace, threads) = (pace.pace(), pace.threads());
     let lanes = pace.lanes();
-    let plan = Plan { pace, bounds, threads: threads.at_most(lanes), lanes };
+    let plan = Plan { pace, bounds, threads: threads.at_most(lanes), lanes, opens_first: false };
     common.carry_out(setting, &plan, move |lane| Arc::clone(&work).lane(lane))
 }
 

@@ -3,7 +3,6 @@ use super::value;
 use crate::http::{Asked, Method};
 use clap::Args;
 use http::{HeaderName, HeaderValue};
-use std::net::Ipv6Addr;
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Requests")]
@@ -45,9 +44,6 @@ impl RequestOptions {
         }
         let body_bytes = usize::try_from(self.body_bytes).map_err(|error| error.to_string())?;
         let expected = self.expect.clone();
-        // RFC 3986, section 3.2.2.
-        let is_ipv6 = host.parse::<Ipv6Addr>().is_ok();
-        let host = if is_ipv6 { &format!("[{host}]") } else { host };
         Asked::new(self.method, host, &self.path, &self.header, body_bytes, expected)
     }
 }

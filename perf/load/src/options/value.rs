@@ -1,6 +1,7 @@
 //! Values of options, from their text. Errors are the end of clap's sentence.
 use crate::timeline::LATENCY_MAX;
 use http::{HeaderName, HeaderValue, header};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -77,6 +78,35 @@ pub(super) fn cpus(text: &str) -> Result<Cpus, String> {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Cpus(pub(super) Vec<usize>);
 
+/// `host:443`, `192.0.2.1:443` or `[2001:db8::1]:443`.
+pub(super) fn place(text: &str) -> Result<Place, String> {
+    let told = || "expected a name or an address with a port".to_owned();
+    let (host, port) = text.rsplit_once(':').ok_or_else(told)?;
+    let ipv6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = match ipv6 {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && !host.contains([':', '[', ']']),
+    };
+    let port = port.parse().ok().filter(|port| is_host && *port > 0).ok_or_else(told)?;
+    Ok(Place { host: ipv6.unwrap_or(host).to_owned(), port })
+}
+
+/// A host and one of its ports.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Place {
+    /// A name, or an address without brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        // RFC 3986, section 3.2.2.
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
 /// Local addresses: `A` or `A-B`.
 pub(super) fn sources(text: &str) -> Result<Sources, String> {
     let told = || format!("expected addresses A-B, {SOURCES_MAX} at most");
@@ -118,6 +148,17 @@ mod tests {
         for wrong in ["", "127.0.0.2-127.0.0.1", "127.0.0.1-::1", "0.0.0.0-255.255.255.255", "a-b"]
         {
             assert!(sources(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_place_has_a_host_and_a_port() {
+        for right in ["edge.example:443", "192.0.2.1:8443", "[2001:db8::1]:443"] {
+            assert_eq!(place(right).unwrap().to_string(), right);
+        }
+        let wrong = ["edge", ":443", "edge:", "edge:0", "edge:65536", "::1", "[edge]:443", "[::1]"];
+        for wrong in wrong {
+            assert!(place(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -46,6 +46,36 @@ fn a_connection_that_the_server_ends_in_order_is_opened_anew() {
 }
 
 #[test]
+fn all_connections_are_open_before_the_first_request() {
+    let pki = Pki::new();
+    let nginx = Nginx::start(&pki, "");
+    for protocol in [&[][..], &["--http2-streams", "2"]] {
+        for pace in [&["--concurrency", "4"][..], &["--concurrency", "4", "--rate", "500"]] {
+            let more = [protocol, pace, &["--count", "1"]].concat();
+            let run = load(&pki, "requests", nginx.address, &more);
+            let said = String::from_utf8(run.output.stdout.clone()).unwrap();
+            assert!(said.contains(" 4 connections before, in "), "{said}");
+            let told = run.success();
+            assert_eq!((&told["done"], &told["handshakes"]["full"]), (&1.into(), &4.into()));
+            assert!(told["opening_seconds"].as_f64() > Some(0.0), "{told}");
+        }
+    }
+}
+
+/// Nobody listens at the second address, which each other connection goes to, from the second one on.
+#[test]
+fn a_connection_that_cannot_be_opened_before_is_a_failure_of_its_own() {
+    let pki = Pki::new();
+    let good = serve(&pki, None, |_, stream| send(stream, OK));
+    let good_address = good.to_string();
+    let both = ["--connect-to", &good_address, "--connect-to", "127.0.0.1:1"];
+    let more = [&both[..], &["--count", "10", "--concurrency", "2", "--threads", "1"]].concat();
+    let told = load(&pki, "requests", good, &more).failure();
+    assert_eq!(told["failures"], serde_json::json!({"refused": 2}));
+    assert_eq!((&told["attempted"], &told["done"]), (&11.into(), &9.into()));
+}
+
+#[test]
 fn an_open_loop_shares_the_connections_too() {
     let pki = Pki::new();
     let address = serve(&pki, None, |_, stream| send(stream, OK));
