@@ -3,12 +3,13 @@ use crate::report::Report;
 use clap::Args;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Results")]
 pub(super) struct OutputOptions {
-    /// Write the result to this file as JSON, too
+    /// Write the result to this file as JSON, too; - is standard output, and the table goes to standard error
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write a page with charts to this file (HTML); it needs no network
@@ -23,7 +24,8 @@ impl OutputOptions {
     /// A sentence that names the file.
     pub(super) fn open(&self) -> Result<Outputs, String> {
         let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
-        Ok(Outputs { json: open(&self.json)?, report: open(&self.report)? })
+        let is_piped = [&self.json, &self.report].into_iter().flatten().any(|path| is_dash(path));
+        Ok(Outputs { json: open(&self.json)?, report: open(&self.report)?, is_piped })
     }
 }
 
@@ -32,6 +34,8 @@ impl OutputOptions {
 pub(super) struct Outputs {
     json: Option<Output>,
     report: Option<Output>,
+    /// One of them is standard output.
+    is_piped: bool,
 }
 
 impl Outputs {
@@ -41,7 +45,11 @@ impl Outputs {
     /// A sentence that names the first file that could not be written.
     pub(super) fn give(self, report: &Report) -> Result<(), String> {
         // Whoever has closed the pipe wants no more.
-        let _ = writeln!(io::stdout(), "{report}");
+        let _ = if self.is_piped {
+            writeln!(io::stderr(), "{report}")
+        } else {
+            writeln!(io::stdout(), "{report}")
+        };
         let json = self.json.map_or(Ok(()), |file| {
             let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
             file.write(&(json + "\n"))
@@ -60,7 +68,12 @@ struct Output {
 
 impl Output {
     fn open(path: &Path) -> Result<Self, String> {
-        let file = File::create(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let file = if is_dash(path) {
+            io::stdout().as_fd().try_clone_to_owned().map(File::from)
+        } else {
+            File::create(path)
+        };
+        let file = file.map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Self { path: path.to_owned(), file })
     }
 
@@ -68,4 +81,9 @@ impl Output {
         let written = self.file.write_all(text.as_bytes());
         written.map_err(|error| format!("{}: {error}", self.path.display()))
     }
+}
+
+/// As in other programs, it is standard output.
+fn is_dash(path: &Path) -> bool {
+    path == "-"
 }

@@ -24,10 +24,16 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| "expected 0.001 to 10,000,000 a second".to_owned())
 }
 
-/// A stretch of time.
+/// A stretch of time: a number of seconds, or with its unit.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().filter(|seconds| (0.001..=1_000_000.0).contains(seconds));
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| "expected a number of seconds".to_owned())
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)];
+    let with_unit =
+        units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds)));
+    let (number, unit) = with_unit.unwrap_or((text, 1.0));
+    let seconds = number.parse::<f64>().ok().map(|number| number * unit);
+    let seconds = seconds.filter(|seconds| (0.001..=1_000_000.0).contains(seconds));
+    let told = || "expected a number of seconds, or one such as 500ms, 30s, 5m, 1h".to_owned();
+    seconds.map(Duration::from_secs_f64).ok_or_else(told)
 }
 
 /// A stretch of time that a latency may have.
@@ -148,6 +154,18 @@ mod tests {
         for wrong in ["", "127.0.0.2-127.0.0.1", "127.0.0.1-::1", "0.0.0.0-255.255.255.255", "a-b"]
         {
             assert!(sources(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_in_seconds_or_has_its_unit() {
+        let right =
+            [("30", 30_000), ("4.5", 4_500), ("500ms", 500), ("30s", 30_000), ("2m", 120_000)];
+        for (text, milliseconds) in right {
+            assert_eq!(seconds(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for wrong in ["", "s", "0", "-1s", "30 minutes", "1000h", "NaN"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -93,3 +93,14 @@ fn a_file_that_cannot_be_written_in_the_end_takes_no_other_with_it() {
     assert!(sentence(&output).contains("/dev/full: "), "{output:?}");
     assert!(fs::read_to_string(&page).unwrap().ends_with("</html>\n"));
 }
+
+#[test]
+fn json_to_a_pipe_has_standard_output_to_itself() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
+    let output =
+        run(&["handshake", "--connect", &address, "--insecure", "--count", "2", "--json", "-"]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["done"], 2);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("2 done"));
+}
