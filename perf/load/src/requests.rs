@@ -93,17 +93,17 @@ impl Work {
         let mut kept = opened.ok().map(Http1::new);
         lane.ready().await;
         while let Some(turn) = lane.turns.next().await {
+            let began = turn.begin();
             let outcome = self.opener.in_time(async {
                 let mut http1 = match kept.take() {
                     Some(http1) => http1,
                     None => Http1::new(self.open(&lane).await?),
                 };
-                let began = turn.begin();
                 let answer = http1.ask(&self.asked, false).await?;
-                Ok((began, answer, http1))
+                Ok((answer, http1))
             });
             match outcome.await {
-                Ok((began, answer, http1)) => {
+                Ok((answer, http1)) => {
                     lane.notes.done(began);
                     lane.notes.received(answer.content_bytes);
                     kept = answer.keeps.then_some(http1);
@@ -119,16 +119,16 @@ impl Work {
     /// One of the requests at a time on a shared connection.
     async fn http2(&self, lane: &Lane, shared: &Shared) {
         while let Some(turn) = lane.turns.next().await {
+            let began = turn.begin();
             let mut used = None;
             let outcome = self.opener.in_time(async {
                 let mut tries = 0;
                 loop {
                     let (number, http2) = self.current(lane, shared).await?;
                     used = Some(number);
-                    let began = turn.begin();
                     tries += 1;
                     match http2.ask(&self.asked).await {
-                        Ok(answer) => return Ok((began, answer)),
+                        Ok(answer) => return Ok(answer),
                         Err(Unanswered::NotProcessed(_)) if tries < TRIES_MAX => {
                             shared.give_up(number);
                         }
@@ -137,7 +137,7 @@ impl Work {
                 }
             });
             match outcome.await {
-                Ok((began, answer)) => {
+                Ok(answer) => {
                     lane.notes.done(began);
                     lane.notes.received(answer.content_bytes);
                 }

@@ -103,6 +103,19 @@ fn a_connection_that_cannot_be_opened_before_is_a_failure_of_its_own() {
     assert_eq!((&told["attempted"], &told["done"]), (&11.into(), &9.into()));
 }
 
+/// All handshakes but the first are within what a request took. Latencies have three digits.
+#[test]
+fn a_request_waits_for_a_connection_that_is_opened_anew() {
+    let pki = Pki::new();
+    let close = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let address = serve(&pki, None, move |_, stream| send(stream, close));
+    let told = load(&pki, "requests", address, &["--count", "20", "--concurrency", "1"]).success();
+    let us = |what: &str, which: &str| told[what][which].as_f64().unwrap();
+    let handshakes = 20.0 * us("handshake_us", "mean") - us("handshake_us", "max");
+    assert_eq!(told["handshakes"]["full"], 20);
+    assert!(20.0 * us("latency_us", "mean") > handshakes * 0.99, "{told}");
+}
+
 #[test]
 fn an_open_loop_shares_the_connections_too() {
     let pki = Pki::new();
