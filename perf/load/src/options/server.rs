@@ -1,5 +1,5 @@
 //! Which server the load is for, and what is asked of it in a handshake.
-use super::value::{self, Sources};
+use super::value::{self, Place, Sources};
 use crate::connection::Opener;
 use crate::dial::Dialer;
 use crate::identity::Identity;
@@ -14,12 +14,12 @@ use std::time::Duration;
 #[command(next_help_heading = "Server")]
 pub(super) struct ServerOptions {
     /// Where to connect to
-    #[arg(long, value_name = "HOST:PORT")]
-    pub(super) connect: String,
+    #[arg(long, value_name = "HOST:PORT", value_parser = value::place)]
+    pub(super) connect: Place,
     /// Connect there instead, and ask for the same as ever; may be given several times, for connections to
     /// take them in turn
-    #[arg(long, value_name = "HOST:PORT")]
-    connect_to: Vec<String>,
+    #[arg(long, value_name = "HOST:PORT", value_parser = value::place)]
+    connect_to: Vec<Place>,
     /// The name to ask for (SNI, Host), which the server's certificate must have; without: HOST
     #[arg(long, value_name = "NAME")]
     server_name: Option<String>,
@@ -89,12 +89,52 @@ impl ServerOptions {
 
     /// The name that is asked for.
     pub(super) fn name(&self) -> &str {
-        let host = self.connect.rsplit_once(':').map_or("", |(host, _)| host);
-        self.server_name.as_deref().unwrap_or(host).trim_matches(['[', ']'])
+        self.server_name.as_deref().unwrap_or(&self.connect.host).trim_matches(['[', ']'])
+    }
+
+    /// Whom requests ask, as Host and `:authority` have it: with a port that https does not imply (RFC 9110,
+    /// section 7.2).
+    pub(super) fn authority(&self) -> String {
+        let asked = Place { host: self.name().to_owned(), port: self.connect.port };
+        let text = asked.to_string();
+        text.strip_suffix(":443").unwrap_or(&text).to_owned()
     }
 }
 
-fn resolve(option: &str, to: &str) -> Result<SocketAddr, String> {
-    let mut addresses = to.to_socket_addrs().map_err(|error| format!("{option} {to}: {error}"))?;
+fn resolve(option: &str, to: &Place) -> Result<SocketAddr, String> {
+    let addresses = (to.host.as_str(), to.port).to_socket_addrs();
+    let mut addresses = addresses.map_err(|error| format!("{option} {to}: {error}"))?;
     addresses.next().ok_or_else(|| format!("{option} {to}: the name has no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        server: ServerOptions,
+    }
+
+    fn options(line: &[&str]) -> ServerOptions {
+        let known = ["load", "--insecure", "--connect"];
+        Line::try_parse_from(known.iter().chain(line)).unwrap().server
+    }
+
+    /// RFC 9110, section 7.2: the authority of the target, whose port goes without saying if it is the scheme's own.
+    #[test]
+    fn requests_ask_for_a_name_and_a_port_that_is_not_443() {
+        let cases: [(&[&str], &str); 5] = [
+            (&["edge:443"], "edge"),
+            (&["edge:8443", "--connect-to", "10.0.0.1:443"], "edge:8443"),
+            (&["127.0.0.1:8443", "--server-name", "edge"], "edge:8443"),
+            (&["[::1]:443"], "[::1]"),
+            (&["[::1]:8443"], "[::1]:8443"),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(options(line).authority(), expected);
+        }
+    }
 }

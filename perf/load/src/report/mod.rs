@@ -46,6 +46,9 @@ pub(crate) struct Report {
     setting: Setting,
     threads: usize,
     pace: Pace,
+    /// How long opening the connections has taken, where that is no part of `seconds`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opening_seconds: Option<f64>,
     seconds: f64,
     /// Begun, or due to.
     attempted: u64,
@@ -104,7 +107,7 @@ struct Slots {
 
 impl Report {
     pub(crate) fn new(setting: Setting, plan: &Plan, outcome: &Outcome) -> Self {
-        let Outcome { tally, attempted, elapsed, cpu } = outcome;
+        let Outcome { tally, attempted, opening, elapsed, cpu } = outcome;
         let failures = tally.failures().iter().map(|(kind, count)| (kind.to_string(), *count));
         let (seconds, threads) = (elapsed.as_secs_f64(), plan.threads.count());
         let load_cpu_seconds = cpu.as_secs_f64();
@@ -118,6 +121,7 @@ impl Report {
             at: now(),
             threads,
             pace: plan.pace,
+            opening_seconds: opening.map(|opening| opening.as_secs_f64()),
             seconds,
             attempted: *attempted,
             done: tally.done(),
@@ -260,9 +264,11 @@ pub(super) mod tests {
             bounds: Bounds { count: None, duration: Some(elapsed) },
             threads: Threads::Anywhere(2),
             lanes: 16,
+            opens_first: false,
         };
         let attempted = tally.done() + tally.failed();
-        Report::new(setting, &plan, &Outcome { tally, attempted, elapsed, cpu: elapsed / 2 })
+        let cpu = elapsed / 2;
+        Report::new(setting, &plan, &Outcome { tally, attempted, opening: None, elapsed, cpu })
     }
 
     #[test]

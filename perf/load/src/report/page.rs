@@ -207,6 +207,10 @@ impl Report {
             ("asked for", self.setting.server_name.clone()),
             ("pace", pace),
             ("kept connections", number(self.setting.connections)),
+            (
+                "opened before, in",
+                self.opening_seconds.map(|s| duration(s * 1e6)).unwrap_or_default(),
+            ),
             ("streams on each", number(self.setting.streams.map(u64::from))),
             ("requests on each", number(self.setting.requests_per_connection.map(u64::from))),
             ("first handshake", first.join(", ")),
@@ -229,8 +233,11 @@ impl Happenings {
         let mut page = String::new();
         if !self.changes.is_empty() {
             let rows = self.changes.iter().map(|change| {
-                let status =
-                    change.exit_status.map_or_else(|| "killed".to_owned(), |it| it.to_string());
+                let status = match (change.exit_status, change.cut_off) {
+                    (Some(status), _) => status.to_string(),
+                    (None, true) => "cut off by the end".to_owned(),
+                    (None, false) => "killed".to_owned(),
+                };
                 [
                     format!("{:.3} s", change.at_seconds),
                     format!("{:.3} s", change.took_seconds),

@@ -20,6 +20,9 @@ impl fmt::Display for Report {
         };
         writeln!(f, "{work} {connect}, {clients}, {seconds:.1} s")?;
         writeln!(f, "{}, {}, {}", negotiated.version, negotiated.cipher, negotiated.group)?;
+        if let (Some(count), Some(seconds)) = (self.setting.connections, self.opening_seconds) {
+            writeln!(f, "{count:>10} connections before, in {seconds:.3} s")?;
+        }
         match *work {
             // Most of the time went by in holding them.
             "idle" => writeln!(f, "{done:>10} opened")?,
@@ -79,7 +82,7 @@ impl fmt::Display for Happenings {
             writeln!(f, "{:>10} kept connections ended in order", self.ended)?;
         }
         if !self.changes.is_empty() {
-            let (count, failed) = (self.changes.len(), self.failed_changes());
+            let (count, failed) = (self.changes.len(), self.failed_changes);
             writeln!(f, "{count:>10} changes, of which {failed} failed")?;
         }
         for shown in &self.server_certificates {

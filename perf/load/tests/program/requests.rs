@@ -33,6 +33,34 @@ fn a_request_is_as_its_options_say() {
 }
 
 #[test]
+fn content_comes_from_a_file_by_any_method_that_has_some() {
+    let pki = Pki::new();
+    let file = pki.path("content");
+    std::fs::write(&file, "hello").unwrap();
+    for method in ["POST", "PUT", "PATCH", "DELETE"] {
+        let address = serve(&pki, None, move |request, stream| {
+            let is_right =
+                request.head.starts_with(&format!("{method} / ")) && request.body_bytes == 5;
+            let wrong = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+            send(stream, if is_right { OK } else { wrong });
+        });
+        let more = ["--method", method, "--body-file", &file, "--count", "2"];
+        assert_eq!(load(&pki, "requests", address, &more).success()["done"], 2);
+    }
+}
+
+/// RFC 9110, section 9.3.2: its length is that of the content that a GET would have.
+#[test]
+fn the_answer_to_a_head_has_no_content() {
+    let pki = Pki::new();
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
+    let address = serve(&pki, None, move |_, stream| send(stream, head));
+    let more = ["--method", "HEAD", "--count", "10", "--concurrency", "1"];
+    let told = load(&pki, "requests", address, &more).success();
+    assert_eq!((&told["handshakes"]["full"], &told["received_bytes"]), (&1.into(), &0.into()));
+}
+
+#[test]
 fn a_connection_that_the_server_ends_in_order_is_opened_anew() {
     let pki = Pki::new();
     let address = serve(&pki, None, |request, stream| {
@@ -43,6 +71,49 @@ fn a_connection_that_the_server_ends_in_order_is_opened_anew() {
     let told = load(&pki, "requests", address, &["--count", "10", "--concurrency", "2"]).success();
     assert!((2..=10).contains(&told["handshakes"]["full"].as_u64().unwrap()), "{told}");
     assert_eq!(told["done"], 10);
+}
+
+#[test]
+fn all_connections_are_open_before_the_first_request() {
+    let pki = Pki::new();
+    let nginx = Nginx::start(&pki, "");
+    for protocol in [&[][..], &["--http2-streams", "2"]] {
+        for pace in [&["--concurrency", "4"][..], &["--concurrency", "4", "--rate", "500"]] {
+            let more = [protocol, pace, &["--count", "1"]].concat();
+            let run = load(&pki, "requests", nginx.address, &more);
+            let said = String::from_utf8(run.output.stdout.clone()).unwrap();
+            assert!(said.contains(" 4 connections before, in "), "{said}");
+            let told = run.success();
+            assert_eq!((&told["done"], &told["handshakes"]["full"]), (&1.into(), &4.into()));
+            assert!(told["opening_seconds"].as_f64() > Some(0.0), "{told}");
+        }
+    }
+}
+
+/// Nobody listens at the second address, which each other connection goes to, from the second one on.
+#[test]
+fn a_connection_that_cannot_be_opened_before_is_a_failure_of_its_own() {
+    let pki = Pki::new();
+    let good = serve(&pki, None, |_, stream| send(stream, OK));
+    let good_address = good.to_string();
+    let both = ["--connect-to", &good_address, "--connect-to", "127.0.0.1:1"];
+    let more = [&both[..], &["--count", "10", "--concurrency", "2", "--threads", "1"]].concat();
+    let told = load(&pki, "requests", good, &more).failure();
+    assert_eq!(told["failures"], serde_json::json!({"refused": 2}));
+    assert_eq!((&told["attempted"], &told["done"]), (&11.into(), &9.into()));
+}
+
+/// All handshakes but the first are within what a request took. Latencies have three digits.
+#[test]
+fn a_request_waits_for_a_connection_that_is_opened_anew() {
+    let pki = Pki::new();
+    let close = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let address = serve(&pki, None, move |_, stream| send(stream, close));
+    let told = load(&pki, "requests", address, &["--count", "20", "--concurrency", "1"]).success();
+    let us = |what: &str, which: &str| told[what][which].as_f64().unwrap();
+    let handshakes = 20.0 * us("handshake_us", "mean") - us("handshake_us", "max");
+    assert_eq!(told["handshakes"]["full"], 20);
+    assert!(20.0 * us("latency_us", "mean") > handshakes * 0.99, "{told}");
 }
 
 #[test]

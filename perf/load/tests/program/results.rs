@@ -1,6 +1,6 @@
 //! What a run leaves behind: the table, the JSON, the page, the line on a terminal.
 use crate::pki::Pki;
-use crate::program::{command, load};
+use crate::program::{command, load, run, sentence};
 use crate::secure_server::{OK, send, serve};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -69,19 +69,38 @@ fn whoever_interrupts_gets_what_there_is() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_told_before_there_is_load() {
+fn a_file_that_cannot_be_made_is_told_before_there_is_load() {
     let pki = Pki::new();
-    let address = serve(&pki, None, |_, stream| send(stream, OK));
+    let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
     for option in ["--report", "--json"] {
-        let output = crate::program::run(&[
-            "handshake",
-            "--connect",
-            &address.to_string(),
-            "--insecure",
-            option,
-            "/nowhere/file",
-        ]);
-        let text = crate::program::sentence(&output);
-        assert!(text.contains("/nowhere/file: no file can be made there"), "{text}");
+        // A directory that there is, where not even root may make a file.
+        for file in ["/nowhere/file", "/proc/file"] {
+            let known = ["handshake", "--connect", &address, "--insecure", option, file];
+            let output = run(&known);
+            let text = sentence(&output);
+            assert!(text.contains(&format!("{file}: ")) && output.stdout.is_empty(), "{output:?}");
+        }
     }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_in_the_end_takes_no_other_with_it() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
+    let page = pki.path("load.html");
+    let known = ["handshake", "--connect", &address, "--insecure", "--count", "2"];
+    let output = run(&[&known[..], &["--json", "/dev/full", "--report", &page]].concat());
+    assert!(sentence(&output).contains("/dev/full: "), "{output:?}");
+    assert!(fs::read_to_string(&page).unwrap().ends_with("</html>\n"));
+}
+
+#[test]
+fn json_to_a_pipe_has_standard_output_to_itself() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
+    let output =
+        run(&["handshake", "--connect", &address, "--insecure", "--count", "2", "--json", "-"]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["done"], 2);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("2 done"));
 }
