@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Is what runs measured judged as it should be? Pure functions of perf/ and its gates; `tests/run` calls this."""
 import contextlib
+import io
+import json
 import shutil
 import subprocess
 import tempfile
@@ -8,10 +10,12 @@ import unittest
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
-from side_by_side import comparison, goals, machine
+from side_by_side import comparison, goals, load, machine, runs, servers
 from side_by_side.goals import Goal
+from side_by_side.works import WORKS
 
 PERF = Path(__file__).resolve().parent
 
@@ -88,8 +92,74 @@ class Instructions(unittest.TestCase):
                 self.assertEqual(instructions.table_before("second"), "first")
                 self.assertEqual(instructions.table_before("not committed"), "second")
                 subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{root}", "shallow"], check=True)
-                with contextlib.chdir("shallow"), self.assertRaises(instructions.CannotRun):
-                    instructions.table_before("second")
+                with contextlib.chdir("shallow"):
+                    self.assertIsNone(instructions.table_before("second"), "git does not know")
+
+
+class TheLoad(unittest.TestCase):
+    def status(self, failures):
+        """How a run ends whose load failed so."""
+
+        def run(words, *_, **__):
+            Path(words[words.index("--json") + 1]).write_text(
+                json.dumps({"failures": failures, "attempted": 9, "done": 8, "seconds": 1})
+            )
+
+        server = SimpleNamespace(pid=1, name="portcullis", port=1, pki="pki")
+        with tempfile.TemporaryDirectory() as scratch, mock.patch.object(machine, "run", run), mock.patch.object(
+            machine, "Cpu"
+        ), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            try:
+                runs.main("x", lambda: load.once(server, scratch, load.Load(), []))
+            except SystemExit as end:
+                return end.code
+        return 0
+
+    def test_a_server_that_refuses_is_broken_and_a_load_without_ports_cannot_run(self):
+        self.assertEqual(self.status({}), 0)
+        self.assertEqual(self.status({"not begun": 2}), 0)
+        self.assertEqual(self.status({"alert unknown_ca": 1}), 1)
+        self.assertEqual(self.status({"no port or file left": 1, "reset": 1}), 2)
+
+    def test_what_was_not_begun_is_too_little(self):
+        report = {"failures": {}, "rate": 100, "done_per_second": 97}
+        self.assertFalse(load.did_too_little(report))
+        self.assertTrue(load.did_too_little(report | {"done_per_second": 96.9}))
+        self.assertTrue(load.did_too_little(report | {"failures": {"not begun": 1}}))
+
+    def test_what_comes_before_counts_neither_for_busy_nor_for_an_operation(self):
+        first = {"server_cpu_s": 0.32, "seconds": 0.02, "done": 32}
+        with mock.patch.object(load, "once", side_effect=[first, {"server_cpu_s": 3.3, "seconds": 3.0, "done": 4800}]):
+            told = load.measure(None, None, load.Load(prepares=True))
+        self.assertAlmostEqual(told["server_busy"], 1)
+        with mock.patch.object(load, "once", return_value={"server_cpu_s": 2.02, "seconds": 2, "done": 100}):
+            self.assertAlmostEqual(load.measure(None, None, load.Load())["server_busy"], 1)
+
+
+class Rounds(unittest.TestCase):
+    @staticmethod
+    def run_of(rounds, make):
+        """What `make` makes of these options, without a node."""
+        options = SimpleNamespace(quick=False, rounds=rounds, seconds=1, plain=True)
+        with mock.patch.multiple(servers.Portcullis, binary=Path(__file__), version=lambda: "0"):
+            return make(options)
+
+    def test_fewer_than_five_rounds_are_not_judged(self):
+        for rounds, status in ((1, 3), (4, 3), (5, 1)):
+            measured = self.run_of(rounds, lambda options: runs.Measured("x", options, "commit", []))
+            measured.calm.calibrations = [70.0] * 3
+            with contextlib.redirect_stdout(io.StringIO()):
+                self.assertEqual(measured.judge([runs.Fault("late", of_time=True)]), status)
+                self.assertEqual(measured.judge([runs.Fault("wrong")]), 1)
+
+    def test_a_work_that_fails_leaves_the_others_and_the_results(self):
+        for why, status in ((machine.CannotRun("no ports"), 3), (machine.Broken("refused"), 1)):
+            run = self.run_of(5, lambda options: comparison.Comparison(options, Path("x"), None, "commit", []))
+            with mock.patch.object(run, "measure_work", side_effect=why), contextlib.redirect_stdout(io.StringIO()):
+                run.compare(WORKS[0])
+                run.compare(WORKS[1])
+                self.assertEqual(run.judge(), status)
+            self.assertEqual([kept["doubts"] for kept in run.results["works"]], [[str(why)]] * 2)
 
 
 class Judgement(unittest.TestCase):
@@ -128,11 +198,6 @@ class Judgement(unittest.TestCase):
         figures = {"portcullis": [1, 2, 3], "nginx": [2, 3, 4], "envoy": [3, 4, 3.5]}
         self.assertEqual(goals.order_doubts(figures, ["portcullis", "nginx"]), [])
         self.assertEqual(len(goals.order_doubts(figures, ["portcullis", "nginx", "envoy"])), 1)
-
-    def test_an_open_loop_that_fell_behind_its_rate_did_too_little(self):
-        report = {"rate": 1_000, "failures": {}}
-        self.assertTrue(comparison.did_too_little(report | {"done_per_second": 960}))
-        self.assertFalse(comparison.did_too_little(report | {"done_per_second": 1_000}))
 
 
 class Quiet(unittest.TestCase):

@@ -12,11 +12,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from . import load, machine, servers
+from . import PROJECT, load, machine, servers
 from .load import UNNAMED, Load
 from .works import QUICK_ENTRIES, WORKS, Work
 
-PROJECT = Path(__file__).resolve().parents[2]
 # Operations of each work while it is counted: a handshake takes as long as many requests.
 HANDSHAKES, REQUESTS, LARGE_ANSWERS = 1_000, 20_000, 2_000
 # What the node counts while it does it: what servers are compared in, and what else is usual.
