@@ -1,16 +1,17 @@
 //! `portcullis-load requests`: requests on connections that are kept, by HTTP/1.1 or HTTP/2.
 //!
 //! All connections are opened before the clock starts: how long that takes is no latency of a request. A
-//! connection that the server ends between two requests, as it may, is opened anew. What fails is counted, and
+//! connection that the server ends between two requests, as it may, is opened anew, and counted as ended in
+//! order; one that ends under a request, is a failure. What fails is counted, and
 //! the connection with it.
 use crate::connection::{Opener, Stream};
 use crate::failure::Failure;
-use crate::http::{Asked, Http1, Http2, Unanswered};
+use crate::http::{Answer, Asked, Http1, Http2, Unanswered};
 use crate::options::{CommonOptions, LoadOptions, Ready};
 use crate::probe::Protocol;
 use crate::run::{Lane, Plan};
 use clap::Args;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -47,6 +48,8 @@ struct Shared {
     /// With its number, so that whoever finds it broken takes away no newer one.
     current: RefCell<Option<(u64, Http2)>>,
     opening: Mutex<u64>,
+    /// Signs of life: requests that were answered, in whatever way.
+    answered: Cell<u64>,
 }
 
 /// Makes one request to see that it can be done, and then the load. Answers how many requests failed.
@@ -94,21 +97,15 @@ impl Work {
         lane.ready().await;
         while let Some(turn) = lane.turns.next().await {
             let began = turn.begin();
-            let outcome = self.opener.in_time(async {
-                let mut http1 = match kept.take() {
-                    Some(http1) => http1,
-                    None => Http1::new(self.open(&lane).await?),
-                };
-                let answer = http1.ask(&self.asked, false).await?;
-                Ok((answer, http1))
-            });
-            match outcome.await {
-                Ok((answer, http1)) => {
+            match self.opener.in_time(self.request(&lane, &mut kept)).await {
+                Ok(answer) => {
                     lane.notes.done(began);
                     lane.notes.received(answer.content_bytes);
-                    kept = answer.keeps.then_some(http1);
                 }
-                Err(failure) => lane.notes.failed(failure),
+                Err(failure) => {
+                    lane.notes.failed(failure);
+                    kept = None;
+                }
             }
         }
         if let Some(http1) = kept {
@@ -116,11 +113,31 @@ impl Work {
         }
     }
 
+    /// A request on the connection that is kept, or on another where there is none any more.
+    async fn request(&self, lane: &Lane, kept: &mut Option<Http1>) -> Result<Answer, Failure> {
+        if let Some(http1) = kept
+            && http1.has_ended().await?
+        {
+            lane.notes.tell(|events, _| events.end());
+            *kept = None;
+        }
+        let http1 = match kept {
+            Some(http1) => http1,
+            None => kept.insert(Http1::new(self.open(lane).await?)),
+        };
+        let answer = http1.ask(&self.asked, false).await?;
+        if !answer.keeps {
+            lane.notes.tell(|events, _| events.end());
+            *kept = None;
+        }
+        Ok(answer)
+    }
+
     /// One of the requests at a time on a shared connection.
     async fn http2(&self, lane: &Lane, shared: &Shared) {
         while let Some(turn) = lane.turns.next().await {
             let began = turn.begin();
-            let mut used = None;
+            let (mut used, answered) = (None, shared.answered.get());
             let outcome = self.opener.in_time(async {
                 let mut tries = 0;
                 loop {
@@ -136,18 +153,23 @@ impl Work {
                     }
                 }
             });
-            match outcome.await {
+            let answers = match outcome.await {
                 Ok(answer) => {
                     lane.notes.done(began);
                     lane.notes.received(answer.content_bytes);
+                    true
                 }
                 Err(failure) => {
                     lane.notes.failed(failure);
-                    if let (false, Some(number)) = (failure.spares_connection(), used) {
+                    // Where others were answered meanwhile, only this one was forgotten.
+                    let others = failure == Failure::Timeout && shared.answered.get() > answered;
+                    if let (false, Some(number)) = (others || failure.spares_connection(), used) {
                         shared.give_up(number);
                     }
+                    failure.spares_connection()
                 }
-            }
+            };
+            shared.answered.update(|count| count + u64::from(answers));
         }
     }
 

@@ -60,6 +60,9 @@ pub(crate) struct Report {
     /// Of those that are done; none without any.
     latency_us: Option<Latency>,
     handshakes: Handshakes,
+    /// Kept connections that the server has ended between two requests; none where happenings tell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<u64>,
     /// From connect to the end of the handshake; none without any.
     handshake_us: Option<Latency>,
     /// Content of answers.
@@ -130,6 +133,7 @@ impl Report {
             failures: failures.collect(),
             latency_us: Latency::of(tally.latencies()),
             handshakes: tally.handshakes(),
+            ended: (setting.work == "requests").then(|| tally.events().ended()),
             handshake_us: Latency::of(tally.opening()),
             received_bytes: tally.received_bytes(),
             load_cpu_seconds,

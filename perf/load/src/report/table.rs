@@ -40,6 +40,9 @@ impl fmt::Display for Report {
         if handshakes.resumed > 0 {
             write!(f, ", {} resumed", handshakes.resumed)?;
         }
+        if let Some(ended @ 1..) = self.ended {
+            write!(f, "\n{ended:>10} kept connections ended in order")?;
+        }
         if self.load_busy >= BUSY_MIN {
             let busy = self.load_busy * 100.0;
             write!(f, "\nThe load's own threads were {busy:.0} % busy: the server may be faster.")?;
