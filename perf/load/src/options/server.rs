@@ -19,19 +19,19 @@ pub(super) struct ServerOptions {
     /// Connect there instead, and ask for the same as ever; may be given several times, for connections to
     /// take them in turn
     #[arg(long, value_name = "HOST:PORT", value_parser = value::place)]
-    connect_to: Vec<Place>,
+    pub(super) connect_to: Vec<Place>,
     /// The name to ask for (SNI, Host), which the server's certificate must have; without: HOST
     #[arg(long, value_name = "NAME")]
     server_name: Option<String>,
     /// Local addresses to connect from, in turn, so that ports do not run out
     #[arg(long, value_name = "A-B", value_parser = value::sources)]
-    source: Option<Sources>,
+    pub(super) source: Option<Sources>,
     /// The CAs that the server's certificate must come from (PEM)
     #[arg(long, value_name = "FILE", required_unless_present = "insecure")]
     ca: Option<PathBuf>,
     /// Believe any server, and spend nothing on looking
     #[arg(long, conflicts_with = "ca")]
-    insecure: bool,
+    pub(super) insecure: bool,
     /// Offer this version of TLS alone
     #[arg(long, value_name = "VERSION")]
     tls: Option<Version>,

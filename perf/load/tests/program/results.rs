@@ -104,3 +104,22 @@ fn json_to_a_pipe_has_standard_output_to_itself() {
     assert_eq!(told["done"], 2);
     assert!(String::from_utf8(output.stderr).unwrap().contains("2 done"));
 }
+
+#[test]
+fn the_result_says_what_was_asked_for() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK));
+    let to = address.to_string();
+    let more = ["--connect-to", &to, "--source", "127.0.0.2-127.0.0.3", "--count", "2"];
+    let more = [&more[..], &["--method", "PUT", "--path", "/orders", "--body-bytes", "7"]].concat();
+    let more = [&more[..], &["--duration", "1m", "--resume", "50"]].concat();
+    let told = load(&pki, "handshake", address, &more).success();
+    let expected = serde_json::json!({
+        "connect": to, "connect_to": [to], "source": "127.0.0.2-127.0.0.3", "insecure": false,
+        "method": "PUT", "path": "/orders", "content_bytes": 7, "resume_percent": 50,
+        "count": 2, "duration_seconds": 60.0
+    });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&told[name], value, "{name}");
+    }
+}
