@@ -35,15 +35,16 @@ fn a_terminal_sees_how_it_goes() {
     let pki = Pki::new();
     let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
     let line = format!(
-        "{} handshake --connect {address} --insecure --rate 10 --duration 4.5",
+        "{} handshake --connect {address} --insecure --rate 10 --duration 4.5 --count 1000",
         env!("CARGO_BIN_EXE_portcullis-load")
     );
     let output =
         Command::new("script").args(["-q", "-e", "-c", &line, "/dev/null"]).output().unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
     // A busy machine may miss a second or two.
-    let is_shown = |second: u32| shown.contains(&format!("\r    {second} of 4 s  "));
-    assert!((1..=4).any(is_shown) && shown.contains("45 done"), "{shown}");
+    let is_shown = |second: u32| shown.contains(&format!("\r    {second} of 4.5 s  "));
+    assert!((1..=4).any(is_shown) && shown.contains(" of 1000 done  "), "{shown}");
+    assert!(shown.contains("45 done"), "{shown}");
 }
 
 /// Ctrl-C, as soon as the server has seen some: what there is, is told.
