@@ -80,6 +80,10 @@ impl Asked {
         self.http2.clone()
     }
 
+    pub(crate) fn content_bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// What follows the head by HTTP/2.
     pub(super) fn body(&self) -> &Bytes {
         &self.body

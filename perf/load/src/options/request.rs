@@ -14,10 +14,10 @@ use std::path::PathBuf;
 pub(super) struct RequestOptions {
     /// What requests ask for
     #[arg(long, value_name = "PATH", default_value = "/", value_parser = value::path)]
-    path: String,
+    pub(super) path: String,
     /// How
     #[arg(long, value_name = "METHOD", default_value = "GET", ignore_case = true)]
-    method: Method,
+    pub(super) method: Method,
     /// Content of each request: so many bytes
     #[arg(
         long, value_name = "N", default_value_t = 0,

@@ -6,7 +6,7 @@ use crate::identity::Identity;
 use crate::tls::{Offers, Terms, Version};
 use clap::Args;
 use rustls_pki_types::ServerName;
-use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,19 +19,19 @@ pub(super) struct ServerOptions {
     /// Connect there instead, and ask for the same as ever; may be given several times, for connections to
     /// take them in turn
     #[arg(long, value_name = "HOST:PORT", value_parser = value::place)]
-    connect_to: Vec<Place>,
+    pub(super) connect_to: Vec<Place>,
     /// The name to ask for (SNI, Host), which the server's certificate must have; without: HOST
     #[arg(long, value_name = "NAME")]
     server_name: Option<String>,
     /// Local addresses to connect from, in turn, so that ports do not run out
     #[arg(long, value_name = "A-B", value_parser = value::sources)]
-    source: Option<Sources>,
+    pub(super) source: Option<Sources>,
     /// The CAs that the server's certificate must come from (PEM)
     #[arg(long, value_name = "FILE", required_unless_present = "insecure")]
     ca: Option<PathBuf>,
     /// Believe any server, and spend nothing on looking
     #[arg(long, conflicts_with = "ca")]
-    insecure: bool,
+    pub(super) insecure: bool,
     /// Offer this version of TLS alone
     #[arg(long, value_name = "VERSION")]
     tls: Option<Version>,
@@ -61,9 +61,9 @@ impl ServerOptions {
         resume_percent: u32,
     ) -> Result<Opener, String> {
         let targets = if self.connect_to.is_empty() {
-            vec![resolve("--connect", &self.connect)?]
+            vec![self.resolve("--connect", &self.connect)?]
         } else {
-            let targets = self.connect_to.iter().map(|to| resolve("--connect-to", to));
+            let targets = self.connect_to.iter().map(|to| self.resolve("--connect-to", to));
             targets.collect::<Result<_, _>>()?
         };
         let name = self.name();
@@ -99,18 +99,37 @@ impl ServerOptions {
         let text = asked.to_string();
         text.strip_suffix(":443").unwrap_or(&text).to_owned()
     }
+
+    /// The address of a place: of those that --source can connect to, the first one where somebody listens.
+    fn resolve(&self, option: &str, to: &Place) -> Result<SocketAddr, String> {
+        let all = (to.host.as_str(), to.port).to_socket_addrs();
+        let mut all: Vec<_> = all.map_err(|error| format!("{option} {to}: {error}"))?.collect();
+        if let Some(sources) = &self.source {
+            let is_ipv4 = sources.0.first().is_some_and(IpAddr::is_ipv4);
+            all.retain(|address| address.is_ipv4() == is_ipv4);
+            if all.is_empty() {
+                return Err(format!("--source {sources}: {to} has no address of that kind"));
+            }
+        }
+        let found = listening(&all, self.timeout);
+        found.ok_or_else(|| format!("{option} {to}: the name has no address"))
+    }
 }
 
-fn resolve(option: &str, to: &Place) -> Result<SocketAddr, String> {
-    let addresses = (to.host.as_str(), to.port).to_socket_addrs();
-    let mut addresses = addresses.map_err(|error| format!("{option} {to}: {error}"))?;
-    addresses.next().ok_or_else(|| format!("{option} {to}: the name has no address"))
+/// The first that takes a connection, or the first at all, whose fault is told later; none of none. One alone is not
+/// tried.
+fn listening(all: &[SocketAddr], timeout: Duration) -> Option<SocketAddr> {
+    let (first, others) = all.split_first()?;
+    let listens = |address: &&SocketAddr| TcpStream::connect_timeout(address, timeout).is_ok();
+    let found = if others.is_empty() { None } else { all.iter().find(listens) };
+    Some(*found.unwrap_or(first))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::Parser;
+    use std::net::TcpListener;
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -136,5 +155,23 @@ mod tests {
         for (line, expected) in cases {
             assert_eq!(options(line).authority(), expected);
         }
+    }
+
+    #[test]
+    fn of_several_addresses_one_counts_where_somebody_listens() {
+        let bind = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let (gone, listener) = (bind().local_addr().unwrap(), bind());
+        let address = listener.local_addr().unwrap();
+        let found = |all: &[SocketAddr]| listening(all, Duration::from_secs(10));
+        assert_eq!(found(&[gone, address]), Some(address));
+        assert_eq!(found(&[gone, gone]), Some(gone));
+        assert_eq!(found(&[]), None);
+    }
+
+    #[test]
+    fn an_address_is_of_the_kind_of_those_to_connect_from() {
+        let options = options(&["127.0.0.1:443", "--source", "::1"]);
+        let fault = options.resolve("--connect", &options.connect).unwrap_err();
+        assert_eq!(fault, "--source ::1: 127.0.0.1:443 has no address of that kind");
     }
 }

@@ -141,6 +141,15 @@ fn v4(bits: u128) -> IpAddr {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Sources(pub(super) Vec<IpAddr>);
 
+impl fmt::Display for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [first, .., last] => write!(f, "{first}-{last}"),
+            one => one.iter().try_for_each(|one| one.fmt(f)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +159,8 @@ mod tests {
         let all = sources("127.0.0.254-127.0.1.1").unwrap().0;
         let texts: Vec<_> = all.iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["127.0.0.254", "127.0.0.255", "127.0.1.0", "127.0.1.1"]);
+        assert_eq!(sources("127.0.0.254-127.0.1.1").unwrap().to_string(), "127.0.0.254-127.0.1.1");
+        assert_eq!(sources("::1").unwrap().to_string(), "::1");
         assert_eq!(sources("::1").unwrap().0, ["::1".parse::<IpAddr>().unwrap()]);
         for wrong in ["", "127.0.0.2-127.0.0.1", "127.0.0.1-::1", "0.0.0.0-255.255.255.255", "a-b"]
         {
