@@ -54,8 +54,18 @@ pub(crate) enum Whose {
 pub(crate) struct Change {
     pub(crate) at: Duration,
     pub(crate) took: Duration,
-    /// Its exit status; none when it was killed or could not be started.
-    pub(crate) status: Option<i32>,
+    pub(crate) ended: Ended,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ended {
+    /// With this exit status.
+    Exit(i32),
+    /// It was killed, or could not be started.
+    Killed,
+    /// It was not over in time when all else was: no fault of its own.
+    CutOff,
 }
 
 /// A certificate that the server has shown.
@@ -79,6 +89,12 @@ impl Events {
 
     pub(crate) fn changes(&self) -> &[Change] {
         &self.changes
+    }
+
+    /// How many could not be made.
+    pub(crate) fn failed_changes(&self) -> usize {
+        let is_failed = |change: &&Change| !matches!(change.ended, Ended::Exit(0) | Ended::CutOff);
+        self.changes.iter().filter(is_failed).count()
     }
 
     pub(crate) fn lost(&self) -> &BTreeMap<Failure, u64> {

@@ -1,5 +1,5 @@
 //! How an attempt fails: the kinds under which errors are counted.
-use rustls::{AlertDescription, CertificateError};
+use rustls::CertificateError;
 use std::fmt;
 use std::io;
 
@@ -173,7 +173,10 @@ impl fmt::Display for Failure {
             Self::Unreachable => f.write_str("unreachable"),
             Self::Reset => f.write_str("reset"),
             Self::Closed => f.write_str("closed"),
-            Self::Alert(code) => write!(f, "alert {}", alert_name(*code)),
+            Self::Alert(code) => match ALERTS.iter().find(|(number, _)| number == code) {
+                Some((_, name)) => write!(f, "alert {name}"),
+                None => write!(f, "alert {code}"),
+            },
             Self::Timeout => f.write_str("timeout"),
             Self::Status(status) => write!(f, "status {status}"),
             Self::Answer => f.write_str("bad answer"),
@@ -196,19 +199,44 @@ impl fmt::Display for Failure {
     }
 }
 
-/// `certificate_revoked`, as RFC 8446 spells it; from rustls's `CertificateRevoked`.
-fn alert_name(code: u8) -> String {
-    let mut name = String::new();
-    let mut after_small = false;
-    for letter in format!("{:?}", AlertDescription::from(code)).chars() {
-        if letter.is_ascii_uppercase() && after_small {
-            name.push('_');
-        }
-        after_small = letter.is_ascii_lowercase();
-        name.push(letter.to_ascii_lowercase());
-    }
-    name
-}
+/// The names of the alerts. Source: RFC 8446, appendix B.2, and the registry "TLS Alerts" of IANA.
+const ALERTS: [(u8, &str); 35] = [
+    (0, "close_notify"),
+    (10, "unexpected_message"),
+    (20, "bad_record_mac"),
+    (21, "decryption_failed"),
+    (22, "record_overflow"),
+    (30, "decompression_failure"),
+    (40, "handshake_failure"),
+    (41, "no_certificate"),
+    (42, "bad_certificate"),
+    (43, "unsupported_certificate"),
+    (44, "certificate_revoked"),
+    (45, "certificate_expired"),
+    (46, "certificate_unknown"),
+    (47, "illegal_parameter"),
+    (48, "unknown_ca"),
+    (49, "access_denied"),
+    (50, "decode_error"),
+    (51, "decrypt_error"),
+    (60, "export_restriction"),
+    (70, "protocol_version"),
+    (71, "insufficient_security"),
+    (80, "internal_error"),
+    (86, "inappropriate_fallback"),
+    (90, "user_canceled"),
+    (100, "no_renegotiation"),
+    (109, "missing_extension"),
+    (110, "unsupported_extension"),
+    (111, "certificate_unobtainable"),
+    (112, "unrecognized_name"),
+    (113, "bad_certificate_status_response"),
+    (114, "bad_certificate_hash_value"),
+    (115, "unknown_psk_identity"),
+    (116, "certificate_required"),
+    (120, "no_application_protocol"),
+    (121, "ech_required"),
+];
 
 /// `refused_stream`; RFC 9113, section 7, has it in capitals.
 fn reason_name(code: u32) -> String {
@@ -218,13 +246,16 @@ fn reason_name(code: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustls::AlertDescription;
     use std::io::ErrorKind;
 
     #[test]
     fn alerts_and_http2_errors_have_their_names_of_the_standard() {
         assert_eq!(Failure::Alert(44).to_string(), "alert certificate_revoked");
         assert_eq!(Failure::Alert(48).to_string(), "alert unknown_ca");
+        assert_eq!(Failure::Alert(115).to_string(), "alert unknown_psk_identity");
         assert_eq!(Failure::Alert(116).to_string(), "alert certificate_required");
+        assert_eq!(Failure::Alert(200).to_string(), "alert 200");
         assert_eq!(Failure::Stream(7).to_string(), "stream reset refused_stream");
         assert_eq!(Failure::GoAway(11).to_string(), "goaway enhance_your_calm");
     }

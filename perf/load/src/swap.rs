@@ -3,13 +3,14 @@
 //! New connections come at a steady pace, each with one request. Beside them some connections are kept, with a
 //! request now and then: a change may end those, too. A kept connection that ends is opened anew.
 use crate::connection::{Opener, Stream};
-use crate::events::Change;
+use crate::events::{Change, Ended};
 use crate::failure::Failure;
 use crate::http::{Asked, Http1};
 use crate::options::{CommonOptions, LoadOptions, Ready, seconds};
 use crate::probe::Protocol;
 use crate::run::{Lane, Plan};
 use clap::Args;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +30,7 @@ pub(crate) struct Options {
     /// Run a command that changes something (sh -c), every so many seconds
     #[arg(long, value_name = "COMMAND", requires = "every", help_heading = "Changes")]
     run: Option<String>,
-    /// How often to --run it; a change that takes longer is waited for
+    /// How often to --run it; a change that takes longer is waited for, after the end for as long as --timeout says
     #[arg(
         long, value_name = "SECONDS", requires = "run", help_heading = "Changes",
         value_parser = seconds
@@ -190,15 +191,36 @@ impl Work {
         due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
         loop {
             tokio::select! {
+                biased;
                 _ = over.wait_for(|over| *over) => return,
                 _ = due.tick() => {}
             }
             let (at, began) = (lane.notes.since_start(), Instant::now());
-            let mut shell = tokio::process::Command::new("sh");
-            shell.args(["-c", command]).stdin(Stdio::null()).stdout(std::io::stderr());
-            let status = shell.status().await.ok().and_then(|status| status.code());
-            let change = Change { at, took: began.elapsed(), status };
+            let ended = self.make_change(command, &mut over).await;
+            let change = Change { at, took: began.elapsed(), ended };
             lane.notes.tell(|events, _| events.change(change));
+        }
+    }
+
+    /// Runs the command. Once all else is over it has the time of one attempt left.
+    async fn make_change(&self, command: &str, over: &mut Receiver<bool>) -> Ended {
+        let mut shell = tokio::process::Command::new("sh");
+        shell.args(["-c", command]).stdin(Stdio::null()).stdout(std::io::stderr());
+        // In a group of its own: Ctrl-C on the terminal should not end a change that is half made.
+        let Ok(mut child) = shell.process_group(0).spawn() else { return Ended::Killed };
+        let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        let late = async {
+            let _ = over.wait_for(|over| *over).await;
+            tokio::time::sleep(self.opener.timeout).await;
+        };
+        tokio::select! {
+            status = child.wait() => {
+                status.ok().and_then(|status| status.code()).map_or(Ended::Killed, Ended::Exit)
+            }
+            () = late => {
+                let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+                Ended::CutOff
+            }
         }
     }
 

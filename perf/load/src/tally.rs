@@ -135,8 +135,7 @@ impl Tally {
     pub(crate) fn faults(&self) -> u64 {
         let lost: u64 =
             self.events.lost().values().chain(self.events.kept_refused().values()).sum();
-        let changes = self.events.changes().iter().filter(|change| change.status != Some(0));
-        self.failed() + lost + changes.count() as u64
+        self.failed() + lost + self.events.failed_changes() as u64
     }
 
     pub(crate) fn received_bytes(&self) -> u64 {

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 /// A request, in the forms in which it is sent.
 #[derive(Debug)]
 pub(crate) struct Asked {
+    method: Method,
     body: Bytes,
     /// The statuses that are right; none for every 2xx.
     expected: Vec<u16>,
@@ -18,14 +19,24 @@ pub(crate) struct Asked {
 pub(crate) enum Method {
     #[value(name = "GET")]
     Get,
+    #[value(name = "HEAD")]
+    Head,
     #[value(name = "POST")]
     Post,
+    #[value(name = "PUT")]
+    Put,
+    #[value(name = "PATCH")]
+    Patch,
+    #[value(name = "DELETE")]
+    Delete,
+    #[value(name = "OPTIONS")]
+    Options,
 }
 
 impl Asked {
     /// * `host`: the Host, unless `headers` has one.
     /// * `path`: begins with `/`.
-    /// * `body_bytes`: content of a POST.
+    /// * `body`: the content; empty for a method that has none.
     /// * `expected`: the statuses that are right; none for every 2xx.
     ///
     /// # Errors
@@ -35,7 +46,7 @@ impl Asked {
         host: &str,
         path: &str,
         headers: &[(HeaderName, HeaderValue)],
-        body_bytes: usize,
+        body: Bytes,
         expected: Vec<u16>,
     ) -> Result<Self, String> {
         let mut all = HeaderMap::new();
@@ -48,15 +59,15 @@ impl Asked {
                 all.append(name, value.clone());
             }
         }
-        if method == Method::Post {
-            all.insert(header::CONTENT_LENGTH, HeaderValue::from(body_bytes));
+        // RFC 9110, section 8.6: a method that means its content says so of none, too.
+        if !body.is_empty() || matches!(method, Method::Post | Method::Put | Method::Patch) {
+            all.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
-        let body = Bytes::from(vec![b'x'; if method == Method::Post { body_bytes } else { 0 }]);
         let write = |more| Bytes::from(http1(method, path, &all, more, &body));
         let (http1, http1_last) = (write(""), write("connection: close\r\n"));
         let http2 =
             http2(method, path, all).map_err(|error| format!("Host and --path: {error}"))?;
-        Ok(Self { body, expected, http1, http1_last, http2 })
+        Ok(Self { method, body, expected, http1, http1_last, http2 })
     }
 
     /// The whole request by HTTP/1.1; `is_last` tells the server that no other follows.
@@ -69,9 +80,18 @@ impl Asked {
         self.http2.clone()
     }
 
+    pub(crate) fn content_bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// What follows the head by HTTP/2.
     pub(super) fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// Whether an answer has no content, whatever its head says (RFC 9110, section 9.3.2).
+    pub(super) fn is_head(&self) -> bool {
+        self.method == Method::Head
     }
 
     /// Whether this is a status that is right.
@@ -85,10 +105,20 @@ impl Asked {
 }
 
 impl Method {
-    fn name(self) -> &'static str {
+    /// Whether a request has content. That of a GET or a HEAD has no meaning (RFC 9110, section 9.3.1).
+    pub(crate) fn has_content(self) -> bool {
+        !matches!(self, Self::Get | Self::Head)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",
+            Self::Head => "HEAD",
             Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
         }
     }
 }
@@ -125,7 +155,8 @@ mod tests {
         let headers = headers
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        Asked::new(method, "a.example", "/p?q", &headers.collect::<Vec<_>>(), 3, vec![]).unwrap()
+        let body = Bytes::from_static(if method.has_content() { b"abc" } else { b"" });
+        Asked::new(method, "a.example", "/p?q", &headers.collect::<Vec<_>>(), body, vec![]).unwrap()
     }
 
     #[test]
@@ -140,7 +171,7 @@ mod tests {
     #[test]
     fn a_post_has_as_many_bytes_as_it_says() {
         let asked = asked(Method::Post, &[]);
-        assert!(asked.http1(false).ends_with(b"content-length: 3\r\n\r\nxxx"));
+        assert!(asked.http1(false).ends_with(b"content-length: 3\r\n\r\nabc"));
         assert_eq!(asked.http2().headers()["content-length"], "3");
     }
 
@@ -156,7 +187,7 @@ mod tests {
     #[test]
     fn a_status_is_right_when_it_was_asked_for() {
         assert!(asked(Method::Get, &[]).expects(204) && !asked(Method::Get, &[]).expects(301));
-        let moved = Asked::new(Method::Get, "a", "/", &[], 0, vec![301]).unwrap();
+        let moved = Asked::new(Method::Get, "a", "/", &[], Bytes::new(), vec![301]).unwrap();
         assert!(moved.expects(301) && !moved.expects(200));
     }
 }

@@ -1,7 +1,7 @@
 //! Where a password comes from: a file, the environment, or whoever sits at the terminal.
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Where to take a password from. It never stands on the command line, which everybody can read.
@@ -29,10 +29,14 @@ impl Password {
             }
             Self::Variable(name) => variable(name)
                 .ok_or_else(|| format!("--password-env {name}: there is no such variable")),
-            Self::Asked => ask(of).map_err(|_| {
-                let file = of.display();
-                format!("{file} needs a password: no terminal to ask on; say --password-file")
-            }),
+            Self::Asked => match ask(of) {
+                Ok(Some(password)) => Ok(password),
+                Ok(None) => Err(format!("{} needs a password: none was typed", of.display())),
+                Err(_) => Err(format!(
+                    "{} needs a password: no terminal to ask on; say --password-file",
+                    of.display()
+                )),
+            },
         }
     }
 }
@@ -42,18 +46,33 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Asks on the terminal, and shows nothing of what is typed.
-fn ask(of: &Path) -> io::Result<String> {
+/// Asks on the terminal, and shows nothing of what is typed. None when Ctrl-C or Ctrl-D was typed instead.
+fn ask(of: &Path) -> io::Result<Option<String>> {
     let mut terminal = File::options().read(true).write(true).open("/dev/tty")?;
     let before = tcgetattr(&terminal)?;
     let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
+    // Without ISIG Ctrl-C is a byte, and no signal that would leave the terminal silent. It ends the line, so that
+    // whoever types it need not type Enter, too. Source: termios(3).
+    silent.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
+    silent.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
     tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
-    write!(terminal, "Password of {}: ", of.display())?;
-    let mut line = String::new();
-    let read = BufReader::new(&terminal).read_line(&mut line);
+    let typed = read_line(&mut terminal, of);
     tcsetattr(&terminal, OptionalActions::Flush, &before)?;
     writeln!(terminal)?;
-    read?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+    let Some(line) = typed?.strip_suffix(b"\n").map(<[u8]>::to_vec) else { return Ok(None) };
+    String::from_utf8(line).map(Some).map_err(io::Error::other)
 }
+
+/// A terminal gives one line at a time.
+fn read_line(terminal: &mut File, of: &Path) -> io::Result<Vec<u8>> {
+    write!(terminal, "Password of {}: ", of.display())?;
+    let mut line = vec![0; LINE_BYTES_MAX];
+    let count = terminal.read(&mut line)?;
+    line.truncate(count);
+    Ok(line)
+}
+
+const CTRL_C: u8 = 3;
+
+/// The longest line that a terminal takes. Source: termios(3), "Canonical and noncanonical mode".
+const LINE_BYTES_MAX: usize = 4_096;

@@ -41,19 +41,25 @@ impl CommonOptions {
         protocol: Protocol,
         resume_percent: u32,
     ) -> Result<Ready, String> {
-        self.output.check()?;
         run::raise_file_limit();
         let identities = self.identities.read()?;
         let clients = identities.len();
-        let (connect, name) = (&self.server.connect, self.server.name());
+        let (connect, name) = (self.server.connect.to_string(), self.server.name());
         let opener = self.server.opener(identities, protocol.alpn(), resume_percent)?;
-        let asked = self.request.asked(name)?;
-        let negotiated = probe::probe(&opener, &asked, protocol, connect)?;
+        let asked = self.request.asked(&self.server.authority())?;
+        let negotiated = probe::probe(&opener, &asked, protocol, &connect)?;
         let setting = Setting {
             work,
-            connect: connect.clone(),
+            connect,
+            connect_to: self.server.connect_to.iter().map(ToString::to_string).collect(),
             server_name: name.to_owned(),
+            source: self.server.source.as_ref().map(ToString::to_string),
+            insecure: self.server.insecure,
             clients,
+            resume_percent,
+            method: self.request.method.name(),
+            path: self.request.path.clone(),
+            content_bytes: asked.content_bytes(),
             protocol,
             negotiated,
             connections: None,
@@ -77,8 +83,9 @@ impl CommonOptions {
         W: Fn(Lane) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + 'static,
     {
+        let outputs = self.output.open()?;
         let outcome = plan.carry_out(lane).map_err(|error| format!("cannot go on: {error}"))?;
-        self.output.give(&Report::new(setting, plan, &outcome))?;
+        outputs.give(&Report::new(setting, plan, &outcome))?;
         Ok(outcome.tally.faults())
     }
 }

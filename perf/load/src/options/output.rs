@@ -1,14 +1,15 @@
 //! Where the result goes, besides the table.
 use crate::report::Report;
 use clap::Args;
-use std::fs;
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Results")]
 pub(super) struct OutputOptions {
-    /// Write the result to this file as JSON, too
+    /// Write the result to this file as JSON, too; - is standard output, and the table goes to standard error
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write a page with charts to this file (HTML); it needs no network
@@ -17,38 +18,72 @@ pub(super) struct OutputOptions {
 }
 
 impl OutputOptions {
-    /// Sees that there can be results before any load is made.
+    /// Opens the files, so that no load is made whose result has no place.
     ///
     /// # Errors
     /// A sentence that names the file.
-    pub(super) fn check(&self) -> Result<(), String> {
-        self.json.iter().chain(&self.report).try_for_each(|path| {
-            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            if directory.is_none_or(Path::is_dir) && !path.is_dir() {
-                return Ok(());
-            }
-            Err(format!("{}: no file can be made there", path.display()))
-        })
-    }
-
-    /// Prints the table and writes the files.
-    ///
-    /// # Errors
-    /// A sentence that names the file.
-    pub(super) fn give(&self, report: &Report) -> Result<(), String> {
-        // Whoever has closed the pipe wants no more.
-        let _ = writeln!(io::stdout(), "{report}");
-        if let Some(path) = &self.json {
-            let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
-            write(path, &(json + "\n"))?;
-        }
-        if let Some(path) = &self.report {
-            write(path, &report.page())?;
-        }
-        Ok(())
+    pub(super) fn open(&self) -> Result<Outputs, String> {
+        let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
+        let is_piped = [&self.json, &self.report].into_iter().flatten().any(|path| is_dash(path));
+        Ok(Outputs { json: open(&self.json)?, report: open(&self.report)?, is_piped })
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+/// The files that were asked for.
+#[derive(Debug)]
+pub(super) struct Outputs {
+    json: Option<Output>,
+    report: Option<Output>,
+    /// One of them is standard output.
+    is_piped: bool,
+}
+
+impl Outputs {
+    /// Prints the table and writes the files, each whatever becomes of the other.
+    ///
+    /// # Errors
+    /// A sentence that names the first file that could not be written.
+    pub(super) fn give(self, report: &Report) -> Result<(), String> {
+        // Whoever has closed the pipe wants no more.
+        let _ = if self.is_piped {
+            writeln!(io::stderr(), "{report}")
+        } else {
+            writeln!(io::stdout(), "{report}")
+        };
+        let json = self.json.map_or(Ok(()), |file| {
+            let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
+            file.write(&(json + "\n"))
+        });
+        let page = self.report.map_or(Ok(()), |file| file.write(&report.page()));
+        json.and(page)
+    }
+}
+
+/// A file for a result.
+#[derive(Debug)]
+struct Output {
+    path: PathBuf,
+    file: File,
+}
+
+impl Output {
+    fn open(path: &Path) -> Result<Self, String> {
+        let file = if is_dash(path) {
+            io::stdout().as_fd().try_clone_to_owned().map(File::from)
+        } else {
+            File::create(path)
+        };
+        let file = file.map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    fn write(mut self, text: &str) -> Result<(), String> {
+        let written = self.file.write_all(text.as_bytes());
+        written.map_err(|error| format!("{}: {error}", self.path.display()))
+    }
+}
+
+/// As in other programs, it is standard output.
+fn is_dash(path: &Path) -> bool {
+    path == "-"
 }

@@ -1,6 +1,7 @@
 //! Values of options, from their text. Errors are the end of clap's sentence.
 use crate::timeline::LATENCY_MAX;
 use http::{HeaderName, HeaderValue, header};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -23,10 +24,16 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| "expected 0.001 to 10,000,000 a second".to_owned())
 }
 
-/// A stretch of time.
+/// A stretch of time: a number of seconds, or with its unit.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().filter(|seconds| (0.001..=1_000_000.0).contains(seconds));
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| "expected a number of seconds".to_owned())
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)];
+    let with_unit =
+        units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds)));
+    let (number, unit) = with_unit.unwrap_or((text, 1.0));
+    let seconds = number.parse::<f64>().ok().map(|number| number * unit);
+    let seconds = seconds.filter(|seconds| (0.001..=1_000_000.0).contains(seconds));
+    let told = || "expected a number of seconds, or one such as 500ms, 30s, 5m, 1h".to_owned();
+    seconds.map(Duration::from_secs_f64).ok_or_else(told)
 }
 
 /// A stretch of time that a latency may have.
@@ -77,6 +84,35 @@ pub(super) fn cpus(text: &str) -> Result<Cpus, String> {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Cpus(pub(super) Vec<usize>);
 
+/// `host:443`, `192.0.2.1:443` or `[2001:db8::1]:443`.
+pub(super) fn place(text: &str) -> Result<Place, String> {
+    let told = || "expected a name or an address with a port".to_owned();
+    let (host, port) = text.rsplit_once(':').ok_or_else(told)?;
+    let ipv6 = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_host = match ipv6 {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && !host.contains([':', '[', ']']),
+    };
+    let port = port.parse().ok().filter(|port| is_host && *port > 0).ok_or_else(told)?;
+    Ok(Place { host: ipv6.unwrap_or(host).to_owned(), port })
+}
+
+/// A host and one of its ports.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Place {
+    /// A name, or an address without brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        // RFC 3986, section 3.2.2.
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
 /// Local addresses: `A` or `A-B`.
 pub(super) fn sources(text: &str) -> Result<Sources, String> {
     let told = || format!("expected addresses A-B, {SOURCES_MAX} at most");
@@ -105,6 +141,15 @@ fn v4(bits: u128) -> IpAddr {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Sources(pub(super) Vec<IpAddr>);
 
+impl fmt::Display for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [first, .., last] => write!(f, "{first}-{last}"),
+            one => one.iter().try_for_each(|one| one.fmt(f)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,10 +159,35 @@ mod tests {
         let all = sources("127.0.0.254-127.0.1.1").unwrap().0;
         let texts: Vec<_> = all.iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["127.0.0.254", "127.0.0.255", "127.0.1.0", "127.0.1.1"]);
+        assert_eq!(sources("127.0.0.254-127.0.1.1").unwrap().to_string(), "127.0.0.254-127.0.1.1");
+        assert_eq!(sources("::1").unwrap().to_string(), "::1");
         assert_eq!(sources("::1").unwrap().0, ["::1".parse::<IpAddr>().unwrap()]);
         for wrong in ["", "127.0.0.2-127.0.0.1", "127.0.0.1-::1", "0.0.0.0-255.255.255.255", "a-b"]
         {
             assert!(sources(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_in_seconds_or_has_its_unit() {
+        let right =
+            [("30", 30_000), ("4.5", 4_500), ("500ms", 500), ("30s", 30_000), ("2m", 120_000)];
+        for (text, milliseconds) in right {
+            assert_eq!(seconds(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for wrong in ["", "s", "0", "-1s", "30 minutes", "1000h", "NaN"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_place_has_a_host_and_a_port() {
+        for right in ["edge.example:443", "192.0.2.1:8443", "[2001:db8::1]:443"] {
+            assert_eq!(place(right).unwrap().to_string(), right);
+        }
+        let wrong = ["edge", ":443", "edge:", "edge:0", "edge:65536", "::1", "[edge]:443", "[::1]"];
+        for wrong in wrong {
+            assert!(place(wrong).is_err(), "{wrong}");
         }
     }
 

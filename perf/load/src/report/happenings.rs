@@ -1,5 +1,5 @@
 //! Refusals, losses, changes and certificates, as they are told.
-use crate::events::{Certificate, Event, Events, Whose};
+use crate::events::{Certificate, Ended, Event, Events, Whose};
 use crate::failure::Failure;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -20,6 +20,8 @@ pub(super) struct Happenings {
     /// Requests on kept connections that were answered.
     pub(super) kept_requests: u64,
     pub(super) changes: Vec<Change>,
+    /// How many of them could not be made.
+    pub(super) failed_changes: usize,
     pub(super) server_certificates: Vec<Shown>,
 }
 
@@ -37,8 +39,10 @@ pub(super) struct Refusal {
 pub(super) struct Change {
     pub(super) at_seconds: f64,
     pub(super) took_seconds: f64,
-    /// None when it was killed or could not be started.
+    /// None when it was killed or could not be started, or was cut off.
     pub(super) exit_status: Option<i32>,
+    /// The run ended before it.
+    pub(super) cut_off: bool,
 }
 
 /// A certificate of the server.
@@ -59,7 +63,11 @@ impl Happenings {
         let changes = events.changes().iter().map(|change| Change {
             at_seconds: change.at.as_secs_f64(),
             took_seconds: change.took.as_secs_f64(),
-            exit_status: change.status,
+            exit_status: match change.ended {
+                Ended::Exit(status) => Some(status),
+                Ended::Killed | Ended::CutOff => None,
+            },
+            cut_off: change.ended == Ended::CutOff,
         });
         Self {
             refusals: events.told().iter().map(Refusal::of).collect(),
@@ -69,13 +77,9 @@ impl Happenings {
             ended: events.ended(),
             kept_requests: events.answered(),
             changes: changes.collect(),
+            failed_changes: events.failed_changes(),
             server_certificates: events.certificates().iter().map(Shown::of).collect(),
         }
-    }
-
-    /// Changes that could not be made.
-    pub(super) fn failed_changes(&self) -> usize {
-        self.changes.iter().filter(|change| change.exit_status != Some(0)).count()
     }
 }
 

@@ -21,9 +21,23 @@ use time::format_description::well_known::Rfc3339;
 pub(crate) struct Setting {
     pub(crate) work: &'static str,
     pub(crate) connect: String,
+    /// Where connections went instead.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) connect_to: Vec<String>,
     pub(crate) server_name: String,
+    /// Local addresses, from the first to the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) source: Option<String>,
+    /// Nobody looked at the server's certificate.
+    pub(crate) insecure: bool,
     /// Different clients; 0 where none shows a certificate.
     pub(crate) clients: usize,
+    /// Of a hundred connections, how many were to resume.
+    pub(crate) resume_percent: u32,
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+    /// Of each request.
+    pub(crate) content_bytes: usize,
     pub(crate) protocol: Protocol,
     pub(crate) negotiated: Negotiated,
     /// Connections that are kept.
@@ -44,6 +58,11 @@ pub(crate) struct Report {
     at: String,
     #[serde(flatten)]
     setting: Setting,
+    /// The bounds of the run: whichever came first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_seconds: Option<f64>,
     threads: usize,
     pace: Pace,
     /// How long opening the connections has taken, where that is no part of `seconds`.
@@ -122,6 +141,8 @@ impl Report {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             at: now(),
+            count: plan.bounds.count,
+            duration_seconds: plan.bounds.duration.map(|duration| duration.as_secs_f64()),
             threads,
             pace: plan.pace,
             opening_seconds: opening.map(|opening| opening.as_secs_f64()),
@@ -255,8 +276,15 @@ pub(super) mod tests {
         let setting = Setting {
             work: "handshake",
             connect: "127.0.0.1:8443".to_owned(),
+            connect_to: Vec::new(),
             server_name: "localhost".to_owned(),
+            source: None,
+            insecure: false,
             clients: 1,
+            resume_percent: 0,
+            method: "GET",
+            path: "/".to_owned(),
+            content_bytes: 0,
             protocol: Protocol::Http1,
             negotiated: Negotiated::default(),
             connections: None,

@@ -203,8 +203,20 @@ impl Report {
         let first = first.into_iter().filter(|word| !word.is_empty()).cloned().collect::<Vec<_>>();
         let (full, resumed) = (self.handshakes.full, self.handshakes.resumed);
         let number = |count: Option<u64>| count.map(|count| count.to_string()).unwrap_or_default();
+        let Setting { method, path, content_bytes, insecure, resume_percent, .. } = &self.setting;
+        let content = Some(content_bytes).filter(|bytes| **bytes > 0);
+        let content = content.map_or_else(String::new, |bytes| format!(", {bytes} bytes each"));
+        let resume = Some(resume_percent).filter(|percent| **percent > 0);
+        let bounds = self.count.map(|count| count.to_string()).into_iter();
+        let bounds = bounds.chain(self.duration_seconds.map(|seconds| format!("{seconds} s")));
         let rows = [
             ("asked for", self.setting.server_name.clone()),
+            ("at", self.setting.connect_to.join(", ")),
+            ("from", self.setting.source.clone().unwrap_or_default()),
+            ("certificate", if *insecure { "not looked at" } else { "" }.to_owned()),
+            ("requests", format!("{method} {path}{content}")),
+            ("to resume", resume.map_or_else(String::new, |percent| format!("{percent} %"))),
+            ("until", bounds.collect::<Vec<_>>().join(" or ")),
             ("pace", pace),
             ("kept connections", number(self.setting.connections)),
             (
@@ -233,8 +245,11 @@ impl Happenings {
         let mut page = String::new();
         if !self.changes.is_empty() {
             let rows = self.changes.iter().map(|change| {
-                let status =
-                    change.exit_status.map_or_else(|| "killed".to_owned(), |it| it.to_string());
+                let status = match (change.exit_status, change.cut_off) {
+                    (Some(status), _) => status.to_string(),
+                    (None, true) => "cut off by the end".to_owned(),
+                    (None, false) => "killed".to_owned(),
+                };
                 [
                     format!("{:.3} s", change.at_seconds),
                     format!("{:.3} s", change.took_seconds),

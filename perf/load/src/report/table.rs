@@ -85,7 +85,7 @@ impl fmt::Display for Happenings {
             writeln!(f, "{:>10} kept connections ended in order", self.ended)?;
         }
         if !self.changes.is_empty() {
-            let (count, failed) = (self.changes.len(), self.failed_changes());
+            let (count, failed) = (self.changes.len(), self.failed_changes);
             writeln!(f, "{count:>10} changes, of which {failed} failed")?;
         }
         for shown in &self.server_certificates {

@@ -1,5 +1,5 @@
 //! Watching a run: the line on a terminal, and Ctrl-C.
-use super::Shared;
+use super::{Bounds, Shared};
 use std::io::{self, IsTerminal};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -45,9 +45,11 @@ impl Shared {
         let seconds = self.since_start(Instant::now()).as_secs();
         let done = self.done.load(Ordering::Relaxed);
         let failed = self.failed.load(Ordering::Relaxed);
-        let far = self.bounds.duration.map(|duration| format!(" of {}", duration.as_secs()));
-        let far = far.unwrap_or_default();
-        format!("{seconds:5}{far} s  {done:9} done  {new:7}/s  {failed:7} failed ")
+        let of = |bound: String| format!(" of {bound}");
+        let Bounds { count, duration } = self.bounds;
+        let until = duration.map(|bound| of(bound.as_secs_f64().to_string())).unwrap_or_default();
+        let all = count.map(|bound| of(bound.to_string())).unwrap_or_default();
+        format!("{seconds:5}{until} s  {done:9}{all} done  {new:7}/s  {failed:7} failed ")
     }
 }
 

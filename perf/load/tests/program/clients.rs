@@ -90,7 +90,6 @@ fn a_pfx_file_is_opened_by_a_password_from_a_file() {
     }
 }
 
-/// `script` of util-linux is the terminal, whose user types the password.
 #[test]
 fn a_password_comes_from_the_environment_or_from_the_terminal() {
     let pki = Pki::new();
@@ -104,14 +103,34 @@ fn a_password_comes_from_the_environment_or_from_the_terminal() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 
     let line = format!("{} {}", env!("CARGO_BIN_EXE_portcullis-load"), known.join(" "));
+    let (status, shown) = on_a_terminal(&line, b"secret\n");
+    assert_eq!(status, Some(0), "{shown}");
+    assert!(shown.contains("2 done") && !shown.contains("secret"), "{shown}");
+}
+
+/// Goal: Ctrl-C at the question for a password leaves a terminal that shows what is typed.
+#[test]
+fn whoever_interrupts_instead_of_a_password_has_a_terminal_as_before() {
+    let pki = Pki::new();
+    let load = env!("CARGO_BIN_EXE_portcullis-load");
+    let load =
+        format!("{load} handshake --connect 127.0.0.1:1 --insecure --pfx {}", pfx(&pki, &[]));
+    // A shell that survives the signal looks at the terminal afterwards.
+    let line = format!("sh -c 'trap : INT; {load}; echo status $?; stty -a'");
+    let (_, shown) = on_a_terminal(&line, b"sec\x03");
+    assert!(shown.contains("none was typed") && shown.contains("status 2"), "{shown}");
+    let words: Vec<_> = shown.split_whitespace().collect();
+    assert!(words.contains(&"echo") && words.contains(&"isig"), "{shown}");
+    assert!(shown.contains("eol = <undef>"), "{shown}");
+}
+
+/// Runs a command on a terminal, which is `script` of util-linux, and types that when it asks for a password.
+/// Answers its status, and what the terminal has shown.
+fn on_a_terminal(line: &str, typed: &[u8]) -> (Option<i32>, String) {
     let mut terminal = Command::new("script");
-    terminal.args(["-q", "-e", "-c", &line, "/dev/null"]);
-    let mut child = terminal
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    terminal.args(["-q", "-e", "-c", line, "/dev/null"]);
+    terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = terminal.spawn().unwrap();
     let mut shown = Vec::new();
     let stdout = child.stdout.as_mut().unwrap();
     while !shown.ends_with(b".pfx: ") {
@@ -119,11 +138,9 @@ fn a_password_comes_from_the_environment_or_from_the_terminal() {
         stdout.read_exact(&mut byte).unwrap();
         shown.extend(byte);
     }
-    child.stdin.as_mut().unwrap().write_all(b"secret\n").unwrap();
+    child.stdin.as_mut().unwrap().write_all(typed).unwrap();
     stdout.read_to_end(&mut shown).unwrap();
-    let shown = String::from_utf8(shown).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0), "{shown}");
-    assert!(shown.contains("2 done") && !shown.contains("secret"), "{shown}");
+    (child.wait().unwrap().code(), String::from_utf8(shown).unwrap())
 }
 
 #[test]

@@ -26,7 +26,11 @@ pub(crate) fn load(pki: &Pki, work: &str, address: SocketAddr, more: &[&str]) ->
     let (json, ca, address) = (pki.path("load.json"), pki.path("ca.crt"), address.to_string());
     let known = [work, "--connect", &address, "--server-name", "localhost", "--json", &json];
     let output = run(&[&known[..], &["--ca", &ca], more].concat());
-    let told = fs::read(&json).ok().map(|bytes| serde_json::from_slice(&bytes).unwrap());
+    // Empty where the load could not go on.
+    let told = fs::read(&json)
+        .ok()
+        .filter(|bytes| !bytes.is_empty())
+        .map(|bytes| serde_json::from_slice(&bytes).unwrap());
     let told = told.unwrap_or_default();
     if told != Value::Null {
         assert_all_is_counted(&told);

@@ -35,6 +35,34 @@ fn a_request_is_as_its_options_say() {
 }
 
 #[test]
+fn content_comes_from_a_file_by_any_method_that_has_some() {
+    let pki = Pki::new();
+    let file = pki.path("content");
+    std::fs::write(&file, "hello").unwrap();
+    for method in ["POST", "PUT", "PATCH", "DELETE"] {
+        let address = serve(&pki, None, move |request, stream| {
+            let is_right =
+                request.head.starts_with(&format!("{method} / ")) && request.body_bytes == 5;
+            let wrong = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+            send(stream, if is_right { OK } else { wrong });
+        });
+        let more = ["--method", method, "--body-file", &file, "--count", "2"];
+        assert_eq!(load(&pki, "requests", address, &more).success()["done"], 2);
+    }
+}
+
+/// RFC 9110, section 9.3.2: its length is that of the content that a GET would have.
+#[test]
+fn the_answer_to_a_head_has_no_content() {
+    let pki = Pki::new();
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
+    let address = serve(&pki, None, move |_, stream| send(stream, head));
+    let more = ["--method", "HEAD", "--count", "10", "--concurrency", "1"];
+    let told = load(&pki, "requests", address, &more).success();
+    assert_eq!((&told["handshakes"]["full"], &told["received_bytes"]), (&1.into(), &0.into()));
+}
+
+#[test]
 fn a_connection_that_the_server_ends_in_order_is_opened_anew() {
     let pki = Pki::new();
     let address = serve(&pki, None, |request, stream| {

@@ -1,6 +1,6 @@
 //! What a run leaves behind: the table, the JSON, the page, the line on a terminal.
 use crate::pki::Pki;
-use crate::program::{command, load};
+use crate::program::{command, load, run, sentence};
 use crate::secure_server::{OK, send, serve};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -35,15 +35,16 @@ fn a_terminal_sees_how_it_goes() {
     let pki = Pki::new();
     let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
     let line = format!(
-        "{} handshake --connect {address} --insecure --rate 10 --duration 4.5",
+        "{} handshake --connect {address} --insecure --rate 10 --duration 4.5 --count 1000",
         env!("CARGO_BIN_EXE_portcullis-load")
     );
     let output =
         Command::new("script").args(["-q", "-e", "-c", &line, "/dev/null"]).output().unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
     // A busy machine may miss a second or two.
-    let is_shown = |second: u32| shown.contains(&format!("\r    {second} of 4 s  "));
-    assert!((1..=4).any(is_shown) && shown.contains("45 done"), "{shown}");
+    let is_shown = |second: u32| shown.contains(&format!("\r    {second} of 4.5 s  "));
+    assert!((1..=4).any(is_shown) && shown.contains(" of 1000 done  "), "{shown}");
+    assert!(shown.contains("45 done"), "{shown}");
 }
 
 /// Ctrl-C, as soon as the server has seen some: what there is, is told.
@@ -69,19 +70,57 @@ fn whoever_interrupts_gets_what_there_is() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_told_before_there_is_load() {
+fn a_file_that_cannot_be_made_is_told_before_there_is_load() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
+    for option in ["--report", "--json"] {
+        // A directory that there is, where not even root may make a file.
+        for file in ["/nowhere/file", "/proc/file"] {
+            let known = ["handshake", "--connect", &address, "--insecure", option, file];
+            let output = run(&known);
+            let text = sentence(&output);
+            assert!(text.contains(&format!("{file}: ")) && output.stdout.is_empty(), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_written_in_the_end_takes_no_other_with_it() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
+    let page = pki.path("load.html");
+    let known = ["handshake", "--connect", &address, "--insecure", "--count", "2"];
+    let output = run(&[&known[..], &["--json", "/dev/full", "--report", &page]].concat());
+    assert!(sentence(&output).contains("/dev/full: "), "{output:?}");
+    assert!(fs::read_to_string(&page).unwrap().ends_with("</html>\n"));
+}
+
+#[test]
+fn json_to_a_pipe_has_standard_output_to_itself() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
+    let output =
+        run(&["handshake", "--connect", &address, "--insecure", "--count", "2", "--json", "-"]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["done"], 2);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("2 done"));
+}
+
+#[test]
+fn the_result_says_what_was_asked_for() {
     let pki = Pki::new();
     let address = serve(&pki, None, |_, stream| send(stream, OK));
-    for option in ["--report", "--json"] {
-        let output = crate::program::run(&[
-            "handshake",
-            "--connect",
-            &address.to_string(),
-            "--insecure",
-            option,
-            "/nowhere/file",
-        ]);
-        let text = crate::program::sentence(&output);
-        assert!(text.contains("/nowhere/file: no file can be made there"), "{text}");
+    let to = address.to_string();
+    let more = ["--connect-to", &to, "--source", "127.0.0.2-127.0.0.3", "--count", "2"];
+    let more = [&more[..], &["--method", "PUT", "--path", "/orders", "--body-bytes", "7"]].concat();
+    let more = [&more[..], &["--duration", "1m", "--resume", "50"]].concat();
+    let told = load(&pki, "handshake", address, &more).success();
+    let expected = serde_json::json!({
+        "connect": to, "connect_to": [to], "source": "127.0.0.2-127.0.0.3", "insecure": false,
+        "method": "PUT", "path": "/orders", "content_bytes": 7, "resume_percent": 50,
+        "count": 2, "duration_seconds": 60.0
+    });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&told[name], value, "{name}");
     }
 }

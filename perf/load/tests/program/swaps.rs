@@ -1,9 +1,13 @@
 //! `swap`: a steady load while something changes.
 use crate::nginx::Nginx;
 use crate::pki::Pki;
-use crate::program::{load, load_as_clients};
+use crate::program::{command, load, load_as_clients};
 use crate::secure_server::{OK, send, serve};
+use crate::wait::until;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[test]
@@ -88,4 +92,38 @@ fn a_change_that_fails_shows_in_the_exit_status() {
     let more = ["--duration", "2", "--rate", "20", "--every", "0.1", "--run", "exit 3"];
     let told = load(&pki, "swap", address, &more).failure();
     assert_eq!((&told["failed"], &told["changes"][0]["exit_status"]), (&0.into(), &3.into()));
+}
+
+/// Goal: a command that hangs ends with the run, with all that it has started, and is no failure.
+#[test]
+fn a_change_that_the_end_cuts_off_is_no_failure() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK));
+    let late = pki.path("late");
+    let change = format!("(sleep 20; touch {late}); true");
+    let more = ["--duration", "1", "--timeout", "1", "--rate", "20", "--every", "0.1"];
+    let told = load(&pki, "swap", address, &[&more[..], &["--run", &change]].concat()).success();
+    assert_eq!(told["changes"].as_array().unwrap().len(), 1, "{told}");
+    assert_eq!(
+        (&told["changes"][0]["cut_off"], &told["failed_changes"]),
+        (&true.into(), &0.into())
+    );
+    assert!(!fs::exists(late).unwrap());
+}
+
+/// A terminal sends Ctrl-C to all of the group of processes that it has in front.
+#[test]
+fn a_change_that_is_being_made_outlives_ctrl_c() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
+    let (begun, made) = (pki.path("begun"), pki.path("made"));
+    let change = format!("touch {begun}; sleep 1; touch {made}");
+    let mut load = command(&["swap", "--connect", &address, "--insecure", "--duration", "600"]);
+    load.args(["--rate", "20", "--every", "0.1", "--run", &change]);
+    load.process_group(0).stdout(Stdio::null());
+    let mut child = load.spawn().unwrap();
+    until("a change", || fs::exists(&begun).unwrap().then_some(()));
+    kill_process_group(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(fs::exists(made).unwrap());
 }

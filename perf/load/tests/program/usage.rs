@@ -42,7 +42,10 @@ fn what_cannot_be_used_is_named_in_one_sentence() {
         (&[&address, "--rate", "1", "--concurrency", "1"], "no --concurrency"),
         (&[&address, "--path", "/nowhere", "--expect", "404"], "with status 200"),
         (&[&address, "--source", "192.0.2.1"], "--source 192.0.2.1: "),
-        (&["localhost"], "--connect localhost"),
+        (
+            &["localhost", "--connect-to", &address],
+            "for '--connect <HOST:PORT>': expected a name or an address with a port",
+        ),
     ];
     for (more, expected) in cases {
         let text = sentence(&run(&[&known[..], more].concat()));
