@@ -16,6 +16,7 @@ const PATHS: u32 = 100_000;
 
 /// What `perf/promises.md` says.
 const PATH_MAX: Duration = Duration::from_micros(10);
+const PATH_BYTES_MAX: usize = 80;
 
 fn sweep(c: &mut Criterion) {
     let pki = support::Pki::new();
@@ -29,6 +30,7 @@ fn sweep(c: &mut Criterion) {
         .collect();
     let bytes: usize = paths.iter().map(|path| path.encode().len()).sum();
     println!("a path takes {} bytes", bytes / paths.len());
+    assert!(bytes <= PATH_BYTES_MAX * paths.len(), "promised: at most {PATH_BYTES_MAX} bytes");
     let after = pki.store(&[pki.revocation_list(PATHS)]);
     let mut next = paths.iter().cycle();
     c.bench_function("sweep/path", |bench| {

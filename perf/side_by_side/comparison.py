@@ -1,19 +1,16 @@
 """Compares servers in the works, in rotation, and judges the goals."""
-import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
 from . import machine, servers, shown, table, verdicts
-from .goals import BEST, BROKEN, UNJUDGED, Goal, best, order_doubts
-from .load import Load, measure
-from .runs import Measured, say
+from .goals import BEST, BROKEN, UNJUDGED, Goal, Judged, best, order_doubts
+from .load import Load, did_too_little, measure
+from .runs import Measured, say, say_broken
 from .works import NO_LISTS, QUICK_ENTRIES
 
 # At half of a server's capacity its p99 is to be no worse than the best peer's.
 P99 = Goal(1.0, BEST)
-# An open loop that did less than this of its rate was none.
-RATE_MIN = 0.97
 # In a quick run; more operations than connections.
 QUICK_COUNT = 100
 QUICK_RATE = 200
@@ -36,14 +33,8 @@ class Comparison(Measured):
         """Every server must refuse an untrusted and a revoked client before it is compared in anything."""
         for server in (servers.Portcullis, *self.peers):
             with server(self.scratch, self.pki, lists=self.lists(QUICK_ENTRIES)) as running:
-                self.require_right(running, has_revoked=True)
+                verdicts.require(running, has_revoked=True)
         say("every server refuses the untrusted client and the revoked one, and lets others in")
-
-    @staticmethod
-    def require_right(server, has_revoked):
-        if found := verdicts.faults(server, has_revoked):
-            print(*(f"BROKEN  {fault}" for fault in found), sep="\n")
-            sys.exit(1)
 
     def lists(self, entries):
         return NO_LISTS if entries is None else (self.pki / "root.crl", self.pki / f"{entries}.crl")
@@ -51,10 +42,24 @@ class Comparison(Measured):
     # One work.
 
     def compare(self, work):
-        """Measures one work, shows its tables, judges its goals."""
-        contenders = work.contenders(self.peers, self.quick)
+        """Measures one work, shows its tables, judges its goals; where it fails, the run goes on with the next."""
         calm = machine.Calm()
         kept = {"key": work.key, "title": work.title, "unit": work.unit, "answer_bytes": work.answer_bytes}
+        self.results["works"].append(kept)
+        try:
+            self.measure_work(work, kept, calm)
+        except (machine.Broken, *machine.CANNOT_RUN) as why:
+            self.give_up(work, kept, why)
+        else:
+            if not self.quick:
+                self.judge_work(work, kept, calm.doubts() if work.load.is_of_time else [])
+        finally:
+            self.calm.add(calm)
+            kept |= calm.told()
+
+    def measure_work(self, work, kept, calm):
+        """Puts what was measured into `kept`, and what was seen of the machine meanwhile into `calm`."""
+        contenders = work.contenders(self.peers, self.quick)
         with ExitStack() as started:
             target = started.enter_context(servers.Target(self.scratch, self.pki)) if work.forwards else None
             if isinstance(work.load, Load):
@@ -75,11 +80,6 @@ class Comparison(Measured):
             kept["rounds"] = self.rounds(work.title, contenders, once, calm, warms_up=isinstance(work.load, Load))
             if work.at_half:
                 kept["at_half"] = self.at_half(work, contenders, once, kept["rounds"], calm)
-        if not self.quick:
-            self.calm.add(calm)
-            kept |= calm.told()
-            self.results["works"].append(kept)
-            self.judge_work(work, kept, calm.doubts() if work.load.is_of_time else [])
 
     @contextmanager
     def begun(self, work, one, target):
@@ -87,7 +87,7 @@ class Comparison(Measured):
         say(f"{work.key}: starting {one.label}")
         wanted = work.wanted | {"lists": self.lists(one.entries), "target": target.port if target else None}
         with one.server(self.scratch, self.pki, **wanted) as server:
-            self.require_right(server, has_revoked=bool(one.entries))
+            verdicts.require(server, has_revoked=bool(one.entries))
             yield server
 
     def rounds(self, title, contenders, once, calm, warms_up=True):
@@ -114,7 +114,7 @@ class Comparison(Measured):
             else:
                 spent_us, _ = table.median_and_spread([report["server_cpu_us"] for report in rounds[one.label]])
                 rate = 1e6 / spent_us / 2
-            return once(one, rate) | {"rate": rate}
+            return once(one, rate)
 
         return self.rounds(f"{work.title}; at half of the capacity", compared, half, calm)
 
@@ -124,11 +124,24 @@ class Comparison(Measured):
 
     # What came of it.
 
+    def give_up(self, work, kept, why):
+        """A work that failed: there is no judgement on its goals, but where a server did something wrong."""
+        print(f"\n{work.key}: {work.title}")
+        kept["doubts"] = [str(why)]
+        if isinstance(why, machine.Broken):
+            say_broken(why)
+            verdict = BROKEN
+        else:
+            shown.not_counted(kept["doubts"])
+            verdict = UNJUDGED
+        judged = [Judged(goal.told(work.unit), "not measured", verdict) for goal in work.goals]
+        self.judged.append(Summed(work.key, work.unit, {}, judged))
+
     def judge_work(self, work, kept, doubts):
         rounds = kept["rounds"]
         figures = {label: [work.figure(report) for report in reports] for label, reports in rounds.items()}
         names = self.names(rounds)
-        doubts = doubts + order_doubts(figures, names)
+        doubts = doubts + order_doubts(figures, names) + self.few_rounds()
         kept["doubts"] = doubts
         shown.of_work(work, rounds, figures, doubts)
         judged = [goal.judge(figures, names[1:], work.unit, doubts) for goal in work.goals]
@@ -146,7 +159,7 @@ class Comparison(Measured):
 
     def judge(self):
         """Says which goals hold; the exit status."""
-        if self.quick:
+        if self.quick and not self.judged:
             print("every server answers and refuses as it should; a quick run says nothing about times")
             return 0
         shown.summary(self.judged, [*self.results["servers"], servers.PortcullisLogging.name])
@@ -161,7 +174,3 @@ class Summed(NamedTuple):
     unit: str
     figures: dict
     judged: list
-
-
-def did_too_little(report):
-    return report["done_per_second"] < RATE_MIN * report["rate"]

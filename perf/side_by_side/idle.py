@@ -1,5 +1,4 @@
 """What an idle connection takes of a server's memory."""
-import os
 import select
 import subprocess
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ OPEN_S_MAX = 120
 # Longer than it takes: it is ended by a signal.
 HOLD_S = 600
 QUICK_CONNECTIONS = 50
+# What the load says, after how many.
+OPEN = "connections are open"
 
 
 @dataclass(frozen=True)
@@ -58,20 +59,16 @@ class Holding:
         # It says so once all are open, or why they are not.
         ready, _, _ = select.select([self.process.stdout], [], [], OPEN_S_MAX)
         told = self.process.stdout.readline() if ready else f"not all were open within {OPEN_S_MAX} s"
-        if not told.startswith(f"{self.count} connections are open"):
+        if not told.startswith(f"{self.count} {OPEN}"):
             self.process.kill()
             self.process.communicate()
-            raise machine.CannotRun(f"holding {self.count} connections to {self.server.name}: {told.strip()}")
+            wrong = machine.Broken if OPEN in told else machine.CannotRun
+            raise wrong(f"holding {self.count} connections to {self.server.name}: {told.strip()}")
         return self
 
     def __exit__(self, *_):
-        standing = self.standing()
+        standing = machine.connections_to(self.server.port)
         self.process.terminate()
         self.process.communicate()
         if standing < self.count:
-            raise machine.CannotRun(f"{self.server.name}: only {standing} of {self.count} idle connections stand")
-
-    def standing(self):
-        """Sockets of the load, which gives up those that it lost."""
-        files = Path(f"/proc/{self.process.pid}/fd").iterdir()
-        return sum(os.readlink(file).startswith("socket:") for file in files)
+            raise machine.Broken(f"{self.server.name}: only {standing} of {self.count} idle connections stand")

@@ -6,6 +6,8 @@ from pathlib import Path
 from . import machine
 
 BINARY = None
+# An open loop that did less than this of its rate was none.
+RATE_MIN = 0.97
 
 
 @dataclass(frozen=True)
@@ -57,20 +59,27 @@ def measure(server, scratch, load, *pace, rate=None, realtime=False):
     * `rate`: an open loop with so many operations a second; without, a closed one.
 
     Answers the load's report, with server_cpu_us (for each operation), server_busy and foreign (what others had;
-    shares of one CPU) in it. Any failure ends the run: a figure with refused clients in it means nothing.
+    shares of one CPU) in it. Any failure ends it: a figure with refused clients in it means nothing.
     """
+    first = {"server_cpu_s": 0, "seconds": 0, "done": 0}
     # The load tries first whether it can be done, which it does not count.
-    before_s, before = 0, -1
+    tried = 1
     if load.prepares:
         first = once(server, scratch, load, load.words(["--count", load.connections * (load.streams or 1)]))
-        before_s, before = first["server_cpu_s"], first["done"]
+        # That is in both.
+        tried = 0
     told = once(server, scratch, load, load.words(pace, rate), realtime)
-    told["server_cpu_us"] = (told["server_cpu_s"] - before_s) * 1e6 / (told["done"] - before)
+    spent_s, seconds, done = (told[key] - first[key] for key in ("server_cpu_s", "seconds", "done"))
+    each_s = spent_s / (done + tried)
+    told["server_cpu_us"] = each_s * 1e6
+    told["server_busy"] = each_s * done / seconds
+    if rate is not None:
+        told["rate"] = rate
     return told
 
 
 def once(server, scratch, load, words, realtime=False):
-    """Runs it, and answers its report, with server_cpu_s, server_busy and foreign in it."""
+    """Runs it, and answers its report, with server_cpu_s (all that was spent) and foreign in it."""
     report = Path(scratch) / "load.json"
     foreign = machine.Foreign()
     cpu = machine.Cpu(server.pid)
@@ -82,17 +91,28 @@ def once(server, scratch, load, words, realtime=False):
     # What the load's page draws.
     for drawn in ("timeline", "percentiles"):
         told.pop(drawn, None)
-    # An open loop begins only so many: what it did not begin shows in its rate.
-    failures = {kind: count for kind, count in told["failures"].items() if kind != "not begun"}
+    # An open loop has only so many under way: one that did not begin them all did too little.
+    failures = {kind: count for kind, count in told["failures"].items() if kind != NOT_BEGUN}
     if failures:
         kinds = ", ".join(f"{count} {kind}" for kind, count in failures.items())
-        raise machine.CannotRun(f"{server.name}: of {told['attempted']} operations failed {kinds}")
+        is_ours = any(kind.startswith(OF_THE_LOAD) for kind in failures)
+        wrong = machine.CannotRun if is_ours else machine.Broken
+        raise wrong(f"{server.name}: of {told['attempted']} operations failed {kinds}")
     if load.resumes and told["handshakes"]["resumed"] < told["done"] * 0.99:
-        raise machine.CannotRun(f"{server.name}: not all sessions were resumed: {told['handshakes']}")
+        raise machine.Broken(f"{server.name}: not all sessions were resumed: {told['handshakes']}")
     told["server_cpu_s"] = spent_s
-    told["server_busy"] = spent_s / told["seconds"]
     told["foreign"] = foreign.share()
     return told
+
+
+def did_too_little(report):
+    """Whether an open loop was none: what was due and not begun has no latency, and would have had the longest."""
+    return NOT_BEGUN in report["failures"] or report["done_per_second"] < RATE_MIN * report["rate"]
+
+
+# What the load calls that among its failures, and those that no server is to blame for.
+NOT_BEGUN = "not begun"
+OF_THE_LOAD = ("no port or file left", "system error")
 
 
 def command(server, load, report, words):

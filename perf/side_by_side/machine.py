@@ -14,10 +14,12 @@ import subprocess
 import time
 from pathlib import Path
 
+from . import table
+
 SERVER_CPU, LOAD_CPU = 0, 1
 
-# A machine is quiet when the calibration loop's spread stays within this,
-QUIET_SPREAD = 0.05
+# A machine is quiet when the calibration loop's spread, in percent, stays within this,
+QUIET_SPREAD = 5
 # and when others take no more than this of one CPU during a measurement. Figures are medians: of the
 # measurements as many as this may be disturbed.
 QUIET_FOREIGN = 0.05
@@ -26,6 +28,17 @@ DISTURBED_MAX = 0.25
 
 class CannotRun(Exception):
     """Why nothing can be measured: a sentence for whoever started the run."""
+
+
+class Broken(Exception):
+    """What a server did wrong, one sentence each: no figure of it means anything."""
+
+    def __str__(self):
+        return "; ".join(self.args)
+
+
+# What ends a run, or a part of it, and is no server's fault.
+CANNOT_RUN = (CannotRun, OSError, subprocess.SubprocessError)
 
 
 def on(cpus, realtime=False, yields=False):
@@ -167,9 +180,12 @@ class Calm:
 
     def doubts(self):
         """Why times that were measured meanwhile mean nothing, a phrase each."""
+        if not self.calibrations:
+            return ["nothing was measured"]
         found = []
-        if (drift := spread(self.calibrations)) > QUIET_SPREAD:
-            found.append(f"the calibration loop's spread was {drift * 100:.0f} %")
+        _, spread = table.median_and_spread(self.calibrations)
+        if spread > QUIET_SPREAD:
+            found.append(f"the calibration loop's spread was {spread:.0f} %")
         disturbed = sum(share > QUIET_FOREIGN for share in self.foreign)
         if disturbed > DISTURBED_MAX * len(self.foreign):
             found.append(f"others were at work in {disturbed} of {len(self.foreign)} measurements")
@@ -253,12 +269,6 @@ def calibrate():
     elapsed = time.perf_counter() - start
     os.sched_setaffinity(0, before)
     return elapsed * 1000
-
-
-def spread(values):
-    """From the least to the most, as a share of the median."""
-    ordered = sorted(values)
-    return (ordered[-1] - ordered[0]) / ordered[len(ordered) // 2]
 
 
 def describe():

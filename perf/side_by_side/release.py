@@ -3,6 +3,7 @@
 What a node counted that did them says which branches are usual, what is worth inlining, and what lies together.
 Source: The rustc book, "Profile Guided Optimization".
 """
+import hashlib
 import os
 import shutil
 import subprocess
@@ -11,13 +12,26 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from . import load, machine, servers
-from .load import Load
-from .works import NO_LISTS, WORKS
+from . import PROJECT, load, machine, servers
+from .load import UNNAMED, Load
+from .works import QUICK_ENTRIES, WORKS, Work
 
-PROJECT = Path(__file__).resolve().parents[2]
 # Operations of each work while it is counted: a handshake takes as long as many requests.
 HANDSHAKES, REQUESTS, LARGE_ANSWERS = 1_000, 20_000, 2_000
+# What the node counts while it does it: what servers are compared in, and what else is usual.
+UPLOADS = ("--method", "POST", "--body-bytes", 20_000, "--path", servers.UPLOAD)
+TRAINED = [
+    *(work for work in WORKS if isinstance(work.load, Load) and not work.entries and not work.beside),
+    Work("revoked", "Handshakes beside a revocation list", entries=QUICK_ENTRIES),
+    Work("uploads", "POST by HTTP/1.1", Load("requests", connections=64, options=UPLOADS), forwards=True),
+    Work(
+        "uploads-http2",
+        "POST by HTTP/2",
+        Load("requests", UNNAMED, connections=16, streams=8, options=UPLOADS),
+        {"client_certificates": False, "http2": True},
+        forwards=True,
+    ),
+]
 
 
 def node(target):
@@ -26,23 +40,34 @@ def node(target):
 
 
 def build(target):
-    """Builds it; portcullis-load and the PKI's maker are built. Some fifteen minutes on two CPUs."""
+    """Builds it, unless nothing has changed; portcullis-load and the PKI's maker are built.
+
+    A quarter of an hour on two CPUs.
+    """
     if servers.Nginx not in servers.peers():
         raise machine.CannotRun("nginx is needed as the target")
     directory = node(target).parent
     directory.mkdir(parents=True, exist_ok=True)
-    merged = directory / "node.profdata"
-    tool = profdata()
-    with tempfile.TemporaryDirectory(prefix="portcullis-profile-") as scratch:
-        counts = Path(scratch) / "counts"
-        counting = compiled(directory / "counting", f"-Cprofile-generate={counts}")
-        train(counting, Path(scratch), target)
-        machine.run([tool, "merge", "-o", merged, counts], "llvm-profdata")
-    built = compiled(directory / "release", f"-Cprofile-use={merged}")
+    profile, trained = directory / "node.profdata", directory / "trained"
+    counts = directory / "counts"
+    counting = compiled(directory / "counting", f"-Cprofile-generate={counts}")
+    # The node that counted says all that a profile hangs on, but for the works.
+    told = digest(counting, Path(__file__), Path(__file__).with_name("works.py"))
+    if not profile.exists() or not trained.exists() or trained.read_text() != told:
+        trained.unlink(missing_ok=True)
+        shutil.rmtree(counts, ignore_errors=True)
+        train(counting, target)
+        machine.run([profdata(), "merge", "-o", profile, counts], "llvm-profdata")
+        trained.write_text(told)
+    built = compiled(directory / "release", f"-Cprofile-use={profile}")
     # The one before is whole until this one is.
     new = node(target).with_suffix(".new")
     shutil.copy2(built, new)
     new.rename(node(target))
+
+
+def digest(*files):
+    return " ".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
 
 
 def compiled(directory, flag):
@@ -56,23 +81,29 @@ def compiled(directory, flag):
     return directory / host() / "release" / "portcullis"
 
 
-def train(counting, scratch, target):
+def train(counting, target):
     """Has a node do each work, with and without logs; it writes its counts when it ends."""
     servers.Portcullis.binary = counting
-    pki = scratch / "pki"
-    machine.run([target / "release" / "portcullis-pki", pki, "--lists", "0"], "making the PKI")
-    for work in WORKS:
-        if not isinstance(work.load, Load) or work.entries or work.beside:
-            continue
-        is_handshake = work.load.command == "handshake"
-        count = HANDSHAKES if is_handshake else LARGE_ANSWERS if work.answer_bytes else REQUESTS
-        for server in (servers.Portcullis, servers.PortcullisLogging):
-            with ExitStack() as started:
-                behind = started.enter_context(servers.Target(scratch, pki)) if work.forwards else None
-                wanted = work.wanted | {"lists": NO_LISTS, "target": behind.port if behind else None}
-                running = started.enter_context(server(scratch, pki, **wanted))
-                counted = replace(work.load, new_clients=count)
-                load.once(running, scratch, counted, counted.words(["--count", count]))
+    with tempfile.TemporaryDirectory(prefix="portcullis-profile-") as scratch:
+        pki = Path(scratch) / "pki"
+        lists = ["--lists", QUICK_ENTRIES]
+        machine.run([target / "release" / "portcullis-pki", pki, *lists], "making the PKI")
+        for work in TRAINED:
+            for server in (servers.Portcullis, servers.PortcullisLogging):
+                train_in(work, server, Path(scratch), pki)
+
+
+def train_in(work, server, scratch, pki):
+    is_handshake = work.load.command == "handshake"
+    is_large = work.answer_bytes or UPLOADS == work.load.options
+    count = HANDSHAKES if is_handshake else LARGE_ANSWERS if is_large else REQUESTS
+    lists = (pki / "root.crl", pki / f"{work.entries}.crl") if work.entries else ()
+    counted = replace(work.load, new_clients=count)
+    with ExitStack() as started:
+        behind = started.enter_context(servers.Target(scratch, pki)) if work.forwards else None
+        wanted = work.wanted | {"lists": lists, "target": behind.port if behind else None}
+        running = started.enter_context(server(scratch, pki, **wanted))
+        load.once(running, scratch, counted, counted.words(["--count", count]))
 
 
 def profdata():

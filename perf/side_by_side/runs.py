@@ -1,15 +1,17 @@
 """What all runs have in common: options, the build, whether the machine was quiet, and keeping the results."""
 import argparse
 import datetime
+import hashlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from . import load, machine, release, servers
+from . import PROJECT, load, machine, release, servers, table
 
-PERF = Path(__file__).resolve().parent.parent
+# Of fewer, nobody can say how far they vary.
+ROUNDS_MIN = 5
 
 
 class Fault(NamedTuple):
@@ -27,13 +29,15 @@ def arguments(doc, quick, peers=False):
     """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help=quick)
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (default 5)")
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS_MIN, help="how often each is measured (default 5; fewer are not judged)"
+    )
     parser.add_argument("--seconds", type=float, default=3, help="for each measurement (default 3)")
     if peers:
         parser.add_argument("--no-peers", action="store_true", help="measure Portcullis alone")
     parser.add_argument("--plain", action="store_true", help="the node as cargo builds it, without a profile")
     parser.add_argument("--no-build", action="store_true", help="measure what is built already")
-    parser.add_argument("--results", type=Path, default=PERF / "results", help="where raw results go")
+    parser.add_argument("--results", type=Path, default=PROJECT / "perf" / "results", help="where raw results go")
     return parser
 
 
@@ -51,7 +55,7 @@ def build(options):
     """
     target = target_directory()
     profile = "debug" if options.quick else "release"
-    plain = options.quick or options.plain
+    plain = kind(options) != BY_PROFILE
     if not options.no_build:
         cargo_build(profile, *TOOLS)
         if plain:
@@ -63,6 +67,14 @@ def build(options):
     return pki_maker, target
 
 
+BY_PROFILE = "by profile"
+
+
+def kind(options):
+    """Which build of the node is measured."""
+    return "debug" if options.quick else "plain" if options.plain else BY_PROFILE
+
+
 # Built apart from the node, so that it has its own features of its dependencies and no others.
 TOOLS = ("portcullis-load", "portcullis-pki")
 
@@ -70,7 +82,7 @@ TOOLS = ("portcullis-load", "portcullis-pki")
 def cargo_build(profile, *packages):
     flags = ["--release"] if profile == "release" else []
     named = [word for package in packages for word in ("-p", package)]
-    if subprocess.run(["cargo", "build", "--locked", *flags, *named], cwd=PERF.parent, check=False).returncode != 0:
+    if subprocess.run(["cargo", "build", "--locked", *flags, *named], cwd=PROJECT, check=False).returncode != 0:
         raise machine.CannotRun("it does not build")
 
 
@@ -82,19 +94,23 @@ def built(program):
 
 def target_directory():
     metadata = ["cargo", "metadata", "--format-version", "1", "--no-deps", "--offline"]
-    told = subprocess.run(metadata, cwd=PERF.parent, check=True, capture_output=True, text=True)
+    told = subprocess.run(metadata, cwd=PROJECT, check=True, capture_output=True, text=True)
     return Path(json.loads(told.stdout)["target_directory"])
 
 
 def revision():
     told = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=PERF, capture_output=True, text=True, check=False
+        ["git", "describe", "--always", "--dirty"], cwd=PROJECT, capture_output=True, text=True, check=False
     )
     return told.stdout.strip() or "unknown"
 
 
 def say(what):
     print(what, file=sys.stderr, flush=True)
+
+
+def say_broken(broken):
+    print(*(f"BROKEN  {text}" for text in broken.args), sep="\n")
 
 
 class Measured:
@@ -104,21 +120,26 @@ class Measured:
         self.name = name
         self.options = options
         self.calm = machine.Calm()
-        # Why there is no judgement on some of the times.
-        self.unjudged = []
+        program = servers.Portcullis.binary.read_bytes()
         self.results = {
             "run": name,
             "begun": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "machine": machine.describe(),
             "commit": commit,
             "servers": {server.name: server.version() for server in peers},
+            "node": {"build": kind(options), "sha256": hashlib.sha256(program).hexdigest()},
             "rounds": 1 if options.quick else options.rounds,
+            "seconds": options.seconds,
         }
+
+    def few_rounds(self):
+        """Why nothing is judged by the rounds, if so, a phrase."""
+        return ["fewer than five rounds"] if self.results["rounds"] < ROUNDS_MIN else []
 
     def judge(self, faults):
         """Says what is broken; the exit status."""
-        quick, quiet = self.options.quick, not self.calm.doubts()
-        judged = [fault for fault in faults if not fault.of_time or (quiet and not quick)]
+        quick, doubts = self.options.quick, self.calm.doubts() + self.few_rounds()
+        judged = [fault for fault in faults if not fault.of_time or not (doubts or quick)]
         for fault in judged:
             print(f"BROKEN  {fault.text}")
         if judged:
@@ -126,11 +147,8 @@ class Measured:
         if quick:
             print("answers are right; a quick run says nothing about times")
             return 0
-        if not quiet:
-            print("the machine was too busy: nothing is said about times; close everything else first")
-            return 3
-        if self.unjudged:
-            print(*(f"not judged: {why}" for why in self.unjudged), sep="\n")
+        if doubts:
+            print(*(f"not judged: {why}" for why in doubts), sep="\n")
             return 3
         print("all promises hold")
         return 0
@@ -142,17 +160,22 @@ class Measured:
         begun = self.results["begun"].replace(":", "").replace("+0000", "Z")
         path = directory / f"{begun}-{self.name}.json"
         path.write_text(json.dumps(self.results, indent=1) + "\n")
-        drift, most = machine.spread(self.calm.calibrations), max(self.calm.foreign)
-        print(
-            f"\ncalibration: spread {drift * 100:.0f} %; others had at most {most * 100:.0f} % of a CPU during a "
-            f"measurement; raw results: {path}"
-        )
+        if self.calm.foreign:
+            (_, spread), most = table.median_and_spread(self.calm.calibrations), max(self.calm.foreign)
+            print(
+                f"\ncalibration: spread {spread:.0f} %; others had at most {most * 100:.0f} % of a CPU during a "
+                "measurement"
+            )
+        print(f"raw results: {path}")
 
 
 def main(name, run):
-    """Runs to an exit status; what cannot run says why in one sentence and ends with 2."""
+    """Runs to an exit status: 1 where a server did something wrong; what cannot run says why and ends with 2."""
     try:
         run()
-    except (machine.CannotRun, OSError, subprocess.SubprocessError) as why:
+    except machine.Broken as broken:
+        say_broken(broken)
+        sys.exit(1)
+    except machine.CANNOT_RUN as why:
         say(f"perf/{name}: {why}")
         sys.exit(2)

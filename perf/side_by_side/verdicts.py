@@ -5,6 +5,7 @@ import ssl
 from pathlib import Path
 from urllib.parse import unquote
 
+from . import machine
 from .servers import ANSWER, IDENTITY, LARGE, LARGE_ANSWER
 
 # A client whom every server lets in that wants one.
@@ -55,11 +56,17 @@ def ask(port, pki, client, sends=True, path="/"):
     return body.decode(errors="replace") if status == "200" else status
 
 
-def faults(server, has_revoked=False):
-    """What a server gets wrong of what is wanted, one sentence each.
+def require(server, has_revoked):
+    """Ends the run where a server gets anything wrong of what is wanted.
 
     `has_revoked`: its lists name the revoked client.
     """
+    if found := faults(server, has_revoked):
+        raise machine.Broken(*found)
+
+
+def faults(server, has_revoked):
+    """The same, one sentence each."""
     wanted = server.wanted
     if wanted.client_certificates:
         revoked = server.refusals["revoked"] if has_revoked else ANSWER
@@ -91,7 +98,6 @@ def identity(server):
     is_right = "client 0" in subject and "Perf intermediate" in issuer and bare(leaf) == own
     is_right = is_right and len(serial) > 8 and serial.lower() in base64.b64decode(own).hex()
     return None if is_right else f"{server.name}: the target is told of the client {lines!r}"
-
 
 
 def bare(pem):

@@ -3,6 +3,7 @@ use crate::support::client::{connect, handshake, tls_config};
 use crate::support::node::piece;
 use crate::support::target::read_head;
 use crate::support::{Client, Node, Setup, long, target, wait};
+use portcullis::limits::BUFFER_BYTES;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -134,6 +135,31 @@ fn a_large_body_each_way_grows_memory_by_little() {
         exchange(&mut tls, 0, length);
     });
     assert!(grown <= GROWTH_KIB_MAX, "TLS: {grown} KiB");
+}
+
+/// Goal: connections that idle stay cheap. Method: each of many has filled its buffers before; together they have
+/// less than one buffer for each.
+#[test]
+fn an_idle_connection_holds_no_buffer() {
+    const CONNECTIONS: u64 = 100;
+    let node = node(streaming_target(Arc::default()));
+    let config = tls_config(Some("good"));
+    holds_no_buffer(&node, CONNECTIONS, || connect(node.address("plain")));
+    holds_no_buffer(&node, CONNECTIONS, || handshake(node.address("https"), "localhost", &config));
+}
+
+fn holds_no_buffer<S: Read + Write + Send>(node: &Node, count: u64, open: impl Fn() -> S + Sync) {
+    let served = || {
+        let mut client = open();
+        exchange(&mut client, 1 << 15, 1 << 15);
+        client
+    };
+    // Everything that is made once is made now.
+    drop((0..10).map(|_| served()).collect::<Vec<_>>());
+    let mut idle = Vec::new();
+    let grown = growth_kib(node, || idle.extend((0..count).map(|_| served())));
+    let each_bytes = grown * 1024 / count;
+    assert!(each_bytes < BUFFER_BYTES as u64, "{each_bytes} bytes for each");
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(crate) struct Events {
     lost: BTreeMap<Failure, u64>,
     /// Kept connections that could not be opened anew.
     kept_refused: BTreeMap<Failure, u64>,
-    /// Connections that the server ended in order, between two requests.
+    /// Kept connections that the server ended in order, between two requests.
     ended: u64,
     /// Requests on kept connections that were answered.
     answered: u64,

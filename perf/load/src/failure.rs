@@ -104,7 +104,7 @@ impl Failure {
 
     /// Whether a connection of several streams is as good as before.
     pub(crate) fn spares_connection(self) -> bool {
-        matches!(self, Self::Status(_) | Self::Stream(_) | Self::Timeout | Self::NotBegun)
+        matches!(self, Self::Status(_) | Self::Stream(_) | Self::NotBegun)
     }
 
     /// A sentence for whoever sees the very first attempt fail.

@@ -58,7 +58,8 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
         failed.map_or(Ok(()), |failure| Err(told(failure)))?;
     }
     let threads = load.pace.threads().at_most(pace.lanes());
-    let plan = Plan { pace, bounds: load.bounds(), threads, lanes: pace.lanes() };
+    let plan =
+        Plan { pace, bounds: load.bounds(), threads, lanes: pace.lanes(), opens_first: false };
     common.carry_out(setting, &plan, move |lane| Arc::clone(&work).lane(lane))
 }
 

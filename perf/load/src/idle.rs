@@ -8,7 +8,7 @@ use crate::run::{self, Bounds, Lane, Plan};
 use clap::Args;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::watch::Sender;
 
@@ -42,11 +42,10 @@ struct Work {
     opener: Opener,
     asked: Asked,
     requests: u32,
-    connections: u64,
     duration: Duration,
-    /// Connections that were opened or could not be.
-    tried: AtomicU64,
-    /// Those that stand.
+    /// Lanes that still open connections.
+    at_it: AtomicUsize,
+    /// Connections that stand.
     held: AtomicU64,
     /// It has lasted long enough.
     over: Sender<bool>,
@@ -69,20 +68,19 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
     let Ready { opener, asked, mut setting } = common.begin("idle", Protocol::Http1, 0)?;
     setting.connections = Some(*connections);
     setting.requests_per_connection = Some(*requests);
+    let (pace, threads) = (pace.pace(), pace.threads());
+    let lanes = pace.lanes();
     let work = Arc::new(Work {
         opener,
         asked,
         requests: *requests,
-        connections: *connections,
         duration: *duration,
-        tried: AtomicU64::new(0),
+        at_it: AtomicUsize::new(lanes),
         held: AtomicU64::new(0),
         over: Sender::new(false),
     });
     let bounds = Bounds { count: Some(*connections), duration: None };
-    let (pace, threads) = (pace.pace(), pace.threads());
-    let lanes = pace.lanes();
-    let plan = Plan { pace, bounds, threads: threads.at_most(lanes), lanes };
+    let plan = Plan { pace, bounds, threads: threads.at_most(lanes), lanes, opens_first: false };
     common.carry_out(setting, &plan, move |lane| Arc::clone(&work).lane(lane))
 }
 
@@ -102,9 +100,9 @@ impl Work {
                 }
                 Err(failure) => lane.notes.failed(failure),
             }
-            if self.tried.fetch_add(1, Ordering::Relaxed) + 1 == self.connections {
-                tokio::task::spawn_local(Arc::clone(&self).end(lane.clone()));
-            }
+        }
+        if self.at_it.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.end(lane).await;
         }
     }
 
@@ -141,8 +139,8 @@ impl Work {
         }
     }
 
-    /// All are open: says so, for whoever wants to look at the server now, and waits.
-    async fn end(self: Arc<Self>, lane: Lane) {
+    /// All that could be opened are open: says so, for whoever wants to look at the server now, and waits.
+    async fn end(&self, lane: Lane) {
         let (held, seconds) = (self.held.load(Ordering::Relaxed), self.duration.as_secs_f64());
         let _ = writeln!(io::stdout(), "{held} connections are open, for {seconds} s");
         tokio::select! {

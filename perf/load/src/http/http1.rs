@@ -10,11 +10,13 @@ use tokio::io::AsyncWriteExt;
 pub(crate) struct Http1 {
     stream: Stream,
     answers: Answers,
+    /// An answer has come by it.
+    has_answered: bool,
 }
 
 impl Http1 {
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, answers: Answers::new() }
+        Self { stream, answers: Answers::new(), has_answered: false }
     }
 
     /// Asks, and reads the answer to its end. `is_last` tells the server that no other request follows.
@@ -29,10 +31,30 @@ impl Http1 {
         };
         // Whoever is refused may have been sent an alert before the connection was torn down.
         match (sent, self.answers.next(&mut self.stream, asked).await) {
-            (Ok(()), outcome) => outcome,
+            (Ok(()), outcome) => {
+                self.has_answered |= outcome.is_ok();
+                outcome
+            }
             (Err(_), Err(failure)) => Err(failure),
             (Err(error), Ok(_)) => Err(Failure::of(&error)),
         }
+    }
+
+    /// Whether the server has closed the connection since its last answer, as it may between two requests. One
+    /// that has given no answer yet may have been refused: its first request shows how.
+    ///
+    /// # Errors
+    /// Any other end that it has come to since.
+    pub(crate) async fn has_ended(&mut self) -> Result<bool, Failure> {
+        if !self.has_answered {
+            return Ok(false);
+        }
+        let ended = tokio::select! {
+            biased;
+            failure = self.watch() => failure,
+            () = std::future::ready(()) => return Ok(false),
+        };
+        if ended == Failure::Closed { Ok(true) } else { Err(ended) }
     }
 
     /// Waits until the server ends the connection, and answers how.

@@ -76,6 +76,9 @@ pub(crate) struct Report {
     duration_seconds: Option<f64>,
     threads: usize,
     pace: Pace,
+    /// How long opening the connections has taken, where that is no part of `seconds`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opening_seconds: Option<f64>,
     seconds: f64,
     /// Begun, or due to.
     attempted: u64,
@@ -87,6 +90,9 @@ pub(crate) struct Report {
     /// Of those that are done; none without any.
     latency_us: Option<Latency>,
     handshakes: Handshakes,
+    /// Kept connections that the server has ended between two requests; none where happenings tell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<u64>,
     /// From connect to the end of the handshake; none without any.
     handshake_us: Option<Latency>,
     /// Content of answers.
@@ -134,7 +140,7 @@ struct Slots {
 
 impl Report {
     pub(crate) fn new(setting: Setting, plan: &Plan, outcome: &Outcome) -> Self {
-        let Outcome { tally, attempted, elapsed, cpu } = outcome;
+        let Outcome { tally, attempted, opening, elapsed, cpu } = outcome;
         let failures = tally.failures().iter().map(|(kind, count)| (kind.to_string(), *count));
         let (seconds, threads) = (elapsed.as_secs_f64(), plan.threads.count());
         let load_cpu_seconds = cpu.as_secs_f64();
@@ -150,6 +156,7 @@ impl Report {
             duration_seconds: plan.bounds.duration.map(|duration| duration.as_secs_f64()),
             threads,
             pace: plan.pace,
+            opening_seconds: opening.map(|opening| opening.as_secs_f64()),
             seconds,
             attempted: *attempted,
             done: tally.done(),
@@ -158,6 +165,7 @@ impl Report {
             failures: failures.collect(),
             latency_us: Latency::of(tally.latencies()),
             handshakes: tally.handshakes(),
+            ended: (setting.work == "requests").then(|| tally.events().ended()),
             handshake_us: Latency::of(tally.opening()),
             received_bytes: tally.received_bytes(),
             load_cpu_seconds,
@@ -299,9 +307,11 @@ pub(super) mod tests {
             bounds: Bounds { count: None, duration: Some(elapsed) },
             threads: Threads::Anywhere(2),
             lanes: 16,
+            opens_first: false,
         };
         let attempted = tally.done() + tally.failed();
-        Report::new(setting, &plan, &Outcome { tally, attempted, elapsed, cpu: elapsed / 2 })
+        let cpu = elapsed / 2;
+        Report::new(setting, &plan, &Outcome { tally, attempted, opening: None, elapsed, cpu })
     }
 
     #[test]

@@ -215,6 +215,10 @@ impl Report {
             ("until", bounds.collect::<Vec<_>>().join(" or ")),
             ("pace", pace),
             ("kept connections", number(self.setting.connections)),
+            (
+                "opened before, in",
+                self.opening_seconds.map(|s| duration(s * 1e6)).unwrap_or_default(),
+            ),
             ("streams on each", number(self.setting.streams.map(u64::from))),
             ("requests on each", number(self.setting.requests_per_connection.map(u64::from))),
             ("first handshake", first.join(", ")),

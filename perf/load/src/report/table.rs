@@ -16,6 +16,9 @@ impl fmt::Display for Report {
         let clients = self.setting.clients();
         writeln!(f, "{work} {connect}, {clients}, {seconds:.1} s")?;
         writeln!(f, "{}, {}, {}", negotiated.version, negotiated.cipher, negotiated.group)?;
+        if let (Some(count), Some(seconds)) = (self.setting.connections, self.opening_seconds) {
+            writeln!(f, "{count:>10} connections before, in {seconds:.3} s")?;
+        }
         match *work {
             // Most of the time went by in holding them.
             "idle" => writeln!(f, "{done:>10} opened")?,
@@ -32,6 +35,9 @@ impl fmt::Display for Report {
         write!(f, "{:>10} handshakes in full", handshakes.full)?;
         if handshakes.resumed > 0 {
             write!(f, ", {} resumed", handshakes.resumed)?;
+        }
+        if let Some(ended @ 1..) = self.ended {
+            write!(f, "\n{ended:>10} kept connections ended in order")?;
         }
         if self.load_busy >= BUSY_MIN {
             let busy = self.load_busy * 100.0;

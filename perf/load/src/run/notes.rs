@@ -25,13 +25,19 @@ impl Notes {
         self.shared.done.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         let latency = now.saturating_duration_since(began);
-        self.tally.borrow_mut().done_at(now - self.shared.start, latency);
+        self.tally.borrow_mut().done_at(self.shared.since_start(now), latency);
     }
 
     /// An attempt has failed now.
     pub(crate) fn failed(&self, failure: Failure) {
         self.shared.failed.fetch_add(1, Ordering::Relaxed);
         self.tally.borrow_mut().failed_at(self.since_start(), failure);
+    }
+
+    /// A connection could not be opened before the clock started: an attempt of its own.
+    pub(crate) fn not_opened(&self, failure: Failure) {
+        self.shared.attempted.fetch_add(1, Ordering::Relaxed);
+        self.failed(failure);
     }
 
     /// A connection was opened.
@@ -51,7 +57,7 @@ impl Notes {
 
     /// How long the run has lasted.
     pub(crate) fn since_start(&self) -> Duration {
-        self.shared.start.elapsed()
+        self.shared.since_start(Instant::now())
     }
 
     /// Waits until somebody wants to see what there is.

@@ -74,6 +74,11 @@ impl Turns {
         (Self { shared, queue: Some(Mutex::new(queue)) }, schedule)
     }
 
+    /// Waits until the clock has started.
+    pub(super) async fn started(&self) {
+        self.shared.start.wait().await;
+    }
+
     /// The next turn, at its time; none once it is enough.
     pub(crate) async fn next(&self) -> Option<Turn> {
         match &self.queue {
@@ -93,6 +98,7 @@ impl Turns {
 impl Schedule {
     /// Makes this thread's share of the turns, each at its time, until it is enough.
     pub(super) async fn keep(self, thread: usize) {
+        let start = *self.shared.start.wait().await;
         for (index, turn) in
             (thread as u64..).step_by(self.shared.threads).zip((0..TURNS_IN_A_ROW).cycle())
         {
@@ -100,7 +106,7 @@ impl Schedule {
             if turn == 0 {
                 tokio::task::yield_now().await;
             }
-            let due = self.shared.start + Duration::from_secs_f64(index as f64 / self.rate);
+            let due = start + Duration::from_secs_f64(index as f64 / self.rate);
             if self.shared.is_enough(index, due) || self.timer.until(due).await.is_err() {
                 return;
             }

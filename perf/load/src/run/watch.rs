@@ -2,7 +2,7 @@
 use super::{Bounds, Shared};
 use std::io::{self, IsTerminal};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -42,7 +42,7 @@ impl Shared {
     }
 
     fn line(&self, new: u64) -> String {
-        let seconds = self.start.elapsed().as_secs();
+        let seconds = self.since_start(Instant::now()).as_secs();
         let done = self.done.load(Ordering::Relaxed);
         let failed = self.failed.load(Ordering::Relaxed);
         let of = |bound: String| format!(" of {bound}");

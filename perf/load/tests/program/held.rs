@@ -69,6 +69,23 @@ fn without_a_request_a_refusal_shows_as_a_loss() {
     assert_eq!(told["lost"], serde_json::json!({"alert unknown_ca": 3}), "{told}");
 }
 
+/// Four at a time, and all are due before the first answer.
+#[test]
+fn whoever_opens_too_many_at_once_holds_the_others() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
+    let known = ["idle", "--connect", &address, "--insecure", "--connections", "40"];
+    let more = ["--rate", "1000000", "--outstanding", "4", "--threads", "1", "--duration", "0.1"];
+    let mut run = command(&[&known[..], &more].concat());
+    let mut child = run.stdout(Stdio::piped()).spawn().unwrap();
+    let status = wait::until("the end", || child.try_wait().unwrap());
+    let mut told = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut told).unwrap();
+    assert_eq!(status.code(), Some(1), "{told}");
+    assert!(told.contains(" connections are open, for 0.1 s\n"), "{told}");
+    assert!(told.contains(" not begun\n"), "{told}");
+}
+
 /// Ctrl-C, once all are open: what there was, is told at once.
 #[test]
 fn whoever_interrupts_does_not_wait_for_the_end() {

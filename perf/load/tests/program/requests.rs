@@ -3,6 +3,8 @@ use crate::nginx::Nginx;
 use crate::pki::Pki;
 use crate::program::{load, load_as_clients};
 use crate::secure_server::{OK, send, serve};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[test]
@@ -74,6 +76,67 @@ fn a_connection_that_the_server_ends_in_order_is_opened_anew() {
 }
 
 #[test]
+fn all_connections_are_open_before_the_first_request() {
+    let pki = Pki::new();
+    let nginx = Nginx::start(&pki, "");
+    for protocol in [&[][..], &["--http2-streams", "2"]] {
+        for pace in [&["--concurrency", "4"][..], &["--concurrency", "4", "--rate", "500"]] {
+            let more = [protocol, pace, &["--count", "1"]].concat();
+            let run = load(&pki, "requests", nginx.address, &more);
+            let said = String::from_utf8(run.output.stdout.clone()).unwrap();
+            assert!(said.contains(" 4 connections before, in "), "{said}");
+            let told = run.success();
+            assert_eq!((&told["done"], &told["handshakes"]["full"]), (&1.into(), &4.into()));
+            assert!(told["opening_seconds"].as_f64() > Some(0.0), "{told}");
+        }
+    }
+}
+
+/// Nobody listens at the second address, which each other connection goes to, from the second one on.
+#[test]
+fn a_connection_that_cannot_be_opened_before_is_a_failure_of_its_own() {
+    let pki = Pki::new();
+    let good = serve(&pki, None, |_, stream| send(stream, OK));
+    let good_address = good.to_string();
+    let both = ["--connect-to", &good_address, "--connect-to", "127.0.0.1:1"];
+    let more = [&both[..], &["--count", "10", "--concurrency", "2", "--threads", "1"]].concat();
+    let told = load(&pki, "requests", good, &more).failure();
+    assert_eq!(told["failures"], serde_json::json!({"refused": 2}));
+    assert_eq!((&told["attempted"], &told["done"]), (&11.into(), &9.into()));
+}
+
+/// The server says goodbye in one breath with each answer, but not in it.
+#[test]
+fn a_connection_that_has_ended_between_two_requests_is_no_failure() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| {
+        stream.conn.writer().write_all(OK.as_bytes()).unwrap();
+        stream.conn.send_close_notify();
+        stream.flush().unwrap();
+        stream.sock.shutdown(std::net::Shutdown::Both).unwrap();
+    });
+    let more = ["--count", "10", "--concurrency", "1"];
+    let run = load(&pki, "requests", address, &more);
+    let said = String::from_utf8(run.output.stdout.clone()).unwrap();
+    assert!(said.contains("\n         9 kept connections ended in order\n"), "{said}");
+    let told = run.success();
+    assert_eq!((&told["handshakes"]["full"], &told["ended"]), (&10.into(), &9.into()));
+}
+
+/// All handshakes but the first are within what a request took. Latencies have three digits.
+#[test]
+fn a_request_waits_for_a_connection_that_is_opened_anew() {
+    let pki = Pki::new();
+    let close = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let address = serve(&pki, None, move |_, stream| send(stream, close));
+    let told = load(&pki, "requests", address, &["--count", "20", "--concurrency", "1"]).success();
+    let us = |what: &str, which: &str| told[what][which].as_f64().unwrap();
+    let handshakes = 20.0 * us("handshake_us", "mean") - us("handshake_us", "max");
+    assert_eq!(told["handshakes"]["full"], 20);
+    assert!(20.0 * us("latency_us", "mean") > handshakes * 0.99, "{told}");
+}
+
+#[test]
 fn an_open_loop_shares_the_connections_too() {
     let pki = Pki::new();
     let address = serve(&pki, None, |_, stream| send(stream, OK));
@@ -117,6 +180,28 @@ fn goaway_moves_requests_to_another_connection() {
     let more = ["--http2-streams", "4", "--concurrency", "2", "--count", "400"];
     let told = load(&pki, "requests", nginx.address, &more).success();
     assert!(told["handshakes"]["full"].as_u64().unwrap() >= 400 / 24, "{told}");
+}
+
+/// Behind nginx is somebody who answers once, for the look before the load, and never again.
+#[test]
+fn an_http2_connection_without_an_answer_in_time_is_given_up() {
+    let pki = Pki::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let pass = format!("location /pass {{ proxy_pass http://{}; }}", silent.local_addr().unwrap());
+    let nginx = Nginx::start(&pki, &pass);
+    let held = std::thread::spawn(move || {
+        let mut held: Vec<_> = silent.incoming().take(1).map(Result::unwrap).collect();
+        assert!(held[0].read(&mut [0; 1000]).unwrap() > 0);
+        held[0].write_all(OK.as_bytes()).unwrap();
+        held.extend(silent.incoming().take(2).map(Result::unwrap));
+        held
+    });
+    let known = ["--path", "/pass", "--http2-streams", "1", "--concurrency", "1"];
+    let more = [&known[..], &["--count", "2", "--timeout", "2"]].concat();
+    let told = load(&pki, "requests", nginx.address, &more).failure();
+    assert_eq!(told["failures"], serde_json::json!({"timeout": 2}));
+    assert_eq!(told["handshakes"]["full"], 2);
+    held.join().unwrap();
 }
 
 #[test]
