@@ -2,7 +2,9 @@
 //!
 //! Pure: a moment is the time since the start.
 use crate::failure::Failure;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 /// Refusals and losses of one thread that are kept; more are only counted.
@@ -39,14 +41,27 @@ pub(crate) struct Event {
 }
 
 /// What kind of connection it was: a new one, one that stood, or one that was to take such a one's place.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Whose {
-    #[serde(rename = "new connection")]
     New,
-    #[serde(rename = "kept connection")]
     Kept,
-    #[serde(rename = "kept connection, anew")]
     Anew,
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::New => "new connection",
+            Self::Kept => "kept connection",
+            Self::Anew => "kept connection, anew",
+        })
+    }
+}
+
+impl Serialize for Whose {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// A command that was run to change something.

@@ -92,14 +92,6 @@ impl Refusal {
             reason: event.failure.to_string(),
         }
     }
-
-    pub(super) fn whose(&self) -> &'static str {
-        match self.connection {
-            Whose::New => "new connection",
-            Whose::Kept => "kept connection",
-            Whose::Anew => "kept connection, anew",
-        }
-    }
 }
 
 impl Shown {

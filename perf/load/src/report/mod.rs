@@ -50,6 +50,17 @@ pub(crate) struct Setting {
     pub(crate) requests_per_connection: Option<u32>,
 }
 
+impl Setting {
+    /// How many clients there are, in words.
+    fn clients(&self) -> String {
+        match self.clients {
+            0 => "no client certificate".to_owned(),
+            1 => "one client certificate".to_owned(),
+            several => format!("{several} client certificates"),
+        }
+    }
+}
+
 /// The result of one run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {

@@ -37,11 +37,7 @@ impl Report {
     }
 
     fn summary(&self) -> String {
-        let clients = match self.setting.clients {
-            0 => "no client certificate".to_owned(),
-            1 => "one client certificate".to_owned(),
-            several => format!("{several} client certificates"),
-        };
+        let clients = self.setting.clients();
         format!("{}, {:.1} s, {clients}", self.at, self.seconds)
     }
 
@@ -269,7 +265,7 @@ impl Happenings {
         if !self.refusals.is_empty() {
             let rows = self.refusals.iter().take(LISTED_MAX).map(|one| {
                 let at = format!("{:.3} s", one.at_seconds);
-                [at, one.reason.clone(), one.whose().to_owned(), one.client.clone()]
+                [at, one.reason.clone(), one.connection.to_string(), one.client.clone()]
             });
             let mut list = table(["at", "reason", "connection", "client"], rows);
             let more = self.refusals.len().saturating_sub(LISTED_MAX) as u64 + self.refusals_untold;

@@ -11,13 +11,9 @@ const BUSY_MIN: f64 = 0.9;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Setting { work, connect, clients, negotiated, .. } = &self.setting;
+        let Setting { work, connect, negotiated, .. } = &self.setting;
         let Self { seconds, done, done_per_second, .. } = self;
-        let clients = match clients {
-            0 => "no client certificate".to_owned(),
-            1 => "one client certificate".to_owned(),
-            several => format!("{several} client certificates"),
-        };
+        let clients = self.setting.clients();
         writeln!(f, "{work} {connect}, {clients}, {seconds:.1} s")?;
         writeln!(f, "{}, {}, {}", negotiated.version, negotiated.cipher, negotiated.group)?;
         if let (Some(count), Some(seconds)) = (self.setting.connections, self.opening_seconds) {
@@ -95,7 +91,7 @@ impl fmt::Display for Happenings {
         }
         for refusal in self.refusals.iter().take(SHOWN_MAX) {
             let at = refusal.at_seconds;
-            let (whose, client, reason) = (refusal.whose(), &refusal.client, &refusal.reason);
+            let (whose, client, reason) = (refusal.connection, &refusal.client, &refusal.reason);
             writeln!(f, "{at:>10.3} s  {reason}, {whose} {client}")?;
         }
         let more = self.refusals.len().saturating_sub(SHOWN_MAX) as u64 + self.refusals_untold;
