@@ -1,9 +1,9 @@
 //! HTTP/1.1 on a connection that is kept.
 use super::answer::Answers;
 use super::{Answer, Asked};
-use crate::connection::{Stream, until_end};
+use crate::connection::Stream;
 use crate::failure::Failure;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A connection on which requests go one after the other.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Http1 {
     /// that has given no answer yet may have been refused: its first request shows how.
     ///
     /// # Errors
-    /// Any other end that it has come to since.
+    /// Any other end that it has come to since, or bytes that nobody has asked for. No request may follow then.
     pub(crate) async fn has_ended(&mut self) -> Result<bool, Failure> {
         if !self.keeps {
             return Ok(false);
@@ -59,12 +59,18 @@ impl Http1 {
             failure = self.watch() => failure,
             () = std::future::ready(()) => return Ok(false),
         };
+        self.keeps = false;
         if ended == Failure::Closed { Ok(true) } else { Err(ended) }
     }
 
-    /// Waits until the server ends the connection, and answers how.
+    /// Waits, while nothing is asked, until the server ends the connection, and answers how. Whatever else it
+    /// sends meanwhile is a bad answer: it answers nothing.
     pub(crate) async fn watch(&mut self) -> Failure {
-        until_end(&mut self.stream).await
+        match self.stream.read(&mut [0; 1]).await {
+            Ok(0) => Failure::Closed,
+            Ok(_) => Failure::Answer,
+            Err(error) => Failure::of(&error),
+        }
     }
 
     /// For whoever ends it.

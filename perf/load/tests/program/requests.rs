@@ -2,9 +2,10 @@
 use crate::nginx::Nginx;
 use crate::pki::Pki;
 use crate::program::{load, load_as_clients};
-use crate::secure_server::{OK, send, serve};
+use crate::secure_server::{OK, Stream, send, serve};
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[test]
@@ -113,7 +114,7 @@ fn a_connection_that_has_ended_between_two_requests_is_no_failure() {
         stream.conn.writer().write_all(OK.as_bytes()).unwrap();
         stream.conn.send_close_notify();
         stream.flush().unwrap();
-        stream.sock.shutdown(std::net::Shutdown::Both).unwrap();
+        stream.sock.shutdown(Shutdown::Both).unwrap();
     });
     let more = ["--count", "10", "--concurrency", "1"];
     let run = load(&pki, "requests", address, &more);
@@ -121,6 +122,44 @@ fn a_connection_that_has_ended_between_two_requests_is_no_failure() {
     assert!(said.contains("\n         9 kept connections ended in order\n"), "{said}");
     let told = run.success();
     assert_eq!((&told["handshakes"]["full"], &told["ended"]), (&10.into(), &9.into()));
+}
+
+/// Goal: what breaks a connection is counted once, and the next request has another. Method: after the first answer
+/// of the load, and not before the other connection is asked, the server sends a fatal alert, as it does for a record
+/// that was tampered with, or bytes that nobody has asked for.
+#[test]
+fn a_connection_that_breaks_between_two_requests_is_one_failure() {
+    let pki = Pki::new();
+    let alert = |stream: &mut Stream| {
+        let mut record =
+            &[0x17, 3, 3, 0, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..];
+        stream.conn.read_tls(&mut record).unwrap();
+        stream.conn.process_new_packets().unwrap_err();
+        stream.conn.write_tls(&mut stream.sock).unwrap();
+    };
+    let unasked = |stream: &mut Stream| send(stream, "more");
+    for break_it in [alert as fn(&mut Stream), unasked] {
+        let (asked, other_is_asked) = (AtomicUsize::new(0), Barrier::new(2));
+        let address = serve(&pki, None, move |_, stream| {
+            // The very first request is the look before the load.
+            let index = asked.fetch_add(1, Ordering::Relaxed);
+            if index == 2 {
+                other_is_asked.wait();
+            }
+            send(stream, OK);
+            if index == 1 {
+                other_is_asked.wait();
+                break_it(stream);
+            }
+        });
+        let more = ["--count", "10", "--rate", "20", "--concurrency", "2"];
+        let told = load(&pki, "requests", address, &more).failure();
+        assert_eq!(
+            (&told["failed"], &told["handshakes"]["full"]),
+            (&1.into(), &3.into()),
+            "{told}"
+        );
+    }
 }
 
 /// All handshakes but the first are within what a request took. Latencies have three digits.
@@ -247,7 +286,7 @@ fn a_failed_request_does_not_hide_behind_a_new_connection() {
     let asked = AtomicUsize::new(0);
     let address =
         serve(&pki, None, move |_, stream| match asked.fetch_add(1, Ordering::Relaxed) % 3 {
-            2 => stream.sock.shutdown(std::net::Shutdown::Both).unwrap(),
+            2 => stream.sock.shutdown(Shutdown::Both).unwrap(),
             _ => send(stream, OK),
         });
     let told = load(&pki, "requests", address, &["--count", "30", "--concurrency", "1"]).failure();
