@@ -236,7 +236,7 @@ fn an_http2_connection_without_an_answer_in_time_is_given_up() {
         held
     });
     let known = ["--path", "/pass", "--http2-streams", "1", "--concurrency", "1"];
-    let more = [&known[..], &["--count", "2", "--timeout", "2"]].concat();
+    let more = [&known[..], &["--count", "2", "--timeout", "5"]].concat();
     let told = load(&pki, "requests", nginx.address, &more).failure();
     assert_eq!(told["failures"], serde_json::json!({"timeout": 2}));
     assert_eq!(told["handshakes"]["full"], 2);

@@ -101,7 +101,7 @@ fn a_change_that_the_end_cuts_off_is_no_failure() {
     let address = serve(&pki, None, |_, stream| send(stream, OK));
     let late = pki.path("late");
     let change = format!("(sleep 20; touch {late}); true");
-    let more = ["--duration", "1", "--timeout", "1", "--rate", "20", "--every", "0.1"];
+    let more = ["--duration", "1", "--timeout", "5", "--rate", "20", "--every", "0.1"];
     let told = load(&pki, "swap", address, &[&more[..], &["--run", &change]].concat()).success();
     assert_eq!(told["changes"].as_array().unwrap().len(), 1, "{told}");
     assert_eq!(
