@@ -2,11 +2,10 @@
 use crate::connection::{Opener, until_end};
 use crate::failure::Failure;
 use crate::http::{Asked, Http1};
-use crate::options::{CommonOptions, PaceOptions, Ready, seconds};
+use crate::options::{CommonOptions, PaceOptions, Ready, Words, seconds};
 use crate::probe::Protocol;
 use crate::run::{self, Bounds, Lane, Plan};
 use clap::Args;
-use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -43,6 +42,7 @@ struct Work {
     asked: Asked,
     requests: u32,
     duration: Duration,
+    words: Words,
     /// Lanes that still open connections.
     at_it: AtomicUsize,
     /// Connections that stand.
@@ -75,6 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<u64, String> {
         asked,
         requests: *requests,
         duration: *duration,
+        words: common.words(),
         at_it: AtomicUsize::new(lanes),
         held: AtomicU64::new(0),
         over: Sender::new(false),
@@ -142,7 +143,7 @@ impl Work {
     /// All that could be opened are open: says so, for whoever wants to look at the server now, and waits.
     async fn end(&self, lane: Lane) {
         let (held, seconds) = (self.held.load(Ordering::Relaxed), self.duration.as_secs_f64());
-        let _ = writeln!(io::stdout(), "{held} connections are open, for {seconds} s");
+        self.words.say(format_args!("{held} connections are open, for {seconds} s"));
         tokio::select! {
             () = tokio::time::sleep(self.duration) => {}
             () = lane.notes.stopped() => {}

@@ -1,5 +1,5 @@
 //! What every command begins and ends with.
-use super::{IdentityOptions, OutputOptions, RequestOptions, ServerOptions};
+use super::{IdentityOptions, OutputOptions, RequestOptions, ServerOptions, Words};
 use crate::connection::Opener;
 use crate::http::Asked;
 use crate::probe::{self, Protocol};
@@ -67,6 +67,11 @@ impl CommonOptions {
             requests_per_connection: None,
         };
         Ok(Ready { opener, asked, setting })
+    }
+
+    /// Where words go that are said before the result.
+    pub(crate) fn words(&self) -> Words {
+        self.output.words()
     }
 
     /// Carries a plan out and tells what came of it. Answers how much did not go well.

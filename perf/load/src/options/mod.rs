@@ -9,6 +9,7 @@ mod value;
 
 pub(crate) use common::{CommonOptions, Ready};
 pub(crate) use load::{LoadOptions, PaceOptions};
+pub(crate) use output::Words;
 pub(crate) use value::seconds;
 
 use identity::IdentityOptions;

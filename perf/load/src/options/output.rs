@@ -1,6 +1,7 @@
 //! Where the result goes, besides the table.
 use crate::report::Report;
 use clap::Args;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -24,8 +25,30 @@ impl OutputOptions {
     /// A sentence that names the file.
     pub(super) fn open(&self) -> Result<Outputs, String> {
         let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
-        let is_piped = [&self.json, &self.report].into_iter().flatten().any(|path| is_dash(path));
-        Ok(Outputs { json: open(&self.json)?, report: open(&self.report)?, is_piped })
+        Ok(Outputs { json: open(&self.json)?, report: open(&self.report)?, words: self.words() })
+    }
+
+    /// Where words go: standard output belongs to a result that goes there.
+    pub(super) fn words(&self) -> Words {
+        let mut paths = [&self.json, &self.report].into_iter().flatten();
+        if paths.any(|path| is_dash(path)) { Words::ToError } else { Words::ToOutput }
+    }
+}
+
+/// Where words for people go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Words {
+    ToOutput,
+    ToError,
+}
+
+impl Words {
+    /// Prints a line. Whoever has closed the pipe wants no more.
+    pub(crate) fn say(self, line: impl Display) {
+        let _ = match self {
+            Self::ToOutput => writeln!(io::stdout(), "{line}"),
+            Self::ToError => writeln!(io::stderr(), "{line}"),
+        };
     }
 }
 
@@ -34,8 +57,7 @@ impl OutputOptions {
 pub(super) struct Outputs {
     json: Option<Output>,
     report: Option<Output>,
-    /// One of them is standard output.
-    is_piped: bool,
+    words: Words,
 }
 
 impl Outputs {
@@ -44,12 +66,7 @@ impl Outputs {
     /// # Errors
     /// A sentence that names the first file that could not be written.
     pub(super) fn give(self, report: &Report) -> Result<(), String> {
-        // Whoever has closed the pipe wants no more.
-        let _ = if self.is_piped {
-            writeln!(io::stderr(), "{report}")
-        } else {
-            writeln!(io::stdout(), "{report}")
-        };
+        self.words.say(report);
         let json = self.json.map_or(Ok(()), |file| {
             let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
             file.write(&(json + "\n"))

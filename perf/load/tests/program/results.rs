@@ -99,11 +99,15 @@ fn a_file_that_cannot_be_written_in_the_end_takes_no_other_with_it() {
 fn json_to_a_pipe_has_standard_output_to_itself() {
     let pki = Pki::new();
     let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
-    let output =
-        run(&["handshake", "--connect", &address, "--insecure", "--count", "2", "--json", "-"]);
-    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(told["done"], 2);
-    assert!(String::from_utf8(output.stderr).unwrap().contains("2 done"));
+    let idle = ["idle", "--connections", "2", "--duration", "0.1"];
+    for (work, said) in
+        [(&["handshake", "--count", "2"][..], " 2 done"), (&idle, "2 connections are open, ")]
+    {
+        let output = run(&[work, &["--connect", &address, "--insecure", "--json", "-"]].concat());
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(told["done"], 2);
+        assert!(String::from_utf8(output.stderr).unwrap().contains(said));
+    }
 }
 
 #[test]
