@@ -196,24 +196,25 @@ impl Work {
                 _ = due.tick() => {}
             }
             let (at, began) = (lane.notes.since_start(), Instant::now());
-            let ended = self.make_change(command, &mut over).await;
+            let ended = self.make_change(command, &lane, &mut over).await;
             let change = Change { at, took: began.elapsed(), ended };
             lane.notes.tell(|events, _| events.change(change));
         }
     }
 
     /// Runs the command. Once all else is over it has the time of one attempt left.
-    async fn make_change(&self, command: &str, over: &mut Receiver<bool>) -> Ended {
+    async fn make_change(&self, command: &str, lane: &Lane, over: &mut Receiver<bool>) -> Ended {
         let mut shell = tokio::process::Command::new("sh");
         shell.args(["-c", command]).stdin(Stdio::null()).stdout(std::io::stderr());
         // In a group of its own: Ctrl-C on the terminal should not end a change that is half made.
         let Ok(mut child) = shell.process_group(0).spawn() else { return Ended::Killed };
         let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        lane.notes.take_along(group);
         let late = async {
             let _ = over.wait_for(|over| *over).await;
             tokio::time::sleep(self.opener.timeout).await;
         };
-        tokio::select! {
+        let ended = tokio::select! {
             status = child.wait() => {
                 status.ok().and_then(|status| status.code()).map_or(Ended::Killed, Ended::Exit)
             }
@@ -221,7 +222,9 @@ impl Work {
                 let _ = group.map(|group| kill_process_group(group, Signal::KILL));
                 Ended::CutOff
             }
-        }
+        };
+        lane.notes.take_along(None);
+        ended
     }
 
     fn name(&self, turn: u64) -> &str {

@@ -19,7 +19,7 @@ use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use timer::Timer;
@@ -107,6 +107,8 @@ pub(crate) struct Shared {
     stopped: AtomicBool,
     /// The same, for whoever waits.
     stop: signal::Sender<bool>,
+    /// Processes that must not outlive this one, however it ends: the number of their group, or 0.
+    group: AtomicI32,
 }
 
 impl Plan {
@@ -230,6 +232,7 @@ impl Shared {
             failed: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             stop: signal::Sender::new(false),
+            group: AtomicI32::new(0),
         }
     }
 

@@ -3,6 +3,7 @@ use super::Shared;
 use crate::events::Events;
 use crate::failure::Failure;
 use crate::tally::{Handshake, Tally};
+use rustix::process::Pid;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -64,6 +65,11 @@ impl Notes {
     pub(crate) async fn stopped(&self) {
         // The sender lives as long as `shared` does.
         let _ = self.shared.stop.subscribe().wait_for(|stopped| *stopped).await;
+    }
+
+    /// Has this group of processes killed, where a second Ctrl-C ends this one before they are over.
+    pub(crate) fn take_along(&self, group: Option<Pid>) {
+        self.shared.group.store(Pid::as_raw(group), Ordering::Relaxed);
     }
 
     pub(super) fn take(&self) -> Tally {

@@ -1,5 +1,6 @@
 //! Watching a run: the line on a terminal, and Ctrl-C.
 use super::{Bounds, Shared};
+use rustix::process::{Pid, kill_process_group};
 use std::io::{self, IsTerminal};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,7 +12,8 @@ pub(super) async fn interrupts() -> io::Result<Signal> {
     signal(SignalKind::interrupt())
 }
 
-/// Waits until all threads are over, and shows meanwhile how it goes. A second Ctrl-C ends the process.
+/// Waits until all threads are over, and shows meanwhile how it goes. A second Ctrl-C ends the
+/// process, and what it has started.
 pub(super) async fn watch(shared: &Shared, mut interrupts: Signal, mut over: mpsc::Receiver<()>) {
     let is_shown = io::stderr().is_terminal();
     let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -36,6 +38,8 @@ impl Shared {
     /// Has everybody end what is under way and begin nothing more.
     fn stop(&self) {
         if self.stopped.swap(true, Ordering::Relaxed) {
+            let group = Pid::from_raw(self.group.load(Ordering::Relaxed));
+            let _ = group.map(|group| kill_process_group(group, rustix::process::Signal::KILL));
             std::process::exit(INTERRUPTED);
         }
         self.stop.send_replace(true);

@@ -4,8 +4,9 @@ use crate::pki::Pki;
 use crate::program::{command, load, load_as_clients};
 use crate::secure_server::{OK, send, serve};
 use crate::wait::until;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs;
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -126,4 +127,25 @@ fn a_change_that_is_being_made_outlives_ctrl_c() {
     kill_process_group(Pid::from_child(&child), Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(fs::exists(made).unwrap());
+}
+
+/// Its standard error, which the change has, too, ends when the last of them is gone.
+#[test]
+fn a_second_ctrl_c_takes_a_change_that_is_being_made_along() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
+    let (begun, made) = (pki.path("begun"), pki.path("made"));
+    let change = format!("touch {begun}; sleep 20; touch {made}");
+    let mut load = command(&["swap", "--connect", &address, "--insecure", "--duration", "600"]);
+    load.args(["--timeout", "600", "--rate", "20", "--every", "0.1", "--run", &change]);
+    let mut child = load.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    until("a change", || fs::exists(&begun).unwrap().then_some(()));
+    // Two that come at once may count as one.
+    let status = until("the end", || {
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        child.try_wait().unwrap()
+    });
+    assert_eq!(status.code(), Some(130));
+    child.stderr.take().unwrap().read_to_end(&mut Vec::new()).unwrap();
+    assert!(!fs::exists(made).unwrap());
 }
