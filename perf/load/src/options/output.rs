@@ -19,11 +19,17 @@ pub(super) struct OutputOptions {
 }
 
 impl OutputOptions {
-    /// Opens the files, so that no load is made whose result has no place.
+    /// Opens the files, so that no load is made whose result has no place. What is in them stays until there is
+    /// another result.
     ///
     /// # Errors
     /// A sentence that names the file.
     pub(super) fn open(&self) -> Result<Outputs, String> {
+        if let (Some(json), Some(report)) = (&self.json, &self.report)
+            && json == report
+        {
+            return Err(format!("{}: it cannot take both --json and --report", json.display()));
+        }
         let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
         Ok(Outputs { json: open(&self.json)?, report: open(&self.report)?, words: self.words() })
     }
@@ -88,15 +94,23 @@ impl Output {
         let file = if is_dash(path) {
             io::stdout().as_fd().try_clone_to_owned().map(File::from)
         } else {
-            File::create(path)
+            File::options().write(true).create(true).truncate(false).open(path)
         };
         let file = file.map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Self { path: path.to_owned(), file })
     }
 
     fn write(mut self, text: &str) -> Result<(), String> {
-        let written = self.file.write_all(text.as_bytes());
+        let written = self.clear().and_then(|()| self.file.write_all(text.as_bytes()));
         written.map_err(|error| format!("{}: {error}", self.path.display()))
+    }
+
+    /// Takes out an earlier result. Pipes and devices hold none, and what standard output holds is its owner's.
+    fn clear(&self) -> io::Result<()> {
+        if is_dash(&self.path) || !self.file.metadata()?.is_file() {
+            return Ok(());
+        }
+        self.file.set_len(0)
     }
 }
 

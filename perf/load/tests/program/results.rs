@@ -95,6 +95,40 @@ fn a_file_that_cannot_be_written_in_the_end_takes_no_other_with_it() {
     assert!(fs::read_to_string(&page).unwrap().ends_with("</html>\n"));
 }
 
+/// The first run cannot go on once its files are open: there is no such core.
+#[test]
+fn an_earlier_result_stays_until_there_is_another() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
+    let files = [pki.path("load.json"), pki.path("load.html")];
+    let earlier = "earlier ".repeat(100_000);
+    files.iter().for_each(|file| fs::write(file, &earlier).unwrap());
+    let known = ["handshake", "--connect", &address, "--insecure", "--count", "2"];
+    let known = [&known[..], &["--json", &files[0], "--report", &files[1]]].concat();
+
+    let cores = [&known[..], &["--cores", "1023"]].concat();
+    assert!(sentence(&run(&cores)).contains("cannot go on: "));
+    files.iter().for_each(|file| assert_eq!(fs::read_to_string(file).unwrap(), earlier));
+
+    assert_eq!(run(&known).status.code(), Some(0));
+    let told: serde_json::Value = serde_json::from_slice(&fs::read(&files[0]).unwrap()).unwrap();
+    assert_eq!(told["done"], 2);
+    assert!(fs::read_to_string(&files[1]).unwrap().ends_with("</html>\n"));
+}
+
+#[test]
+fn one_file_does_not_take_two_results() {
+    let pki = Pki::new();
+    let address = serve(&pki, None, |_, stream| send(stream, OK)).to_string();
+    let both = pki.path("both");
+    for file in [&both, "-"] {
+        let known = ["handshake", "--connect", &address, "--insecure", "--json", file];
+        let output = run(&[&known[..], &["--report", file]].concat());
+        assert!(sentence(&output).contains("both --json and --report"), "{output:?}");
+    }
+    assert!(!fs::exists(both).unwrap());
+}
+
 #[test]
 fn json_to_a_pipe_has_standard_output_to_itself() {
     let pki = Pki::new();
