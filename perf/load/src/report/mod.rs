@@ -90,7 +90,8 @@ pub(crate) struct Report {
     /// Of those that are done; none without any.
     latency_us: Option<Latency>,
     handshakes: Handshakes,
-    /// Kept connections that the server has ended between two requests; none where happenings tell it.
+    /// Kept connections that the server has ended between two requests; none where happenings tell it, and
+    /// by HTTP/2, where nobody counts them.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<u64>,
     /// From connect to the end of the handshake; none without any.
@@ -146,6 +147,7 @@ impl Report {
         let load_cpu_seconds = cpu.as_secs_f64();
         let happenings =
             matches!(setting.work, "idle" | "swap").then(|| Happenings::of(tally.events()));
+        let counts_ended = setting.work == "requests" && setting.protocol == Protocol::Http1;
         let mut picture = Slots::of(&tally.timeline().for_picture(*elapsed));
         picture.add_losses(happenings.iter().flat_map(|all| &all.refusals));
         picture.end_at(seconds);
@@ -165,7 +167,7 @@ impl Report {
             failures: failures.collect(),
             latency_us: Latency::of(tally.latencies()),
             handshakes: tally.handshakes(),
-            ended: (setting.work == "requests").then(|| tally.events().ended()),
+            ended: counts_ended.then(|| tally.events().ended()),
             handshake_us: Latency::of(tally.opening()),
             received_bytes: tally.received_bytes(),
             load_cpu_seconds,
