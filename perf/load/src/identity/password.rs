@@ -1,5 +1,6 @@
 //! Where a password comes from: a file, the environment, or whoever sits at the terminal.
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
+use std::env::VarError;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -27,10 +28,14 @@ impl Password {
                 let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
                 Ok(text.lines().next().unwrap_or_default().to_owned())
             }
-            Self::Variable(name) => variable(name)
-                .ok_or_else(|| format!("--password-env {name}: there is no such variable")),
+            Self::Variable(name) => variable(name).map_err(|error| match error {
+                VarError::NotPresent => format!("--password-env {name}: there is no such variable"),
+                VarError::NotUnicode(_) => format!("--password-env {name}: its value is not UTF-8"),
+            }),
             Self::Asked => match ask(of) {
-                Ok(Some(password)) => Ok(password),
+                Ok(Some(password)) => String::from_utf8(password).map_err(|_| {
+                    format!("{} needs a password: what was typed is not UTF-8", of.display())
+                }),
                 Ok(None) => Err(format!("{} needs a password: none was typed", of.display())),
                 Err(_) => Err(format!(
                     "{} needs a password: no terminal to ask on; say --password-file",
@@ -42,12 +47,12 @@ impl Password {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the user has named the variable")]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+fn variable(name: &str) -> Result<String, VarError> {
+    std::env::var(name)
 }
 
 /// Asks on the terminal, and shows nothing of what is typed. None when Ctrl-C or Ctrl-D was typed instead.
-fn ask(of: &Path) -> io::Result<Option<String>> {
+fn ask(of: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut terminal = File::options().read(true).write(true).open("/dev/tty")?;
     let before = tcgetattr(&terminal)?;
     let mut silent = before.clone();
@@ -59,8 +64,7 @@ fn ask(of: &Path) -> io::Result<Option<String>> {
     let typed = read_line(&mut terminal, of);
     tcsetattr(&terminal, OptionalActions::Flush, &before)?;
     writeln!(terminal)?;
-    let Some(line) = typed?.strip_suffix(b"\n").map(<[u8]>::to_vec) else { return Ok(None) };
-    String::from_utf8(line).map(Some).map_err(io::Error::other)
+    Ok(typed?.strip_suffix(b"\n").map(<[u8]>::to_vec))
 }
 
 /// A terminal gives one line at a time.

@@ -3,9 +3,11 @@ use crate::pki::Pki;
 use crate::program::{command, load, load_as_clients, sentence};
 use crate::secure_server::{OK, Request, Stream, send, serve};
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -122,6 +124,22 @@ fn whoever_interrupts_instead_of_a_password_has_a_terminal_as_before() {
     let words: Vec<_> = shown.split_whitespace().collect();
     assert!(words.contains(&"echo") && words.contains(&"isig"), "{shown}");
     assert!(shown.contains("eol = <undef>"), "{shown}");
+}
+
+#[test]
+fn a_password_that_is_not_utf_8_is_told_as_such() {
+    let pki = Pki::new();
+    let file = pfx(&pki, &[]);
+    let known = ["handshake", "--connect", "127.0.0.1:1", "--insecure", "--pfx", &file];
+    let mut given = command(&known);
+    given.args(["--password-env", "SECRET"]).env("SECRET", OsStr::from_bytes(b"\xff"));
+    let text = sentence(&given.output().unwrap());
+    assert!(text.contains("--password-env SECRET: its value is not UTF-8"), "{text}");
+
+    let line = format!("{} {}", env!("CARGO_BIN_EXE_portcullis-load"), known.join(" "));
+    let (status, shown) = on_a_terminal(&line, b"\xff\n");
+    assert_eq!(status, Some(2), "{shown}");
+    assert!(shown.contains("what was typed is not UTF-8"), "{shown}");
 }
 
 /// Runs a command on a terminal, which is `script` of util-linux, and types that when it asks for a password.
