@@ -2,8 +2,7 @@
 //!
 //! All connections are opened before the clock starts: how long that takes is no latency of a request. A
 //! connection that the server ends between two requests, as it may, is opened anew, and counted as ended in
-//! order; one that ends under a request, is a failure. What fails is counted, and
-//! the connection with it.
+//! order; one that ends under a request is a failure. What fails is counted, and the connection with it.
 use crate::connection::{Opener, Stream};
 use crate::failure::Failure;
 use crate::http::{Answer, Asked, Http1, Http2, Unanswered};

@@ -1,8 +1,8 @@
 //! Carries out a plan: threads, each with an event loop, whose lanes take turns until it is enough.
 //!
 //! A lane is a task that makes one attempt after the other; what an attempt is, is the command's business. When
-//! the next one begins, [`turns`] says. The clock of a run may wait until every lane is ready. All that comes of it is noted in the thread's own [`Notes`], and summed
-//! up at the end.
+//! the next one begins, [`turns`] says. The clock of a run may wait until every lane is ready. All that comes of
+//! it is noted in the thread's own [`Notes`], and summed up at the end.
 mod notes;
 mod threads;
 mod timer;
