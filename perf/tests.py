@@ -84,7 +84,7 @@ class Instructions(unittest.TestCase):
                 subprocess.run(["git", "add", "README.md"], check=True)
                 subprocess.run(["git", *author, "commit", "--quiet", "--message", text], check=True)
 
-            with mock.patch.multiple(instructions, ROOT=Path(root), TABLE=table):
+            with mock.patch.multiple(instructions, PROJECT=Path(root), TABLE=table):
                 subprocess.run(["git", "init", "--quiet"], check=True)
                 commit("first")
                 self.assertEqual(instructions.table_before("first"), "")
@@ -97,15 +97,15 @@ class Instructions(unittest.TestCase):
 
 
 class TheLoad(unittest.TestCase):
-    def status(self, failures):
-        """How a run ends whose load failed so."""
+    def status(self, failures, wrong=machine.Broken):
+        """How a run ends whose load failed so; `wrong` is what a server's fault is."""
 
         def run(words, *_, **__):
             Path(words[words.index("--json") + 1]).write_text(
                 json.dumps({"failures": failures, "attempted": 9, "done": 8, "seconds": 1})
             )
 
-        server = SimpleNamespace(pid=1, name="portcullis", port=1, pki="pki")
+        server = SimpleNamespace(pid=1, name="portcullis", port=1, pki="pki", wrong=wrong)
         with tempfile.TemporaryDirectory() as scratch, mock.patch.object(machine, "run", run), mock.patch.object(
             machine, "Cpu"
         ), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -119,6 +119,7 @@ class TheLoad(unittest.TestCase):
         self.assertEqual(self.status({}), 0)
         self.assertEqual(self.status({"not begun": 2}), 0)
         self.assertEqual(self.status({"alert unknown_ca": 1}), 1)
+        self.assertEqual(self.status({"alert unknown_ca": 1}, servers.Nginx.wrong), 2, "a peer breaks no promise")
         self.assertEqual(self.status({"no port or file left": 1, "reset": 1}), 2)
 
     def test_what_was_not_begun_is_too_little(self):

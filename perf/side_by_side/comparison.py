@@ -42,7 +42,10 @@ class Comparison(Measured):
     # One work.
 
     def compare(self, work):
-        """Measures one work, shows its tables, judges its goals; where it fails, the run goes on with the next."""
+        """Measures one work, shows its tables, judges its goals; where it fails, the run goes on with the next.
+
+        What was judged before it failed stands.
+        """
         calm = machine.Calm()
         kept = {"key": work.key, "title": work.title, "unit": work.unit, "answer_bytes": work.answer_bytes}
         self.results["works"].append(kept)
@@ -50,9 +53,6 @@ class Comparison(Measured):
             self.measure_work(work, kept, calm)
         except (machine.Broken, *machine.CANNOT_RUN) as why:
             self.give_up(work, kept, why)
-        else:
-            if not self.quick:
-                self.judge_work(work, kept, calm.doubts() if work.load.is_of_time else [])
         finally:
             self.calm.add(calm)
             kept |= calm.told()
@@ -78,8 +78,13 @@ class Comparison(Measured):
                         return work.load.measure(fresh, self.scratch, self.quick)
 
             kept["rounds"] = self.rounds(work.title, contenders, once, calm, warms_up=isinstance(work.load, Load))
+            if not self.quick:
+                self.judge_work(work, kept, calm.doubts() if work.load.is_of_time else [])
             if work.at_half:
                 kept["at_half"] = self.at_half(work, contenders, once, kept["rounds"], calm)
+                if not self.quick:
+                    names = self.names(kept["rounds"])
+                    self.judge_half(work, kept["at_half"], names, kept["doubts"] or calm.doubts())
 
     @contextmanager
     def begun(self, work, one, target):
@@ -134,8 +139,10 @@ class Comparison(Measured):
         else:
             shown.not_counted(kept["doubts"])
             verdict = UNJUDGED
-        judged = [Judged(goal.told(work.unit), "not measured", verdict) for goal in work.goals]
-        self.judged.append(Summed(work.key, work.unit, {}, judged))
+        is_half = any(summed.key == work.key for summed in self.judged)
+        key, unit, goals = (f"{work.key}, p99", "ms", (P99,)) if is_half else (work.key, work.unit, work.goals)
+        judged = [Judged(goal.told(unit), "not measured", verdict) for goal in goals]
+        self.judged.append(Summed(key, unit, {}, judged))
 
     def judge_work(self, work, kept, doubts):
         rounds = kept["rounds"]
@@ -146,8 +153,6 @@ class Comparison(Measured):
         shown.of_work(work, rounds, figures, doubts)
         judged = [goal.judge(figures, names[1:], work.unit, doubts) for goal in work.goals]
         self.judged.append(Summed(work.key, work.unit, figures, judged))
-        if work.at_half:
-            self.judge_half(work, kept["at_half"], names, doubts)
 
     def judge_half(self, work, rounds, names, doubts):
         figures = {label: [one["latency_us"]["p99"] / 1_000 for one in reports] for label, reports in rounds.items()}

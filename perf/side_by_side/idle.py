@@ -62,7 +62,7 @@ class Holding:
         if not told.startswith(f"{self.count} {OPEN}"):
             self.process.kill()
             self.process.communicate()
-            wrong = machine.Broken if OPEN in told else machine.CannotRun
+            wrong = self.server.wrong if OPEN in told else machine.CannotRun
             raise wrong(f"holding {self.count} connections to {self.server.name}: {told.strip()}")
         return self
 
@@ -71,4 +71,4 @@ class Holding:
         self.process.terminate()
         self.process.communicate()
         if standing < self.count:
-            raise machine.Broken(f"{self.server.name}: only {standing} of {self.count} idle connections stand")
+            raise self.server.wrong(f"{self.server.name}: only {standing} of {self.count} idle connections stand")

@@ -96,10 +96,10 @@ def once(server, scratch, load, words, realtime=False):
     if failures:
         kinds = ", ".join(f"{count} {kind}" for kind, count in failures.items())
         is_ours = any(kind.startswith(OF_THE_LOAD) for kind in failures)
-        wrong = machine.CannotRun if is_ours else machine.Broken
+        wrong = machine.CannotRun if is_ours else server.wrong
         raise wrong(f"{server.name}: of {told['attempted']} operations failed {kinds}")
     if load.resumes and told["handshakes"]["resumed"] < told["done"] * 0.99:
-        raise machine.Broken(f"{server.name}: not all sessions were resumed: {told['handshakes']}")
+        raise server.wrong(f"{server.name}: not all sessions were resumed: {told['handshakes']}")
     told["server_cpu_s"] = spent_s
     told["foreign"] = foreign.share()
     return told

@@ -31,7 +31,7 @@ class CannotRun(Exception):
 
 
 class Broken(Exception):
-    """What a server did wrong, one sentence each: no figure of it means anything."""
+    """What Portcullis did wrong, one sentence each: no figure of it means anything. A peer's wrong is a CannotRun."""
 
     def __str__(self):
         return "; ".join(self.args)

@@ -44,21 +44,23 @@ def build(target):
 
     A quarter of an hour on two CPUs.
     """
-    if servers.Nginx not in servers.peers():
-        raise machine.CannotRun("nginx is needed as the target")
+    servers.nginx()
     directory = node(target).parent
     directory.mkdir(parents=True, exist_ok=True)
     profile, trained = directory / "node.profdata", directory / "trained"
     counts = directory / "counts"
     counting = compiled(directory / "counting", f"-Cprofile-generate={counts}")
     # The node that counted says all that a profile hangs on, but for the works.
-    told = digest(counting, Path(__file__), Path(__file__).with_name("works.py"))
-    if not profile.exists() or not trained.exists() or trained.read_text() != told:
+    counted_by = digest(counting, Path(__file__), Path(__file__).with_name("works.py"))
+    if not profile.exists() or not trained.exists() or trained.read_text() != counted_by:
         trained.unlink(missing_ok=True)
         shutil.rmtree(counts, ignore_errors=True)
-        train(counting, target)
+        try:
+            train(counting, target, counts)
+        except machine.Broken as why:
+            raise machine.CannotRun(f"training: {why}") from why
         machine.run([profdata(), "merge", "-o", profile, counts], "llvm-profdata")
-        trained.write_text(told)
+        trained.write_text(counted_by)
     built = compiled(directory / "release", f"-Cprofile-use={profile}")
     # The one before is whole until this one is.
     new = node(target).with_suffix(".new")
@@ -81,8 +83,8 @@ def compiled(directory, flag):
     return directory / host() / "release" / "portcullis"
 
 
-def train(counting, target):
-    """Has a node do each work, with and without logs; it writes its counts when it ends."""
+def train(counting, target, counts):
+    """Has a node do each work, with and without logs; it adds to its counts when it ends."""
     servers.Portcullis.binary = counting
     with tempfile.TemporaryDirectory(prefix="portcullis-profile-") as scratch:
         pki = Path(scratch) / "pki"
@@ -90,7 +92,15 @@ def train(counting, target):
         machine.run([target / "release" / "portcullis-pki", pki, *lists], "making the PKI")
         for work in TRAINED:
             for server in (servers.Portcullis, servers.PortcullisLogging):
+                before = written_at(counts)
                 train_in(work, server, Path(scratch), pki)
+                if written_at(counts) == before:
+                    raise machine.CannotRun(f"training: the node wrote no counts of {work.key}")
+
+
+def written_at(counts):
+    """When its files were written, in nanoseconds."""
+    return [file.stat().st_mtime_ns for file in sorted(counts.glob("*.profraw"))]
 
 
 def train_in(work, server, scratch, pki):

@@ -62,7 +62,7 @@ def require(server, has_revoked):
     `has_revoked`: its lists name the revoked client.
     """
     if found := faults(server, has_revoked):
-        raise machine.Broken(*found)
+        raise server.wrong(*found)
 
 
 def faults(server, has_revoked):

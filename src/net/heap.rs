@@ -3,8 +3,11 @@
 //! jemalloc: of those that were measured (`perf/README.md`) the one that is quicker than the C library's, takes no
 //! more memory for an idle connection, and gives back what any thread has freed.
 #![allow(unsafe_code, reason = "no crate has a safe word for this command of the allocator")]
+#[cfg(not(fuzzing))]
 use tikv_jemallocator::Jemalloc;
 
+// A fuzzer's sanitizer sees nothing of it.
+#[cfg(not(fuzzing))]
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

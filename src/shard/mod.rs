@@ -3,8 +3,8 @@
 //! `process` starts one for each CPU and hands it its [`Seat`]; `config::publish` sends it orders. In
 //! here a connection's path is read top to bottom: [`accept`] takes it on its [`front`], [`handshake`]
 //! shakes hands and has [`attempt`] log it, [`judge`] takes the verdict and [`seen`] remembers it, [`http1`]
-//! and [`http2`] serve requests, [`relief`] ends some where memory is short. [`recording`] notes what becomes of each for the access log, and [`logging`] hands over the lines
-//! of both logs.
+//! and [`http2`] serve requests, [`relief`] ends some where memory is short. [`recording`] notes what becomes of
+//! each for the access log, and [`logging`] hands over the lines of both logs.
 //!
 //! Orders are carried out between the steps of connections, on the same thread: what a connection does
 //! without awaiting happens wholly before or wholly after an order. That is what an acknowledged

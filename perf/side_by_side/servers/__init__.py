@@ -4,7 +4,7 @@ What a run wants of them is a `Wanted`, which each puts into its own configurati
 """
 from .envoy import Envoy
 from .haproxy import Haproxy
-from .install import all_peers, install, peers
+from .install import all_peers, install, nginx, peers
 from .nginx import Nginx, Target
 from .portcullis import Portcullis, PortcullisLogging, PortcullisReloading, PortcullisTwoShards, PortcullisWithRoom
 from .server import ANSWER, IDENTITY, LARGE, LARGE_ANSWER, UPLOAD, Server, Wanted, free_port
@@ -29,5 +29,6 @@ __all__ = [
     "all_peers",
     "free_port",
     "install",
+    "nginx",
     "peers",
 ]

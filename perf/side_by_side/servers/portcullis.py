@@ -12,6 +12,7 @@ class Portcullis(Server):
     binary = None
     shards = 1
     logs = ""
+    wrong = machine.Broken
 
     @staticmethod
     def version():

@@ -61,6 +61,8 @@ class Server:
     refusals = {"revoked": "SSLV3_ALERT_CERTIFICATE_REVOKED", "untrusted": "TLSV1_ALERT_UNKNOWN_CA"}
     # Whether it refuses a request in place of the handshake.
     refuses_requests = False
+    # What it is where it does something wrong: a peer breaks no promise, and cannot be compared with.
+    wrong = machine.CannotRun
 
     def __init__(self, scratch, pki, **wanted):
         self.port = free_port()
