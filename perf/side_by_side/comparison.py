@@ -132,12 +132,12 @@ class Comparison(Measured):
     def give_up(self, work, kept, why):
         """A work that failed: there is no judgement on its goals, but where a server did something wrong."""
         print(f"\n{work.key}: {work.title}")
-        kept["doubts"] = [str(why)]
+        kept["doubts"] = [*kept.get("doubts", []), str(why)]
         if isinstance(why, machine.Broken):
             say_broken(why)
             verdict = BROKEN
         else:
-            shown.not_counted(kept["doubts"])
+            shown.not_counted([str(why)])
             verdict = UNJUDGED
         is_half = any(summed.key == work.key for summed in self.judged)
         key, unit, goals = (f"{work.key}, p99", "ms", (P99,)) if is_half else (work.key, work.unit, work.goals)

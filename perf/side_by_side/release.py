@@ -16,8 +16,8 @@ from . import PROJECT, load, machine, servers
 from .load import UNNAMED, Load
 from .works import QUICK_ENTRIES, WORKS, Work
 
-# Operations of each work while it is counted: a handshake takes as long as many requests.
-HANDSHAKES, REQUESTS, LARGE_ANSWERS = 1_000, 20_000, 2_000
+# Operations of each work while it is counted: a handshake, or much content, takes as long as many requests.
+HANDSHAKES, REQUESTS, LARGE_REQUESTS = 1_000, 20_000, 2_000
 # What the node counts while it does it: what servers are compared in, and what else is usual.
 UPLOADS = ("--method", "POST", "--body-bytes", 20_000, "--path", servers.UPLOAD)
 TRAINED = [
@@ -44,7 +44,9 @@ def build(target):
 
     A quarter of an hour on two CPUs.
     """
+    # What is missing is told before a quarter of an hour has gone.
     servers.nginx()
+    tool = profdata()
     directory = node(target).parent
     directory.mkdir(parents=True, exist_ok=True)
     profile, trained = directory / "node.profdata", directory / "trained"
@@ -59,7 +61,7 @@ def build(target):
             train(counting, target, counts)
         except machine.Broken as why:
             raise machine.CannotRun(f"training: {why}") from why
-        machine.run([profdata(), "merge", "-o", profile, counts], "llvm-profdata")
+        machine.run([tool, "merge", "-o", profile, counts], "llvm-profdata")
         trained.write_text(counted_by)
     built = compiled(directory / "release", f"-Cprofile-use={profile}")
     # The one before is whole until this one is.
@@ -105,8 +107,8 @@ def written_at(counts):
 
 def train_in(work, server, scratch, pki):
     is_handshake = work.load.command == "handshake"
-    is_large = work.answer_bytes or UPLOADS == work.load.options
-    count = HANDSHAKES if is_handshake else LARGE_ANSWERS if is_large else REQUESTS
+    # Those that ask for something of their own carry content.
+    count = HANDSHAKES if is_handshake else LARGE_REQUESTS if work.load.options else REQUESTS
     lists = (pki / "root.crl", pki / f"{work.entries}.crl") if work.entries else ()
     counted = replace(work.load, new_clients=count)
     with ExitStack() as started:
